@@ -1,0 +1,75 @@
+"""What every command shares: lines on stderr, option spelling, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from edgeclf.errors import EdgeclfError
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes `--top_k` and `--top-k` alike."""
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Spell options with underscores before they are looked up."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        stop = arguments.index("--") if "--" in arguments else len(arguments)
+        spelled = [underscored(argument) for argument in arguments[:stop]]
+        return super().parse_known_args(spelled + arguments[stop:], namespace)
+
+
+def underscored(argument: str) -> str:
+    """Return `--top-k=5` as `--top_k=5`; anything but a long option unchanged."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    return "--" + name.replace("-", "_") + equals + value
+
+
+def run(command: Callable[[], int]) -> int:
+    """Run a command's body: messages to stderr, one sentence for an expected error.
+
+    Returns:
+        The command's exit status; 1 for an `EdgeclfError` or `OSError`, 130 after
+        Ctrl-C.
+    """
+    logger = logging.getLogger("edgeclf")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PlainFormatter())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        return command()
+    except (EdgeclfError, OSError) as error:
+        logger.error("%s", error)
+        return 1
+    except KeyboardInterrupt:
+        logger.error("Interrupted.")
+        return INTERRUPTED
+    finally:
+        logger.removeHandler(handler)
+
+
+def fail_usage(parser: argparse.ArgumentParser, message: object) -> NoReturn:
+    """End with exit status 2 and the usage line."""
+    parser.error(str(message))
+
+
+class _PlainFormatter(logging.Formatter):
+    """`error: ...` and `warning: ...`; information without a prefix."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if record.levelno < logging.WARNING:
+            return message
+        return f"{record.levelname.lower()}: {message}"

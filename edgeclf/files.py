@@ -1,0 +1,75 @@
+"""Write a file so that nobody ever sees half of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there when the block ends well.
+
+    Missing folders are made. When the block raises, the temporary file is removed
+    and whatever stood at `path` stays as it was.
+
+    Args:
+        path: The file to write.
+
+    Raises:
+        OSError: The folder cannot be made or written to.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent
+    )
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                error.filename = str(target)  # write() does not say which file
+            raise
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp gives 0600
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` to `path` in one step."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    r"""Write UTF-8 text with `\n` line ends to `path` in one step."""
+    write_bytes(path, text.encode())
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Fail now rather than after the work when `path` could not be written.
+
+    Raises:
+        IsADirectoryError: There is a folder of that name.
+        OSError: Its folder cannot be made or written to.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"Expected a file to write. Received a folder: {path}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        error.filename = str(target)
+        raise
