@@ -1,0 +1,38 @@
+"""What a backbone is: a frozen float feature extractor."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen float feature extractor, ready to be given a head.
+
+    Attributes:
+        name: Zoo name, or the file's stem.
+        content: A float `.tflite` file with one subgraph, one input of shape
+            `(1, height, width, 3)` and one output of shape `(1, depth)`, both
+            float32; all tensor names differ.
+        input_size: `(height, width)` in pixels.
+        input_mean: The input is `(pixel - input_mean) / input_std` with pixels
+            0-255, RGB; the same for all three channels.
+        input_std: See `input_mean`.
+        depth: Length of the bottleneck vector.
+        source: Where the weights come from, for the model's record.
+    """
+
+    name: str
+    content: bytes
+    input_size: tuple[int, int]
+    input_mean: float
+    input_std: float
+    depth: int
+    source: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of `content`, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()

@@ -1,0 +1,1 @@
+"""Model files that come with edgeclf; a card for each is in README.md."""
