@@ -48,6 +48,7 @@ def run(command: Callable[[], int]) -> int:
     handler.setFormatter(_PlainFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    propagate, logger.propagate = logger.propagate, False  # a library may add handlers
     try:
         return command()
     except (EdgeclfError, OSError) as error:
@@ -57,6 +58,7 @@ def run(command: Callable[[], int]) -> int:
         logger.error("Interrupted.")
         return INTERRUPTED
     finally:
+        logger.propagate = propagate
         logger.removeHandler(handler)
 
 

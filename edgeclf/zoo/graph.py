@@ -75,11 +75,13 @@ def read_model(content: bytes) -> Model:
             start, stop = buffer.offset, buffer.offset + buffer.size
             buffer.data = np.frombuffer(content[start:stop], np.uint8)
         buffer.offset = buffer.size = 0
-    for subgraph in model.subgraphs:
-        try:
+    try:
+        for index, code in enumerate(model.operatorCodes or ()):
+            code.builtinCode = builtin_operator(model, index)  # 0 in old files
+        for subgraph in model.subgraphs:
             _check_subgraph(model, subgraph)
-        except (TypeError, AttributeError, IndexError) as error:
-            raise ModelError(f"The TFLite model is damaged: {error}") from error
+    except (TypeError, AttributeError, IndexError) as error:
+        raise ModelError(f"The TFLite model is damaged: {error}") from error
     return model
 
 

@@ -1,0 +1,223 @@
+"""Open pictures with Pillow: our own limits, errors that name the file, RGB."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from edgeclf.errors import ImageError
+
+MAX_PIXELS = 178_956_970  # Pillow's own limit for errors: 2 x its MAX_IMAGE_PIXELS
+
+ImageSource: TypeAlias = Union[
+    str,
+    "os.PathLike[str]",
+    bytes,
+    bytearray,
+    memoryview,
+    IO[bytes],
+    Image.Image,
+    NDArray[np.uint8],
+]
+# What Pillow's readers raise on damaged files.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+def source_name(source: ImageSource) -> str:
+    """Return what errors call a picture: its path, else "image"."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fsdecode(source)
+    for attribute in ("filename", "name"):  # of a PIL.Image, of a file
+        value = getattr(source, attribute, None)
+        if isinstance(value, str) and value:
+            return value
+    return "image"
+
+
+class _Settings:
+    """How many `load` calls are running, and what to put back after the last."""
+
+    lock = threading.Lock()
+    running = 0
+    catcher: warnings.catch_warnings[None]
+    max_image_pixels: int | None
+    load_truncated_images: bool
+
+
+@contextmanager
+def pillow_settings() -> Iterator[None]:
+    """Decode by our limits whatever Pillow's global settings are, without warnings.
+
+    The settings are the process's, not a thread's: the first of several overlapping
+    calls sets them, the last one puts back what was there.
+    """
+    with _Settings.lock:
+        if _Settings.running == 0:
+            _Settings.max_image_pixels = Image.MAX_IMAGE_PIXELS
+            _Settings.load_truncated_images = ImageFile.LOAD_TRUNCATED_IMAGES
+            _Settings.catcher = warnings.catch_warnings()
+            _Settings.catcher.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+        _Settings.running += 1
+    try:
+        yield
+    finally:
+        with _Settings.lock:
+            _Settings.running -= 1
+            if _Settings.running == 0:
+                Image.MAX_IMAGE_PIXELS = _Settings.max_image_pixels
+                ImageFile.LOAD_TRUNCATED_IMAGES = _Settings.load_truncated_images
+                _Settings.catcher.__exit__(None, None, None)
+
+
+@contextmanager
+def translated_errors(name: str) -> Iterator[None]:
+    """Turn what Pillow's readers raise into an `ImageError` that names the picture.
+
+    An `OSError` of opening a path stays: a missing file, a folder, no permission.
+    """
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} is not a picture in a format that Pillow reads. "
+            "Convert it to JPEG or PNG, or leave it out."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{name} is too large to decode safely: {error} Make it smaller first."
+        ) from error
+    except ImageError as error:
+        raise ImageError(f"{name} {error}") from None
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise ImageError(f"{name} is damaged or cut short: {reason}.") from error
+
+
+def open_image(source: ImageSource, name: str) -> Image.Image:
+    """Return the picture, not yet decoded, or `source` itself when it is one.
+
+    Raises:
+        ImageError: It is in an unknown format, empty, or too large.
+        OSError: The path cannot be opened.
+        TypeError: `source` is of no type that holds a picture.
+        ValueError: An array is not of shape `(height, width, 3)`.
+    """
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    file: Any
+    if isinstance(source, (str, os.PathLike)):
+        file = os.fsdecode(source)
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        file = io.BytesIO(source)
+    elif hasattr(source, "read") and not isinstance(source, io.TextIOBase):
+        file = source
+    else:
+        raise TypeError(
+            "Expected an image as path, bytes, binary file, PIL.Image or uint8 array. "
+            f"Received: {type(source).__name__}"
+        )
+    with translated_errors(name):
+        try:
+            image = Image.open(file)
+        except UnidentifiedImageError:
+            if _is_empty(file):
+                raise ImageError("is empty (0 bytes).") from None
+            raise
+        if image.format == "EPS":  # Pillow would run Ghostscript on it
+            image.close()
+            raise ImageError("is PostScript, not a picture. Convert it to PNG first.")
+    return image
+
+
+def _is_empty(file: Any) -> bool:
+    if isinstance(file, str):
+        return os.stat(file).st_size == 0  # noqa: PTH116 - pathlib costs start-up time
+    return bool(file.seek(0, io.SEEK_END) == 0) if file.seekable() else False
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise TypeError(f"Expected an array of dtype uint8. Received: {array.dtype}")
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ValueError(
+            "Expected an array of shape (height, width, 3), RGB. "
+            f"Received: shape={array.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return the picture in mode RGB, as a viewer would show it on white."""
+    image.load()
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _from_wide(image)
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
+    return image.convert("RGB")
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """Scale gray of more than 8 bits to 0-255.
+
+    Integers mean 0-65535; floats the least of 0-1, 0-255 and 0-65535 that holds them.
+    Values outside are stretched from the darkest to the lightest one.
+    """
+    values = np.asarray(image)
+    transparent = image.info.get("transparency")
+    hidden = values == transparent if isinstance(transparent, int) else None
+    if values.dtype.itemsize == 2:
+        levels = np.arange(1 << 16, dtype=np.uint32)
+        gray = ((levels + 128) // 257).astype(np.uint8)[values]
+    else:
+        gray = _gray_of(values, (1, 255, 65535) if image.mode == "F" else (65535,))
+    if hidden is not None:
+        gray[hidden] = 255
+    return Image.fromarray(gray).convert("RGB")
+
+
+def _gray_of(values: NDArray[Any], tops: tuple[int, ...]) -> NDArray[np.uint8]:
+    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= tops[-1]:
+        low, high = 0.0, float(next(top for top in tops if high <= top))
+    scale = 255 / (high - low) if high > low else 0.0
+    return np.rint((values - low) * scale).astype(np.uint8)

@@ -1,0 +1,68 @@
+"""Find the pictures that a path stands for: itself, or all below a folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Endings of the picture formats that Pillow reads (asking Pillow would load all its
+# readers), and of HEIC, so that a phone's photos are refused by name, not passed over.
+# fmt: off
+IMAGE_ENDINGS = frozenset({
+    ".apng", ".avif", ".avifs", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif",
+    ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg",
+    ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi",
+    ".sgi", ".tga", ".tif", ".tiff", ".webp",
+})
+# fmt: on
+_LITTER = frozenset({"__MACOSX", "@eaDir"})  # folders of macOS zips, of Synology
+
+
+def find_images(argument: str | os.PathLike[str]) -> list[Path]:
+    """Return the pictures that a path stands for.
+
+    Args:
+        argument: A file, which is returned whatever its name is and whether it exists
+            or not; or a folder, of which all files with an image's ending are returned,
+            at any depth. Hidden files and folders are passed over, and so is the
+            litter of file managers. Links to folders are not followed.
+
+    Returns:
+        Paths that begin with `argument`, sorted by code point; empty for a folder
+        without pictures.
+    """
+    from pathlib import Path  # its import would be felt by who names one file
+
+    root = Path(argument)
+    if not root.is_dir():
+        return [root]
+    images = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not _is_passed_over(name)]
+        images += [
+            Path(folder, name)
+            for name in files
+            if not _is_passed_over(name)
+            and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS  # noqa: PTH122
+        ]
+    return sorted(image for image in images if image.is_file())
+
+
+def image_arguments(argument: str) -> list[str]:
+    """Return `find_images` as text, with `argument` as it was written.
+
+    `./a.jpg` stays `./a.jpg`; below a folder it is joined with the relative path.
+    """
+    if not os.path.isdir(argument):  # noqa: PTH112
+        return [argument]
+    return [
+        os.path.join(argument, path.relative_to(argument))  # noqa: PTH118
+        for path in find_images(argument)
+    ]
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name in _LITTER

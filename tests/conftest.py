@@ -1,0 +1,68 @@
+"""Fixtures: pictures of one colour, tiny models, the shared folder if it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import model_files as models
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real pictures and models that may lie beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no folder {SHARED.name} beside the checkout")
+    return SHARED
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[..., Path]:
+    """Write a picture of one of `models.PIXELS` and return its path."""
+
+    def write(color: str = "red", name: str = "", **options: object) -> Path:
+        path = tmp_path / (name or f"{color}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10), models.PIXELS[color]).save(path, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def color_folder(tmp_path: Path) -> Path:
+    """A folder of one folder per colour with three pictures each, and some litter."""
+    folder = tmp_path / "colors"
+    random = np.random.default_rng(1)
+    for color, pixel in models.PIXELS.items():
+        below = folder / color
+        below.mkdir(parents=True)
+        for number in range(3):
+            pixels = random.normal(pixel, 20, (24, 30, 3)).clip(0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(below / f"{number}.png")
+    (folder / ".DS_Store").write_bytes(b"litter")
+    (folder / "red" / "Thumbs.db").write_bytes(b"litter")
+    return folder
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a model as edgeclf writes it, or the given content; return its path."""
+
+    def write(content: bytes | None = None, name: str = "model.tflite") -> Path:
+        path = tmp_path / name
+        path.write_bytes(models.own() if content is None else content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    """A picture of every colour, uint8 (37, 53, 3)."""
+    return np.random.default_rng(7).integers(0, 256, (37, 53, 3), dtype=np.uint8)

@@ -1,0 +1,344 @@
+"""Tiny real `.tflite` files: which colour channel of a picture is the brightest?
+
+The graph is the mean over height and width, a fully connected layer, and an
+activation; float32 inside, with DEQUANTIZE and QUANTIZE at the ends where input or
+output are integers. So a test can say in NumPy what must come out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+COLORS = ("red", "green", "blue")
+PIXELS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
+WEIGHTS = 4 * np.eye(3, dtype=np.float32)  # of means that lie in [-1, 1]
+BOTTLENECK = "bottleneck"
+
+Op = schema.BuiltinOperator
+Options = schema.BuiltinOptions
+TENSOR_TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "uint8": schema.TensorType.UINT8,
+    "int8": schema.TensorType.INT8,
+    "int16": schema.TensorType.INT16,
+    "int32": schema.TensorType.INT32,
+}
+PLACEHOLDER = 0x7E57_0FF5_E7  # stands for the offset of data outside the flatbuffer
+
+
+@dataclass
+class Classifier:
+    """What a model file looks like; `build` writes it.
+
+    `input_quantization` and `output_quantization` are (scale, zero point).
+    """
+
+    input_type: str = "float32"
+    output_type: str = "float32"
+    input_quantization: tuple[float, int] = (1 / 127.5, 128)
+    output_quantization: tuple[float, int] = (1 / 256, 0)
+    input_shape: tuple[int, ...] = (1, 8, 6, 3)
+    input_signature: tuple[int, ...] | None = None
+    weights: np.ndarray = field(default_factory=lambda: WEIGHTS)
+    activation: str | None = "softmax"
+    output_shape: tuple[int, ...] | None = None
+    outputs: int = 1
+    head: bool = True  # False: a feature extractor
+    convolution: bool = False  # the head is a 1 x 1 CONV_2D and a SQUEEZE
+    outside: bool = False  # the weights lie outside the flatbuffer
+
+    def build(self) -> bytes:
+        return _Builder(self).build()
+
+
+def build(**changes: Any) -> bytes:
+    return Classifier(**changes).build()
+
+
+class _Builder:
+    def __init__(self, wanted: Classifier) -> None:
+        self.wanted = wanted
+        self.model = schema.ModelT()
+        self.model.version = 3
+        self.model.buffers = [schema.BufferT()]
+        self.model.operatorCodes = []
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators = [], []
+        self.model.subgraphs = [self.graph]
+
+    def build(self) -> bytes:
+        wanted = self.wanted
+        shape = wanted.input_shape
+        source = self.tensor(
+            "image", shape, wanted.input_type, quantization=wanted.input_quantization
+        )
+        self.graph.tensors[source].shapeSignature = wanted.input_signature
+        self.graph.inputs = [source]
+        if wanted.input_type != "float32":
+            source = self.operator(Op.DEQUANTIZE, [source], "real_image", shape)
+        axes = self.tensor("axes", (2,), "int32", np.array([1, 2], np.int32))
+        keep = schema.ReducerOptionsT()
+        keep.keepDims = wanted.convolution
+        depth = shape[-1]
+        last = self.operator(
+            Op.MEAN,
+            [source, axes],
+            BOTTLENECK,
+            (1, 1, 1, depth) if wanted.convolution else (1, depth),
+            Options.ReducerOptions,
+            keep,
+        )
+        if wanted.head:
+            last = self.head(last)
+        size = len(wanted.weights) if wanted.head else depth
+        if wanted.activation == "softmax":
+            softmax = schema.SoftmaxOptionsT()
+            softmax.beta = 1.0
+            last = self.operator(
+                Op.SOFTMAX, [last], "p", (1, size), Options.SoftmaxOptions, softmax
+            )
+        elif wanted.activation == "logistic":
+            last = self.operator(Op.LOGISTIC, [last], "p", (1, size))
+        final = wanted.output_shape or (1, size)
+        if final != (1, size):
+            reshape = schema.ReshapeOptionsT()
+            reshape.newShape = list(final)
+            new = self.tensor("new_shape", (len(final),), "int32", np.int32(final))
+            last = self.operator(
+                Op.RESHAPE, [last, new], "r", final, Options.ReshapeOptions, reshape
+            )
+        if wanted.output_type != "float32":
+            quantized = self.tensor(
+                "scores",
+                final,
+                wanted.output_type,
+                quantization=wanted.output_quantization,
+            )
+            last = self.operator(Op.QUANTIZE, [last], quantized, final)
+        self.graph.outputs = [last] + [self.graph.inputs[0]] * (wanted.outputs - 1)
+        return self.packed()
+
+    def head(self, features: int) -> int:
+        classes, depth = self.wanted.weights.shape
+        zeros = np.zeros(classes, np.float32)
+        bias = self.tensor("bias", (classes,), "float32", zeros)
+        if not self.wanted.convolution:
+            weights = self.tensor(
+                "weights", (classes, depth), "float32", self.wanted.weights
+            )
+            return self.operator(
+                Op.FULLY_CONNECTED,
+                [features, weights, bias],
+                "logits",
+                (1, classes),
+                Options.FullyConnectedOptions,
+                schema.FullyConnectedOptionsT(),
+            )
+        weights = self.tensor(
+            "weights", (classes, 1, 1, depth), "float32", self.wanted.weights
+        )
+        convolution = schema.Conv2DOptionsT()
+        convolution.strideH = convolution.strideW = 1
+        wide = self.operator(
+            Op.CONV_2D,
+            [features, weights, bias],
+            "wide",
+            (1, 1, 1, classes),
+            Options.Conv2DOptions,
+            convolution,
+        )
+        squeeze = schema.SqueezeOptionsT()
+        squeeze.squeezeDims = [1, 2]
+        return self.operator(
+            Op.SQUEEZE,
+            [wide],
+            "logits",
+            (1, classes),
+            Options.SqueezeOptions,
+            squeeze,
+        )
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: str,
+        data: np.ndarray | None = None,
+        quantization: tuple[float, int] | None = None,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = name.encode(), list(shape)
+        tensor.type = TENSOR_TYPES[dtype]
+        buffer = schema.BufferT()
+        if data is not None:
+            if name == "weights" and self.wanted.outside:
+                buffer.offset, buffer.size = PLACEHOLDER, data.nbytes
+            else:
+                buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        tensor.buffer = len(self.model.buffers) - 1
+        if quantization is not None and dtype != "float32":
+            tensor.quantization = schema.QuantizationParametersT()
+            if quantization[0]:
+                tensor.quantization.scale = [quantization[0]]
+                tensor.quantization.zeroPoint = [quantization[1]]
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def operator(
+        self,
+        code: int,
+        inputs: list[int],
+        output: str | int,
+        shape: Sequence[int],
+        options_type: int = Options.NONE,
+        options: Any = None,
+    ) -> int:
+        if isinstance(output, str):
+            output = self.tensor(output, shape, "float32")
+        entry = schema.OperatorCodeT()
+        entry.builtinCode, entry.version = code, 1
+        entry.deprecatedBuiltinCode = min(code, 127)
+        self.model.operatorCodes.append(entry)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = len(self.model.operatorCodes) - 1
+        operator.inputs, operator.outputs = inputs, [output]
+        operator.builtinOptionsType, operator.builtinOptions = options_type, options
+        self.graph.operators.append(operator)
+        return output
+
+    def packed(self) -> bytes:
+        content = pack(self.model)
+        if not self.wanted.outside:
+            return content
+        content += bytes(-len(content) % 16)
+        weights = self.wanted.weights.tobytes()
+        offset = struct.pack("<Q", len(content))
+        return content.replace(struct.pack("<Q", PLACEHOLDER), offset) + weights
+
+
+def pack(model: Any) -> bytes:
+    builder = flatbuffers.Builder(4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    """`edgeclf.json` of a model that wants (pixel - 127.5) / 127.5."""
+    return {
+        "format_version": 1,
+        "preprocessing": {
+            "version": 1,
+            "resize": "antialias",
+            "input_mean": 127.5,
+            "input_std": 127.5,
+        },
+        "multi_label": False,
+        "thresholds": None,
+        "reject": None,
+        "bottleneck": BOTTLENECK,
+        "provenance": {},
+        **changes,
+    }
+
+
+def with_files(
+    content: bytes,
+    files: Mapping[str, str | bytes],
+    compression: int = zipfile.ZIP_STORED,
+) -> bytes:
+    """Append a zip, as writers of TFLite Metadata do."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", compression) as target:
+        for name, text in files.items():
+            target.writestr(name, text)
+    return content + archive.getvalue()
+
+
+def own(
+    labels: Sequence[str] = COLORS,
+    entry: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> bytes:
+    """A file as edgeclf itself writes it."""
+    files = {
+        "labels.txt": "".join(f"{label}\n" for label in labels),
+        "edgeclf.json": json.dumps(record() if entry is None else entry),
+    }
+    return with_files(build(**changes), files)
+
+
+def with_metadata(
+    content: bytes,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    files: Sequence[tuple[str, int, str | None]] = (),
+    identifier: bytes = b"M001",
+) -> bytes:
+    """Add a TFLite Metadata flatbuffer, written field by field.
+
+    `files` are the output tensor's associated files: (name, type, locale).
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    buffer = schema.BufferT()
+    packed = _metadata(mean, std, files, identifier)
+    buffer.data = np.frombuffer(packed, np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = b"TFLITE_METADATA", len(model.buffers) - 1
+    model.metadata = [entry]
+    return pack(model)
+
+
+def _metadata(
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    files: Sequence[tuple[str, int, str | None]],
+    identifier: bytes,
+) -> bytes:
+    builder = flatbuffers.Builder(256)
+
+    def table(fields: Mapping[int, int], enums: Mapping[int, int] | None = None) -> int:
+        enums = enums or {}
+        builder.StartObject(8)
+        for slot, offset in fields.items():
+            builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+        for slot, value in enums.items():
+            builder.PrependInt8Slot(slot, value, 0)
+        return builder.EndObject()
+
+    def vector(offsets: Sequence[int]) -> int:
+        builder.StartVector(4, len(offsets), 4)
+        for offset in reversed(offsets):
+            builder.PrependUOffsetTRelative(offset)
+        return builder.EndVector()
+
+    def floats(values: Sequence[float]) -> int:
+        return builder.CreateNumpyVector(np.asarray(values, np.float32))
+
+    associated = []
+    for name, kind, locale in files:
+        fields = {0: builder.CreateString(name)}
+        if locale is not None:
+            fields[3] = builder.CreateString(locale)
+        associated.append(table(fields, {2: kind}))
+    units = []
+    if mean is not None and std is not None:
+        options = table({0: floats(mean), 1: floats(std)})
+        units.append(table({1: options}, {0: 1}))
+    input_tensor = table({4: vector(units)} if units else {})
+    output_tensor = table({6: vector(associated)} if associated else {})
+    subgraph = table({2: vector([input_tensor]), 3: vector([output_tensor])})
+    builder.Finish(table({3: vector([subgraph])}), identifier)
+    return bytes(builder.Output())

@@ -1,0 +1,46 @@
+import os
+import stat
+
+import pytest
+
+from edgeclf import files
+
+
+def test_text_is_utf8_with_plain_line_ends(tmp_path):
+    files.write_text(tmp_path / "new" / "a.txt", "ł\nb\n")
+    assert (tmp_path / "new" / "a.txt").read_bytes() == b"\xc5\x82\nb\n"
+
+
+def test_the_old_file_stays_when_writing_fails(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), files.replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        files.write_bytes(tmp_path / "a", b"x")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_check_writable_names_a_folder_in_the_way(tmp_path):
+    with pytest.raises(IsADirectoryError, match="Received a folder"):
+        files.check_writable(tmp_path)
+
+
+def test_check_writable_leaves_nothing_behind(tmp_path):
+    files.check_writable(tmp_path / "new" / "model.tflite")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_check_writable_fails_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        files.check_writable(tmp_path / "file" / "model.tflite")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgeclf.sources import IMAGE_ENDINGS, find_images, image_arguments
+
+
+def fill(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_file_stands_for_itself_whatever_its_name(tmp_path: Path) -> None:
+    fill(tmp_path, "notes.txt")
+    assert find_images(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+    assert find_images(tmp_path / "missing") == [tmp_path / "missing"]
+
+
+def test_folder_is_searched_to_any_depth_and_sorted(tmp_path: Path) -> None:
+    fill(tmp_path, "b.jpg", "a/z.PNG", "a/b/ł ą.webp", "Z.jpeg", "a.b/c.tiff")
+    names = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert names == ["Z.jpeg", "a/b/ł ą.webp", "a/z.PNG", "a.b/c.tiff", "b.jpg"]
+
+
+def test_litter_is_passed_over(tmp_path: Path) -> None:
+    fill(
+        tmp_path,
+        "a.jpg",
+        ".DS_Store",
+        ".hidden.jpg",
+        "Thumbs.db",
+        "desktop.ini",
+        "no_ending",
+        "notes.txt",
+        "drawing.svg",
+        ".ipynb_checkpoints/a-checkpoint.jpg",
+        "__MACOSX/a.jpg",
+        "@eaDir/a.jpg",
+    )
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "broken_link.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert find_images(tmp_path) == [tmp_path / "a.jpg"]
+
+
+def test_folder_without_pictures_is_empty(tmp_path: Path) -> None:
+    assert find_images(tmp_path) == []
+
+
+def test_argument_is_kept_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "photos/a.jpg", "photos/b/c.png")
+    monkeypatch.chdir(tmp_path)
+    assert image_arguments("./photos/a.jpg") == ["./photos/a.jpg"]
+    assert image_arguments("./photos") == ["./photos/a.jpg", "./photos/b/c.png"]
+    assert image_arguments("photos/") == ["photos/a.jpg", "photos/b/c.png"]
+    assert image_arguments("no//such.jpg") == ["no//such.jpg"]
+
+
+def test_endings_are_those_that_pillow_reads() -> None:
+    Image.init()
+    endings = Image.registered_extensions().items()
+    readable = {ending for ending, name in endings if name in Image.OPEN}
+    # By the Pillow that is installed; .mpo is opened as a JPEG.
+    optional = {".heic", ".heif", ".avif", ".avifs", ".qoi", ".mpo"}
+    assert readable >= IMAGE_ENDINGS - optional
