@@ -1,0 +1,90 @@
+"""Find pictures that are the same, or nearly, so that no split tears them apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_DIFFERENT_BITS = 12  # of 256; unrelated pictures of one class differ by 38 and more
+MAX_RELATIVE_DISTANCE = 0.2  # of two bottlenecks; a flat picture has no fingerprint
+ROWS_AT_ONCE = 256
+
+_NOHASH = "_nohash_"
+
+
+def conflicting(digests: Sequence[bytes], labels: Sequence[str]) -> list[list[int]]:
+    """Return groups of identical pictures that stand in more than one class.
+
+    Args:
+        digests: SHA-256 of each picture's file.
+        labels: Its class.
+
+    Returns:
+        Positions of all copies, group by group, in order of first appearance.
+    """
+    positions: dict[bytes, list[int]] = defaultdict(list)
+    for position, digest in enumerate(digests):
+        positions[digest].append(position)
+    return [
+        copies
+        for copies in positions.values()
+        if len({labels[position] for position in copies}) > 1
+    ]
+
+
+def group_near_duplicates(
+    names: Sequence[str],
+    fingerprints: NDArray[np.uint8],
+    bottlenecks: NDArray[np.float32],
+) -> NDArray[np.intp]:
+    """Number the groups of pictures that must stay in one split.
+
+    Two pictures belong together when their fingerprints and their bottlenecks are
+    both close: the same picture saved at another quality or size. So do pictures
+    whose file names agree up to `_nohash_`, as in tensorflow-for-poets.
+
+    Args:
+        names: Path of each picture, all of one class.
+        fingerprints: Their 256-bit hashes, uint8 `(n, 32)`.
+        bottlenecks: float32 `(n, depth)`.
+
+    Returns:
+        For each picture the position of the first picture of its group, `(n,)`.
+    """
+    parents = np.arange(len(names))
+    # With bits as -1 and 1 the scalar product is 256 - 2 * (different bits).
+    signs = np.unpackbits(fingerprints, axis=1).astype(np.float32) * 2 - 1
+    least = signs.shape[1] - 2 * MAX_DIFFERENT_BITS
+    for start in range(0, len(names), ROWS_AT_ONCE):
+        alike = signs[start : start + ROWS_AT_ONCE] @ signs.T >= least
+        for row, column in np.argwhere(alike).tolist():
+            first, second = start + row, column
+            if first < second and _close(bottlenecks[first], bottlenecks[second]):
+                _join(parents, first, second)
+
+    prefixes: dict[str, int] = {}
+    for position, name in enumerate(names):
+        prefix, marker, _ = name.partition(_NOHASH)
+        if marker:
+            _join(parents, prefixes.setdefault(prefix, position), position)
+    return np.array([_root(parents, index) for index in range(len(names))], np.intp)
+
+
+def _close(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
+    scale = max(float(np.linalg.norm(first)), float(np.linalg.norm(second)))
+    return float(np.linalg.norm(first - second)) <= MAX_RELATIVE_DISTANCE * scale
+
+
+def _root(parents: NDArray[np.intp], index: int) -> int:
+    while parents[index] != index:
+        parents[index] = parents[parents[index]]
+        index = int(parents[index])
+    return index
+
+
+def _join(parents: NDArray[np.intp], first: int, second: int) -> None:
+    low, high = sorted((_root(parents, first), _root(parents, second)))
+    parents[high] = low

@@ -1,0 +1,86 @@
+"""Read a folder of class folders.
+
+```
+photos/
+    Gzhel/            -> label "Gzhel", unchanged, spaces and "ł" included
+        a.jpg
+        nested/b.png  -> belongs to "Gzhel" too
+    Iznik/
+        c.webp
+```
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeclf.errors import DatasetError
+from edgeclf.sources import find_images
+
+logger = logging.getLogger("edgeclf")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture and its class.
+
+    Attributes:
+        path: Where the picture is.
+        name: Its path relative to the dataset's folder, with forward slashes.
+        label: Name of its class.
+    """
+
+    path: Path
+    name: str
+    label: str
+
+
+def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
+    """List the pictures below `image_dir`, sorted by class and then by name.
+
+    Classes are the first-level folders, in code point order. Hidden files and
+    folders and the litter of file managers are passed over; a folder without any
+    picture is left out with a warning.
+
+    Args:
+        image_dir: The dataset's folder.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        NotADirectoryError: It is a file.
+        DatasetError: It holds fewer than two classes.
+    """
+    root = Path(image_dir)
+    if not root.exists():
+        raise FileNotFoundError(
+            f"Expected a folder with one folder of pictures per class. "
+            f"Received: {root}, which does not exist."
+        )
+    if not root.is_dir():
+        raise NotADirectoryError(
+            f"Expected a folder with one folder of pictures per class. "
+            f"Received: {root}, which is a file."
+        )
+    examples = []
+    labels = []
+    for folder in sorted(root.iterdir(), key=lambda path: path.name):
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        paths = find_images(folder)
+        if not paths:
+            logger.warning("No pictures in the class folder %s: left out.", folder)
+            continue
+        labels.append(folder.name)
+        for path in paths:
+            name = path.relative_to(root).as_posix()
+            examples.append(Example(path, name, folder.name))
+    if len(labels) < 2:
+        found = f"one: {labels[0]}" if labels else "none"
+        raise DatasetError(
+            f"Expected at least two class folders with pictures in {root}. "
+            f"Received: {found}."
+        )
+    return examples

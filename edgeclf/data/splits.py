@@ -1,0 +1,180 @@
+"""Decide which pictures train, which choose settings, and which measure.
+
+A picture's split follows from its own bytes and the seed alone: renaming it, or
+adding others, leaves it where it is. Only where a class would end up without a
+split that it has pictures enough for is one moved there, and only where it has too
+few is there a warning.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeclf import files
+from edgeclf.errors import DatasetError
+
+logger = logging.getLogger("edgeclf")
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+HEADER = ("file", "split")
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of each class is held out.
+
+    Attributes:
+        testing_percentage: For measuring, 0-100.
+        validation_percentage: For choosing settings, 0-100; the rest trains.
+    """
+
+    testing_percentage: float = 10.0
+    validation_percentage: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("testing_percentage", "validation_percentage"):
+            value = getattr(self, name)
+            if not 0 <= value <= 100:
+                raise ValueError(f"Expected {name} in 0-100. Received: {value}.")
+        if self.testing_percentage + self.validation_percentage >= 100:
+            raise ValueError(
+                "Expected testing_percentage and validation_percentage to leave "
+                f"something to train on. Received: {self.testing_percentage} and "
+                f"{self.validation_percentage}."
+            )
+
+
+def split_class(
+    label: str,
+    digests: Sequence[bytes],
+    groups: Sequence[int],
+    shares: Shares,
+    seed: int,
+) -> list[str]:
+    """Assign the pictures of one class to splits, whole groups at a time.
+
+    Args:
+        label: The class, for messages.
+        digests: SHA-256 of each picture's file.
+        groups: Group number of each picture; a group stays together.
+        shares: How much is held out.
+        seed: Another seed gives another split.
+
+    Returns:
+        One of `SPLITS` per picture.
+    """
+    wanted = 1 + (shares.testing_percentage > 0) + (shares.validation_percentage > 0)
+    if len(set(groups)) < wanted <= len(set(digests)):
+        logger.warning(
+            "The %d pictures of class %s are too much alike to be kept apart: "
+            "near-duplicates stand in training and test.",
+            len(digests),
+            label,
+        )
+        groups = [digests.index(digest) for digest in digests]
+
+    members: dict[int, list[int]] = defaultdict(list)
+    for position, group in enumerate(groups):
+        members[group].append(position)
+    # A group's place in [0, 1): training at the top, test at the bottom.
+    places = {
+        group: min(_place(digests[position], seed) for position in positions)
+        for group, positions in members.items()
+    }
+    ordered = sorted(members, key=lambda group: (places[group], group))
+    assigned = {group: _split_of(places[group], shares) for group in ordered}
+    _serve_every_split(label, ordered, assigned, shares)
+    return [assigned[group] for group in groups]
+
+
+def _place(digest: bytes, seed: int) -> float:
+    drawn = hashlib.sha256(b"%d:" % seed + digest).digest()
+    return int.from_bytes(drawn[:8], "big") / 2**64
+
+
+def _split_of(place: float, shares: Shares) -> str:
+    if place < shares.testing_percentage / 100:
+        return TEST
+    if place < (shares.testing_percentage + shares.validation_percentage) / 100:
+        return VALIDATION
+    return TRAIN
+
+
+def _serve_every_split(
+    label: str, ordered: Sequence[int], assigned: dict[int, str], shares: Shares
+) -> None:
+    """Give each split of a class at least one group: training first, then test."""
+
+    def holders(split: str) -> list[int]:
+        return [group for group in ordered if assigned[group] == split]
+
+    if not holders(TRAIN):
+        assigned[ordered[-1]] = TRAIN
+    if shares.testing_percentage > 0 and not holders(TEST):
+        # From validation, else from training if that keeps one.
+        spare = holders(VALIDATION) or holders(TRAIN)[:-1]
+        if spare:
+            assigned[spare[0]] = TEST
+    if shares.validation_percentage > 0 and not holders(VALIDATION):
+        spare = holders(TEST)[1:][::-1] or holders(TRAIN)[:-1]
+        if spare:
+            assigned[spare[0]] = VALIDATION
+
+    wanted = {TEST: shares.testing_percentage, VALIDATION: shares.validation_percentage}
+    missing = [name for name, share in wanted.items() if share and not holders(name)]
+    if missing:
+        logger.warning(
+            "Class %s has too few different pictures (%d) for every split: "
+            "none left for %s.",
+            label,
+            len(ordered),
+            " and ".join(missing),
+        )
+
+
+def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read a CSV with the columns `file` and `split`.
+
+    Returns:
+        Split by file name, relative to the dataset's folder.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DatasetError: A column is missing or a split has another name.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"Expected UTF-8 in {path}. Received: {error}.") from error
+    rows = csv.DictReader(io.StringIO(text))
+    if not set(HEADER) <= set(rows.fieldnames or ()):
+        raise DatasetError(
+            f"Expected the columns file,split in {path}. Received: {rows.fieldnames}."
+        )
+    splits = {}
+    for row in rows:
+        if row["split"] not in SPLITS:
+            raise DatasetError(
+                f"Expected one of {', '.join(SPLITS)} in {path}, line "
+                f"{rows.line_num}. Received: {row['split']!r}."
+            )
+        splits[row["file"]] = row["split"]
+    return splits
+
+
+def write_split_file(path: str | os.PathLike[str], splits: Mapping[str, str]) -> None:
+    """Write which picture is in which split, as `read_split_file` reads it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows(sorted(splits.items()))
+    files.write_text(path, text.getvalue())
