@@ -1,0 +1,71 @@
+"""`edgeclf COMMAND`: the table of commands; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from edgeclf import __version__
+from edgeclf.errors import EdgeclfError
+
+COMMANDS = {
+    "retrain": (
+        "edgeclf.training.command",
+        "turn a folder of pictures into a .tflite file",
+    ),
+    "label_image": ("edgeclf.label_image", "label pictures with a model"),
+    "prepare_data": (
+        "edgeclf.data.prepare",
+        "make class folders from a table and its pictures",
+    ),
+    "convert": (
+        "edgeclf.zoo.convert",
+        "make a backbone from Keras weights, a SavedModel or a TensorFlow Hub handle",
+    ),
+    "demo": ("edgeclf.demo.command", "draw pictures, train on them, label one"),
+}
+
+
+def usage() -> str:
+    """Return the list of commands."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: edgeclf COMMAND [OPTION ...]",
+            "",
+            *lines,
+            "",
+            "`edgeclf COMMAND --help` lists a command's options.",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the first argument names; return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in ([], ["-h"], ["--help"]):
+        print(usage(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
+    if arguments == ["--version"]:
+        print(f"edgeclf {__version__}")
+        return 0
+    name = arguments[0].replace("-", "_")
+    if name not in COMMANDS:
+        print(usage(), file=sys.stderr)
+        print(
+            f"error: Expected one of these commands. Received: {arguments[0]}",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        module = importlib.import_module(COMMANDS[name][0])
+    except EdgeclfError as error:  # an extra is missing
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return int(module.main(arguments[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Measure model files on held-out pictures, as the device would run them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edgeclf import image
+from edgeclf.classifier import Classifier
+from edgeclf.data.folders import Example
+from edgeclf.errors import ImageError
+from edgeclf.evaluation.metrics import Evaluation
+
+logger = logging.getLogger("edgeclf")
+
+BATCH_SIZE = 64  # decoded pictures held at a time
+
+
+def evaluate(
+    classifiers: Sequence[Classifier],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    resize: str,
+    description: str = "evaluation",
+) -> list[Evaluation]:
+    """Score pictures with several models; each picture is decoded once.
+
+    Args:
+        classifiers: Models with the same input size.
+        examples: The pictures and their classes. A picture that cannot be read any
+            more is left out with a warning.
+        labels: Names of the classes, in the order of the models' outputs.
+        resize: Resize filter that the models were trained with.
+        description: What the progress bar says.
+
+    Returns:
+        One `Evaluation` per classifier.
+    """
+    input_size = classifiers[0].input_size
+
+    def load(example: Example) -> NDArray[np.uint8] | None:
+        try:
+            return image.load(example.path, input_size, resize=resize)
+        except (ImageError, OSError) as error:
+            logger.warning("Not measured: %s", error)
+            return None
+
+    scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
+    kept: list[Example] = []
+    bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
+    with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+        for start in range(0, len(examples), BATCH_SIZE):
+            batch = examples[start : start + BATCH_SIZE]
+            loaded = executor.map(load, batch)
+            for pixels, example in zip(loaded, batch, strict=True):
+                bar.update()
+                if pixels is None:
+                    continue
+                kept.append(example)
+                for classifier, rows in zip(classifiers, scores, strict=True):
+                    rows.append(classifier.scores(pixels))
+    classes = np.array([labels.index(example.label) for example in kept], np.intp)
+    names = [example.name for example in kept]
+    return [
+        Evaluation(
+            np.asarray(rows, np.float32).reshape(len(kept), len(labels)),
+            classes,
+            names,
+        )
+        for rows in scores
+    ]

@@ -1,0 +1,92 @@
+"""What a classifier's answers on held-out pictures say about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NORMAL_QUANTILE = 1.959964  # 97.5 %: a two-sided interval of 95 %
+_LEAST_PROBABILITY = 1e-7  # a quantized score may be 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on pictures whose class is known.
+
+    Attributes:
+        scores: float32 `(n, num_classes)`, in [0, 1].
+        classes: True class of each, int `(n,)`.
+        names: Name of each picture.
+    """
+
+    scores: NDArray[np.float32]
+    classes: NDArray[np.intp]
+    names: Sequence[str]
+
+    @property
+    def predicted(self) -> NDArray[np.intp]:
+        """Class with the highest score, `(n,)`; the first of equals."""
+        return np.asarray(self.scores.argmax(axis=1), np.intp)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures whose highest score is the true class, in [0, 1]."""
+        return float(np.mean(self.predicted == self.classes))
+
+    @property
+    def cross_entropy(self) -> float:
+        """Mean negative log-probability of the true class, in nats."""
+        picked = self.scores[np.arange(len(self.classes)), self.classes]
+        return float(-np.mean(np.log(np.maximum(picked, _LEAST_PROBABILITY))))
+
+    @property
+    def confusion_matrix(self) -> NDArray[np.int64]:
+        """Counts `(num_classes, num_classes)`: rows true, columns predicted."""
+        size = self.scores.shape[1]
+        flat = np.bincount(self.classes * size + self.predicted, minlength=size * size)
+        return flat.reshape(size, size).astype(np.int64)
+
+    def describe(self, labels: tuple[str, ...]) -> dict[str, Any]:
+        """Return the figures as plain values for JSON."""
+        matrix = self.confusion_matrix
+        low, high = wilson_interval(int(np.trace(matrix)), len(self.classes))
+        return {
+            "accuracy": self.accuracy,
+            "accuracy_interval_95": [low, high],
+            "cross_entropy": self.cross_entropy,
+            "confusion_matrix": matrix.tolist(),
+            "per_class": [
+                {
+                    "label": label,
+                    "num_test": int(matrix[index].sum()),
+                    "precision": _ratio(matrix[index, index], matrix[:, index].sum()),
+                    "recall": _ratio(matrix[index, index], matrix[index].sum()),
+                }
+                for index, label in enumerate(labels)
+            ],
+        }
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of a proportion, both ends in [0, 1].
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
+    inference", JASA 22 (1927).
+    """
+    share, square = successes / trials, _NORMAL_QUANTILE**2
+    centre = (share + square / (2 * trials)) / (1 + square / trials)
+    spread = (
+        _NORMAL_QUANTILE
+        / (1 + square / trials)
+        * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+    )
+    return max(0.0, centre - spread), min(1.0, centre + spread)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,217 @@
+"""Turn pictures into bottlenecks, once.
+
+What is kept per picture is the bottleneck, the range of every activation on the way
+(so that quantization needs no calibration run of its own) and a fingerprint that
+finds near-duplicates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from edgeclf.data.folders import Example
+from edgeclf.errors import ImageError
+from edgeclf.image import PREPROCESSING_VERSION
+from edgeclf.interpreter import create_interpreter
+from edgeclf.training.cache import BottleneckCache
+from edgeclf.training.quantize import activation_names
+from edgeclf.training.views import PLAIN, View
+from edgeclf.zoo.backbone import Backbone
+
+BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
+FINGERPRINT_SIDE = 16  # 16 x 16 differences = 256 bits
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is known of one view of one picture.
+
+    Attributes:
+        digest: SHA-256 of the picture's file.
+        bottleneck: float32 `(depth,)`.
+        lows: Minimum of the input and of every activation, float32.
+        highs: Their maxima, same shape.
+        fingerprint: 256-bit difference hash, uint8 `(32,)`.
+    """
+
+    digest: bytes
+    bottleneck: NDArray[np.float32]
+    lows: NDArray[np.float32]
+    highs: NDArray[np.float32]
+    fingerprint: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A picture that could not be used, and why."""
+
+    example: Example
+    reason: str
+
+
+class BottleneckExtractor:
+    """Computes and caches the features of pictures, on all processors.
+
+    Args:
+        backbone: What the pictures go through.
+        cache: Where features are kept.
+        resize: The resize filter, as in `edgeclf.image.load`.
+        num_workers: Threads, each with an interpreter of its own; None for one per
+            processor.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        cache: BottleneckCache,
+        *,
+        resize: str,
+        num_workers: int | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.activations = activation_names(backbone.content)
+        self._cache = cache
+        self._resize = resize
+        self._num_workers = num_workers or len(os.sched_getaffinity(0))
+        self._local = threading.local()
+        self._cache_lock = threading.Lock()
+        self._loading_lock = threading.Lock()
+        settings = (
+            backbone.sha256,
+            backbone.input_mean,
+            backbone.input_std,
+            PREPROCESSING_VERSION,
+            resize,
+        )
+        self._settings = repr(settings).encode()
+
+    def extract(
+        self,
+        items: Sequence[tuple[Example, View]],
+        description: str,
+    ) -> Iterator[Features | Unreadable]:
+        """Yield the features of each picture, or why there are none, in order.
+
+        Args:
+            items: Pictures with the view of them that is wanted.
+            description: What the progress bar says.
+        """
+        bar = tqdm(total=len(items), desc=description, unit="picture", disable=None)
+        with bar, ThreadPoolExecutor(self._num_workers) as executor:
+            for start in range(0, len(items), BATCH_SIZE):
+                batch = items[start : start + BATCH_SIZE]
+                fresh = []
+                for result in executor.map(self._look_up_or_compute, batch):
+                    bar.update()
+                    if isinstance(result, Unreadable):
+                        yield result
+                        continue
+                    key, features, is_new = result
+                    if is_new:
+                        fresh.append((key, _pack(features)))
+                    yield features
+                with self._cache_lock:
+                    self._cache.put(fresh)
+
+    def _look_up_or_compute(
+        self, item: tuple[Example, View]
+    ) -> tuple[bytes, Features, bool] | Unreadable:
+        example, view = item
+        try:
+            content = example.path.read_bytes()
+        except OSError as error:
+            return Unreadable(example, error.strerror or str(error))
+        digest = hashlib.sha256(content).digest()
+        key = hashlib.sha256(digest + self._settings + repr(view).encode()).digest()
+        with self._cache_lock:
+            entry = self._cache.get(key)
+        if entry is not None:
+            features = _unpack(entry, digest, self.backbone.depth)
+            if len(features.lows) == len(self.activations):
+                return key, features, False
+        try:
+            pixels = view.load(content, self.backbone.input_size, self._resize)
+        except ImageError as error:
+            return Unreadable(example, str(error))
+        return key, self._compute(digest, pixels), True
+
+    def _compute(self, digest: bytes, pixels: NDArray[np.uint8]) -> Features:
+        if not hasattr(self._local, "run"):
+            with self._loading_lock:  # loading changes the filter of warnings
+                self._local.run = _ActivationReader(self.backbone, self.activations)
+        bottleneck, lows, highs = self._local.run(pixels)
+        return Features(digest, bottleneck, lows, highs, fingerprint(pixels))
+
+
+class _ActivationReader:
+    """Runs the backbone and reads every activation; for one thread."""
+
+    def __init__(self, backbone: Backbone, activations: Sequence[str]) -> None:
+        self._backbone = backbone
+        self._interpreter = create_interpreter(
+            backbone.content, num_threads=1, preserve_all_tensors=True
+        )
+        details = self._interpreter.get_tensor_details()
+        by_name = {entry["name"]: int(entry["index"]) for entry in details}
+        self._indices = [by_name[name] for name in activations]
+
+    def __call__(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        inputs = pixels.astype(np.float32)[np.newaxis]  # (1, height, width, 3)
+        inputs -= np.float32(self._backbone.input_mean)
+        inputs /= np.float32(self._backbone.input_std)
+        self._interpreter.set_tensor(self._indices[0], inputs)
+        self._interpreter.invoke()
+        lows = np.empty(len(self._indices), np.float32)
+        highs = np.empty_like(lows)
+        for position, index in enumerate(self._indices):
+            values = self._interpreter.get_tensor(index)
+            lows[position], highs[position] = values.min(), values.max()
+        output = self._interpreter.get_output_details()[0]["index"]
+        return self._interpreter.get_tensor(output).reshape(-1).copy(), lows, highs
+
+
+def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the 256-bit difference hash of a picture, uint8 `(32,)`.
+
+    Bit (row, column) says whether gray level rises from one column to the next in
+    the picture shrunk to 16 rows and 17 columns.
+
+    Source: N. Krawetz, "Kind of Like That" (2013), dHash, with 16 in place of 8.
+
+    Args:
+        pixels: uint8 `(height, width, 3)` RGB.
+    """
+    gray = Image.fromarray(pixels).convert("L")
+    size = (FINGERPRINT_SIDE + 1, FINGERPRINT_SIDE)  # (width, height)
+    small = np.asarray(gray.resize(size, Image.Resampling.BILINEAR), np.int16)
+    return np.packbits(small[:, 1:] > small[:, :-1])
+
+
+def _pack(features: Features) -> bytes:
+    numbers = np.concatenate([features.bottleneck, features.lows, features.highs])
+    return features.fingerprint.tobytes() + numbers.astype("<f4").tobytes()
+
+
+def _unpack(entry: bytes, digest: bytes, depth: int) -> Features:
+    head = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
+    numbers = np.frombuffer(entry, "<f4", offset=head).astype(np.float32)
+    lows, highs = np.split(numbers[depth:], 2)
+    bits = np.frombuffer(entry, np.uint8, count=head)
+    return Features(digest, numbers[:depth], lows, highs, bits)
+
+
+def plain(examples: Sequence[Example]) -> list[tuple[Example, View]]:
+    """Pair every example with its unchanged view."""
+    return [(example, PLAIN) for example in examples]

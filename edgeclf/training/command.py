@@ -1,0 +1,213 @@
+"""The command `edgeclf retrain`, with the options of tensorflow-for-poets."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from edgeclf import console, files
+from edgeclf.data.splits import TEST
+from edgeclf.image import RESIZE_METHODS
+from edgeclf.training.config import (
+    DEFAULT_LEARNING_RATE,
+    DEFAULT_STEPS,
+    RetrainConfig,
+)
+from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
+from edgeclf.training.retrain import RetrainResult, retrain
+from edgeclf.training.views import VIEWS_PER_PICTURE
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = _parser()
+    options = vars(parser.parse_args(argv))
+    metrics_json = options.pop("metrics_json")
+    list_misclassified = options.pop("print_misclassified_test_images")
+    try:
+        config = RetrainConfig(**options)
+    except ValueError as error:
+        parser.error(str(error))
+
+    def command() -> int:
+        start = time.monotonic()
+        if metrics_json is not None:
+            files.check_writable(metrics_json)
+        try:
+            result = retrain(config)
+        except ValueError as error:  # of an unknown architecture
+            if type(error) is ValueError:
+                parser.error(str(error))
+            raise
+        if metrics_json is not None:
+            text = json.dumps(
+                result.metrics, ensure_ascii=False, indent=2, sort_keys=True
+            )
+            files.write_text(metrics_json, text + "\n")
+        _print_result(result, config, list_misclassified=list_misclassified)
+        print(f"Done in {time.monotonic() - start:.1f} s.", file=sys.stderr)
+        return 0
+
+    return console.run(command)
+
+
+def _print_result(
+    result: RetrainResult, config: RetrainConfig, *, list_misclassified: bool
+) -> None:
+    metrics = result.metrics
+    if list_misclassified:
+        print("Misclassified test images:")
+        for wrong in result.misclassified:
+            print(
+                f"  {wrong.name}: {wrong.label} taken for {wrong.predicted} "
+                f"({wrong.score:.4f})"
+            )
+    counts = ", ".join(
+        f"{metrics[f'num_{split}']} {name}"
+        for split, name in (
+            ("train", "training"),
+            ("validation", "validation"),
+            (TEST, "test"),
+        )
+    )
+    print(f"{len(metrics['labels'])} classes; pictures: {counts}")
+    if metrics["test"] is None:
+        print("No test figure: no picture was held out for testing.")
+    else:
+        low, high = metrics["test"]["accuracy_interval_95"]
+        count = sum(entry["num_test"] for entry in metrics["test"]["per_class"])
+        print(
+            f"Final test accuracy = {metrics['accuracy']:.1%} (N={count}), "
+            f"95% interval {low:.1%} to {high:.1%}, measured on the "
+            f"{_kind(config)} file"
+        )
+        if config.quantize != "none":
+            print(f"The same before quantization: {metrics['accuracy_float']:.1%}")
+    print(f"{result.model_path}: {metrics['size_bytes'] / 1e6:.2f} MB")
+
+
+def _kind(config: RetrainConfig) -> str:
+    return "float32" if config.quantize == "none" else config.quantize
+
+
+def _parser() -> console.Parser:
+    parser = console.Parser(
+        prog="edgeclf retrain",
+        description="Turn a folder with one folder of pictures per class into one "
+        "quantized .tflite file that carries its labels and preprocessing.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+    def add(group: Any, name: str, text: str, **settings: Any) -> None:
+        default = _DEFAULTS.get(name)
+        if default is not dataclasses.MISSING:
+            settings.setdefault("default", default)
+        group.add_argument(f"--{name}", help=text, **settings)
+
+    main_group = parser.add_argument_group("what goes in and what comes out")
+    add(main_group, "image_dir", "folder of class folders", required=True)
+    add(
+        main_group,
+        "output_graph",
+        "the .tflite file to write (a .pb name becomes the .tflite beside it)",
+        default="retrained_graph.tflite",
+    )
+    add(main_group, "output_labels", "labels.txt for old tools, one label a line")
+    add(main_group, "metrics_json", "write all figures to this file", default=None)
+    add(
+        main_group,
+        "print_misclassified_test_images",
+        "list the test pictures that the model gets wrong",
+        action="store_true",
+        default=False,
+    )
+    add(
+        main_group,
+        "strict",
+        "make an unreadable picture an error",
+        action="store_true",
+    )
+
+    model = parser.add_argument_group("model")
+    add(
+        model,
+        "architecture",
+        "zoo name (mobilenet_v1_0.50_224, ...) or path to a .tflite; by default "
+        "mobilenet_v1_0.50_224, or the bundled one when that cannot be downloaded",
+    )
+    add(model, "quantize", "type of the model", choices=QUANTIZE_MODES)
+    add(model, "head", "type of the last layer of an int8 model", choices=HEAD_MODES)
+    add(model, "resize", "resize filter", choices=RESIZE_METHODS)
+    mean = "of a float backbone without metadata: input = (pixel - mean) / std"
+    add(model, "input_mean", mean, type=float)
+    add(model, "input_std", mean, type=float)
+    add(
+        model,
+        "calibration_pictures",
+        "training pictures whose activations set the int8 scales",
+        type=int,
+    )
+    add(model, "final_tensor_name", "name of the output tensor")
+
+    splits = parser.add_argument_group("splits")
+    add(splits, "testing_percentage", "held out for the final figure", type=float)
+    add(splits, "validation_percentage", "held out to choose settings", type=float)
+    add(splits, "split_file", "CSV (file,split) to take the split from")
+    add(splits, "seed", "another seed, another split", type=int)
+    add(splits, "test_batch_size", "test pictures to measure on; -1: all", type=int)
+
+    caches = parser.add_argument_group("folders")
+    add(caches, "bottleneck_dir", "where bottlenecks are cached")
+    add(caches, "model_dir", "where downloaded backbones are kept")
+    add(caches, "num_workers", "threads; by default one per processor", type=int)
+
+    descent = parser.add_argument_group(
+        "gradient descent",
+        "By default the head is fitted by softmax regression, which has no steps. "
+        "Either of the first two options selects mini-batch gradient descent.",
+    )
+    add(
+        descent,
+        "how_many_training_steps",
+        f"number of steps ({DEFAULT_STEPS} if only the rate is given)",
+        type=int,
+    )
+    add(
+        descent,
+        "learning_rate",
+        f"step size ({DEFAULT_LEARNING_RATE} if only the steps are given)",
+        type=float,
+    )
+    add(descent, "train_batch_size", "pictures per step; -1: all", type=int)
+    add(descent, "validation_batch_size", "pictures per evaluation; -1: all", type=int)
+    add(descent, "eval_step_interval", "steps between two evaluations", type=int)
+    add(descent, "summaries_dir", "where TensorBoard event files are written")
+    add(
+        descent,
+        "intermediate_output_graphs_dir",
+        "where float models are kept while descending",
+    )
+    add(
+        descent,
+        "intermediate_store_frequency",
+        "steps between two of those; 0: none",
+        type=int,
+    )
+
+    views = parser.add_argument_group(
+        "distortions",
+        f"Any of these trains on {VIEWS_PER_PICTURE} more views of each training "
+        "picture; --flip_left_right alone on the mirrored picture.",
+    )
+    add(views, "flip_left_right", "mirror half of the views", action="store_true")
+    add(views, "random_crop", "margin around the crop, percent", type=float)
+    add(views, "random_scale", "enlarge by up to this, percent", type=float)
+    add(views, "random_brightness", "lighten or darken by up to, percent", type=float)
+    return parser

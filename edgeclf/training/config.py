@@ -1,0 +1,168 @@
+"""All settings of a training run and their defaults, in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from edgeclf.data.splits import Shares
+from edgeclf.image import RESIZE_METHODS
+from edgeclf.training.descent import Descent
+from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
+from edgeclf.training.views import Distortions
+
+DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
+DEFAULT_LEARNING_RATE = 0.01
+
+_Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class RetrainConfig:
+    """Settings of `retrain`.
+
+    Attributes:
+        image_dir: Folder with one folder of pictures per class.
+        output_graph: The `.tflite` file to write.
+        output_labels: A `labels.txt` for old tools, one label a line; None for none.
+        architecture: Zoo name or path to a `.tflite` backbone; None for the default,
+            or the bundled one where the default cannot be downloaded.
+        input_mean: For a float backbone without metadata: the input is
+            `(pixel - input_mean) / input_std`. None for what the file says.
+        input_std: See `input_mean`.
+        resize: Resize filter, recorded in the model: one of `RESIZE_METHODS`.
+        bottleneck_dir: Where bottlenecks are cached; None for the user's cache folder.
+        model_dir: Where backbones are kept; None for the user's cache folder.
+        testing_percentage: Share of each class held out for measuring, 0-100.
+        validation_percentage: Share held out for choosing settings, 0-100.
+        split_file: CSV (`file,split`) to take the split from; pictures that it does
+            not name are split by their hash. None for the hash alone.
+        seed: Of the split, the views and gradient descent.
+        strict: Whether an unreadable picture is an error.
+        quantize: "int8", "float16" or "none" (float32).
+        head: "int8" or "float": the type of the last layer in an int8 model.
+        calibration_pictures: Training pictures, balanced over classes, whose
+            activations set the scales of the int8 model.
+        how_many_training_steps: Steps of mini-batch gradient descent. None, with
+            `learning_rate` None too, for softmax regression.
+        learning_rate: Step size of gradient descent.
+        train_batch_size: Pictures per step; -1 for all.
+        validation_batch_size: Pictures per evaluation while descending; -1 for all.
+        test_batch_size: Test pictures that are measured on; -1 for all.
+        eval_step_interval: Steps between two evaluations.
+        summaries_dir: Where gradient descent writes TensorBoard event files.
+        intermediate_output_graphs_dir: Where float models are kept while descending.
+        intermediate_store_frequency: Steps between two of those; 0 for none.
+        flip_left_right: Train on mirrored views too.
+        random_crop: Train on crops with this margin, percent.
+        random_scale: Train on views enlarged by up to this, percent.
+        random_brightness: Train on views lighter or darker by up to this, percent.
+        final_tensor_name: Name of the output tensor.
+        num_workers: Threads that decode and run the backbone; None for all processors.
+    """
+
+    image_dir: _Path
+    output_graph: _Path
+    output_labels: _Path | None = None
+    architecture: str | None = None
+    input_mean: float | None = None
+    input_std: float | None = None
+    resize: str = "antialias"
+    bottleneck_dir: _Path | None = None
+    model_dir: _Path | None = None
+    testing_percentage: float = 10.0
+    validation_percentage: float = 10.0
+    split_file: _Path | None = None
+    seed: int = 0
+    strict: bool = False
+    quantize: str = "int8"
+    head: str = "int8"
+    calibration_pictures: int = 100
+    how_many_training_steps: int | None = None
+    learning_rate: float | None = None
+    train_batch_size: int = 100
+    validation_batch_size: int = 100
+    test_batch_size: int = -1
+    eval_step_interval: int = 10
+    summaries_dir: _Path | None = None
+    intermediate_output_graphs_dir: _Path | None = None
+    intermediate_store_frequency: int = 0
+    flip_left_right: bool = False
+    random_crop: float = 0.0
+    random_scale: float = 0.0
+    random_brightness: float = 0.0
+    final_tensor_name: str = "final_result"
+    num_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check_choice("quantize", QUANTIZE_MODES)
+        self._check_choice("head", HEAD_MODES)
+        self._check_choice("resize", RESIZE_METHODS)
+        for name, least in (
+            ("calibration_pictures", 1),
+            ("eval_step_interval", 1),
+            ("intermediate_store_frequency", 0),
+            ("seed", 0),
+            ("random_crop", 0),
+            ("random_scale", 0),
+            ("random_brightness", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"Expected {name} of at least {least}. "
+                    f"Received: {getattr(self, name)}."
+                )
+        for name in ("train_batch_size", "validation_batch_size", "test_batch_size"):
+            if getattr(self, name) < 1 and getattr(self, name) != -1:
+                raise ValueError(
+                    f"Expected a positive {name}, or -1 for all pictures. "
+                    f"Received: {getattr(self, name)}."
+                )
+        for name in ("how_many_training_steps", "learning_rate", "num_workers"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"Expected a positive {name}. Received: {value}.")
+        if self.random_brightness > 100:
+            raise ValueError(
+                "Expected random_brightness in 0-100. "
+                f"Received: {self.random_brightness}."
+            )
+        if not self.final_tensor_name:
+            raise ValueError("Expected a name in final_tensor_name. Received: ''.")
+        self.shares  # noqa: B018  # checks the percentages
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        if getattr(self, name) not in choices:
+            raise ValueError(
+                f"Expected {name} to be one of {', '.join(choices)}. "
+                f"Received: {getattr(self, name)!r}."
+            )
+
+    @property
+    def shares(self) -> Shares:
+        """What is held out."""
+        return Shares(self.testing_percentage, self.validation_percentage)
+
+    @property
+    def distortions(self) -> Distortions:
+        """What training pictures are varied by."""
+        return Distortions(
+            self.flip_left_right,
+            self.random_crop,
+            self.random_scale,
+            self.random_brightness,
+        )
+
+    @property
+    def descent(self) -> Descent | None:
+        """Gradient descent, when its steps or its rate are given."""
+        if self.how_many_training_steps is None and self.learning_rate is None:
+            return None
+        return Descent(
+            self.how_many_training_steps or DEFAULT_STEPS,
+            self.learning_rate or DEFAULT_LEARNING_RATE,
+            self.train_batch_size,
+            self.validation_batch_size,
+            self.eval_step_interval,
+            self.intermediate_store_frequency,
+        )

@@ -1,0 +1,246 @@
+"""Turn the float classifier into the file that goes to the device."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from edgeclf.errors import ModelError
+from edgeclf.zoo import graph
+
+QUANTIZE_MODES = ("int8", "float16", "none")
+HEAD_MODES = ("int8", "float")
+
+# The smallest and largest value that each activation took: name -> (low, high).
+Ranges = Mapping[str, tuple[float, float]]
+
+
+def activation_names(content: bytes) -> list[str]:
+    """Return the names of a float model's input and activations, in graph order."""
+    model = graph.read_model(content)
+    tensors = model.subgraphs[0].tensors
+    indices = [int(index) for index in model.subgraphs[0].inputs]
+    for operator in model.subgraphs[0].operators:
+        indices += [int(index) for index in operator.outputs]
+    return [tensors[index].name.decode() for index in indices]
+
+
+def quantize(
+    content: bytes,
+    ranges: Ranges,
+    logits: NDArray[np.float32],
+    *,
+    head: str = "int8",
+) -> bytes:
+    """Quantize a float classifier after training, weights and activations to int8.
+
+    Convolutions have a scale per channel, the head one for all: tflite-runtime 2.14
+    has no kernel for a fully connected layer with more. Input and output become
+    uint8, the type that MediaPipe Tasks and the EdgeTPU compiler expect.
+
+    Args:
+        content: The float `.tflite` file that `assemble` returns.
+        ranges: The range of the input and of every activation of the backbone on
+            representative pictures.
+        logits: What the head answers to those pictures, `(pictures, num_classes)`.
+        head: "int8", or "float" to leave FULLY_CONNECTED and SOFTMAX in float32 (the
+            output is then float32 too).
+
+    Raises:
+        ModelError: The graph holds an operator that cannot be quantized.
+    """
+    logits_name, scores_name = activation_names(content)[-2:]
+    statistics = _statistics(
+        content,
+        {
+            **ranges,
+            logits_name: (float(logits.min()), float(logits.max())),
+            scores_name: (0.0, 1.0),
+        },
+    )
+    try:
+        quantized = _run_quantizer(content, _int8_recipe(content, head), statistics)
+    except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+        raise ModelError(
+            f"The backbone cannot be quantized to int8: {error} "
+            "Use --quantize float16 or another --architecture."
+        ) from error
+    return _with_uint8_ends(quantized)
+
+
+def cast_to_float16(content: bytes) -> bytes:
+    """Store the weights of a float classifier as float16; it computes in float32."""
+    recipe = [
+        _rule(
+            "*",
+            {
+                "weight_tensor_config": {
+                    "num_bits": 16,
+                    "symmetric": True,
+                    "granularity": "TENSORWISE",
+                    "dtype": "FLOAT",
+                },
+                "compute_precision": "FLOAT",
+                "explicit_dequantize": True,
+                "skip_checks": False,
+                "min_weight_elements": 0,
+            },
+            algorithm="float_casting",
+        )
+    ]
+    return graph.pack_model(graph.read_model(_run_quantizer(content, recipe, None)))
+
+
+def _statistics(
+    content: bytes, ranges: Ranges
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Return ranges in the form the quantizer takes: arrays of each tensor's rank."""
+    ranks = {
+        tensor.name.decode(): len(tensor.shape)
+        for tensor in graph.read_model(content).subgraphs[0].tensors
+    }
+    return {
+        name: {
+            "min": np.full((1,) * ranks[name], low, np.float32),
+            "max": np.full((1,) * ranks[name], high, np.float32),
+        }
+        for name, (low, high) in ranges.items()
+    }
+
+
+def _run_quantizer(content: bytes, recipe: list[Any], statistics: Any) -> bytes:
+    # Imported here: it costs 0.2 s, and float models do without it.
+    from ai_edge_quantizer import quantizer
+
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it reports on the root logger
+    try:
+        # Its progress bars cannot all be switched off.
+        with contextlib.redirect_stderr(io.StringIO()):
+            result = quantizer.Quantizer(content, recipe).quantize(
+                statistics, enable_progress_bar=False, enable_progress_report=False
+            )
+    finally:
+        root.setLevel(level)
+    return bytes(result.quantized_model)
+
+
+def _int8_recipe(content: bytes, head: str) -> list[Any]:
+    activations = {
+        "num_bits": 8,
+        "symmetric": False,
+        "granularity": "TENSORWISE",
+        "dtype": "INT",
+    }
+    weights = {**activations, "symmetric": True}
+    settings = {
+        "activation_tensor_config": activations,
+        "weight_tensor_config": {**weights, "granularity": "CHANNELWISE"},
+        "compute_precision": "INTEGER",
+        "explicit_dequantize": False,
+        "skip_checks": False,
+        "min_weight_elements": 0,
+    }
+    per_tensor = {**settings, "weight_tensor_config": weights}
+    recipe = [_rule("*", settings), _rule("FULLY_CONNECTED", per_tensor)]
+    if head == "float":
+        # The quantizer knows an operator by the name of its output.
+        logits_name, scores_name = activation_names(content)[-2:]
+        recipe += [
+            _rule(operation, {}, algorithm="no_quantize", regex=f"^{re.escape(name)}")
+            for operation, name in (
+                ("FULLY_CONNECTED", logits_name),
+                ("SOFTMAX", scores_name),
+                ("OUTPUT", ""),
+            )
+        ]
+    return recipe
+
+
+def _rule(
+    operation: str,
+    settings: Mapping[str, Any],
+    *,
+    algorithm: str = "min_max_uniform_quantize",
+    regex: str = ".*",
+) -> dict[str, Any]:
+    return {
+        "regex": regex,
+        "operation": operation,
+        "algorithm_key": algorithm,
+        "op_config": settings,
+    }
+
+
+def _with_uint8_ends(content: bytes) -> bytes:
+    """Put a QUANTIZE operator before the int8 input and after the int8 output."""
+    model = graph.read_model(content)
+    subgraph = model.subgraphs[0]
+    (old_input,), (old_output,) = list(subgraph.inputs), list(subgraph.outputs)
+    for index in {int(old_input), int(old_output)}:
+        tensor = subgraph.tensors[index]
+        if tensor.type != schema.TensorType.INT8:
+            continue
+        name = tensor.name.decode()
+        tensor.name = f"{name}_int8".encode()
+        outside = graph.add_tensor(
+            model,
+            name,
+            tuple(int(size) for size in tensor.shape),
+            tensor_type=schema.TensorType.UINT8,
+        )
+        parameters = schema.QuantizationParametersT()
+        parameters.scale = list(tensor.quantization.scale)
+        parameters.zeroPoint = [int(tensor.quantization.zeroPoint[0]) + 128]
+        subgraph.tensors[outside].quantization = parameters
+        at_input = index == old_input
+        graph.add_operator(
+            model,
+            schema.BuiltinOperator.QUANTIZE,
+            [outside] if at_input else [index],
+            [index] if at_input else [outside],
+            options_type=schema.BuiltinOptions.QuantizeOptions,
+            options=schema.QuantizeOptionsT(),
+            position=0 if at_input else None,
+        )
+        if at_input:
+            subgraph.inputs = [outside]
+        else:
+            subgraph.outputs = [outside]
+    for signature in model.signatureDefs or []:
+        for entry in [*signature.inputs, *signature.outputs]:
+            if entry.tensorIndex == old_input:
+                entry.tensorIndex = subgraph.inputs[0]
+            elif entry.tensorIndex == old_output:
+                entry.tensorIndex = subgraph.outputs[0]
+    return graph.pack_model(model)
+
+
+def merge_ranges(
+    names: Sequence[str], lows: NDArray[np.float32], highs: NDArray[np.float32]
+) -> dict[str, tuple[float, float]]:
+    """Combine the ranges of several pictures into one per activation.
+
+    The mean of the pictures' minima and maxima, not the extremes: one odd picture
+    then does not coarsen the grid for all others. (The moving average that
+    ai-edge-quantizer's own calibration takes depends on the order of the pictures.)
+
+    Args:
+        names: The activations.
+        lows: Minima, shape `(pictures, activations)`.
+        highs: Maxima, same shape.
+    """
+    low, high = (
+        lows.mean(axis=0, dtype=np.float64),
+        highs.mean(axis=0, dtype=np.float64),
+    )
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}

@@ -1,0 +1,87 @@
+"""What a run says of itself: the metrics, and the record inside the model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from edgeclf import __version__
+from edgeclf.data.splits import SPLITS, TRAIN
+from edgeclf.image import PREPROCESSING_VERSION
+from edgeclf.metadata import FORMAT_VERSION
+from edgeclf.training.config import RetrainConfig
+from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.head import FittedHead, accuracy
+from edgeclf.zoo.backbone import Backbone
+
+# Metrics that describe the run rather than the model; they stay out of its file.
+_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test")
+_LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
+
+
+def describe_run(
+    config: RetrainConfig,
+    backbone: Backbone,
+    dataset: BottleneckDataset,
+    fitted: FittedHead,
+) -> dict[str, Any]:
+    """Return what is known before anything is measured on the test split."""
+    train = dataset.subset(TRAIN)
+    return {
+        **{f"num_{split}": len(dataset.positions(split)) for split in SPLITS},
+        "labels": list(dataset.labels),
+        "train_accuracy": accuracy(
+            fitted.head.logits(train.bottlenecks), train.classes
+        ),
+        "validation_accuracy": fitted.validation_accuracy,
+        "validation_cross_entropy": fitted.validation_cross_entropy,
+        "strength": fitted.strength,
+        "architecture": backbone.name,
+        "backbone_sha256": backbone.sha256,
+        "backbone_source": backbone.source,
+        "dataset_sha256": dataset.sha256,
+        "seed": config.seed,
+        "quantize": config.quantize,
+        "head": config.head,
+        "unreadable": [
+            {"file": entry.example.name, "reason": entry.reason}
+            for entry in dataset.unreadable
+        ],
+        "conflicting": list(dataset.conflicting),
+    }
+
+
+def model_record(
+    config: RetrainConfig,
+    backbone: Backbone,
+    bottleneck: str,
+    metrics: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the content of `edgeclf.json`; see `edgeclf.metadata`.
+
+    Args:
+        config: Settings.
+        backbone: What the head stands on.
+        bottleneck: Name of the tensor that holds the bottleneck.
+        metrics: What has been measured so far.
+    """
+    provenance = {key: metrics[key] for key in metrics if key not in _NOT_RECORDED}
+    provenance["versions"] = {
+        "edgeclf": __version__,
+        **{name: version(name) for name in _LIBRARIES},
+    }
+    return {
+        "format_version": FORMAT_VERSION,
+        "preprocessing": {
+            "version": PREPROCESSING_VERSION,
+            "resize": config.resize,
+            "input_mean": backbone.input_mean,
+            "input_std": backbone.input_std,
+        },
+        "multi_label": False,
+        "thresholds": None,
+        "reject": None,
+        "bottleneck": bottleneck,
+        "provenance": provenance,
+    }

@@ -1,0 +1,35 @@
+import importlib
+
+import pytest
+
+from edgeclf import __version__
+from edgeclf.__main__ import COMMANDS, main
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name, capsys):
+    if name == "convert":
+        importlib.import_module(COMMANDS[name][0])
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    assert "usage: " in capsys.readouterr().out
+
+
+def test_hyphens_are_accepted_in_names(capsys):
+    with pytest.raises(SystemExit):
+        main(["label-image", "--help"])
+    assert "--top_k" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"edgeclf {__version__}\n"
+
+
+def test_no_command_and_unknown_commands_are_wrong_usage(capsys):
+    assert main([]) == 2
+    assert main(["train"]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert "Received: train" in printed.err

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from edgeclf.evaluation.metrics import Evaluation, wilson_interval
+
+
+def evaluation():
+    scores = np.array(
+        [[0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [0.1, 0.8, 0.1], [0.5, 0.0, 0.5]],
+        np.float32,
+    )
+    return Evaluation(scores, np.array([0, 1, 1, 2]), ["a", "b", "c", "d"])
+
+
+def test_accuracy_takes_the_first_of_equal_scores():
+    assert evaluation().predicted.tolist() == [0, 0, 1, 0]
+    assert evaluation().accuracy == 0.5
+
+
+def test_confusion_matrix_has_true_classes_in_rows():
+    matrix = evaluation().confusion_matrix.tolist()
+    assert matrix == [[1, 0, 0], [1, 1, 0], [1, 0, 0]]
+
+
+def test_cross_entropy_is_the_mean_log_score():
+    expected = -np.mean(np.log([0.7, 0.4, 0.8, 0.5]))
+    assert evaluation().cross_entropy == pytest.approx(expected)
+
+
+def test_a_score_of_zero_costs_a_finite_amount():
+    certain = Evaluation(np.array([[1.0, 0.0]], np.float32), np.array([1]), ["a"])
+    assert certain.cross_entropy == pytest.approx(-np.log(1e-7))
+
+
+def test_description_counts_per_class():
+    described = evaluation().describe(("x", "y", "z"))
+    assert described["accuracy"] == 0.5
+    assert described["per_class"] == [
+        {"label": "x", "num_test": 1, "precision": pytest.approx(1 / 3), "recall": 1.0},
+        {"label": "y", "num_test": 2, "precision": 1.0, "recall": 0.5},
+        {"label": "z", "num_test": 1, "precision": None, "recall": 0.0},
+    ]
+
+
+def test_wilson_interval_as_published():
+    # Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263, method 3.
+    low, high = wilson_interval(81, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    assert wilson_interval(0, 20)[0] == 0.0
+    assert wilson_interval(20, 20)[1] == 1.0

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import tiny
+
+from edgeclf.errors import ModelError
+from edgeclf.interpreter import create_interpreter
+from edgeclf.training.assemble import assemble
+from edgeclf.training.head import Head, softmax
+from edgeclf.training.quantize import (
+    activation_names,
+    cast_to_float16,
+    merge_ranges,
+    quantize,
+)
+from edgeclf.zoo import graph
+
+WEIGHTS = np.random.default_rng(5).normal(0, 1.5, (3, tiny.DEPTH)).astype(np.float32)
+HEAD = Head(WEIGHTS, np.array([0.1, -0.2, 0.3], np.float32))
+PICTURES = [
+    tiny.pixels(color, seed, (32, 32)) for color in tiny.COLORS for seed in (1, 2)
+]
+
+
+def normalised(pixels):
+    return (pixels[np.newaxis].astype(np.float32) - 127.5) / 127.5
+
+
+def run(content, value):
+    """Return every output of a model, dequantized."""
+    interpreter = create_interpreter(content, 1)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], value)
+    interpreter.invoke()
+    (output,) = interpreter.get_output_details()
+    result = interpreter.get_tensor(output["index"])[0]
+    scale, zero_point = output["quantization"]
+    return (result.astype(np.int64) - zero_point) * scale if scale else result
+
+
+@pytest.fixture(scope="module")
+def floating():
+    return assemble(tiny.backbone(), HEAD, "final_result")
+
+
+@pytest.fixture(scope="module")
+def calibration(floating):
+    names = activation_names(floating)[:-2]
+    lows, highs, logits = [], [], []
+    for picture in PICTURES:
+        interpreter = create_interpreter(
+            tiny.backbone_file(), 1, preserve_all_tensors=True
+        )
+        index = {d["name"]: d["index"] for d in interpreter.get_tensor_details()}
+        interpreter.set_tensor(index["image"], normalised(picture))
+        interpreter.invoke()
+        values = [interpreter.get_tensor(index[name]) for name in names]
+        lows.append([value.min() for value in values])
+        highs.append([value.max() for value in values])
+        logits.append(HEAD.logits(values[-1])[0])
+    ranges = merge_ranges(names, np.array(lows), np.array(highs))
+    return ranges, np.array(logits)
+
+
+def test_assembled_model_is_backbone_times_head(floating):
+    for picture in PICTURES:
+        features = run(tiny.backbone_file(), normalised(picture))
+        expected = softmax(WEIGHTS @ features + HEAD.bias)
+        np.testing.assert_allclose(
+            run(floating, normalised(picture)), expected, atol=1e-5
+        )
+
+
+def test_assembled_model_names_its_tensors(floating):
+    assert activation_names(floating) == [
+        "image",
+        "maps",
+        "features",
+        "edgeclf_logits",
+        "final_result",
+    ]
+
+
+def test_an_output_name_that_the_backbone_uses_is_refused():
+    with pytest.raises(ModelError, match=r"backbone tiny does not use.*'features'"):
+        assemble(tiny.backbone(), HEAD, "features")
+
+
+@pytest.mark.parametrize("head", ["int8", "float"])
+def test_quantized_model_takes_pixels_and_stays_close(floating, calibration, head):
+    content = quantize(floating, *calibration, head=head)
+    (wanted,) = create_interpreter(content).get_input_details()
+    assert (wanted["dtype"], wanted["name"]) == (np.uint8, "image")
+    for picture in PICTURES:
+        difference = run(content, picture[np.newaxis]) - run(
+            floating, normalised(picture)
+        )
+        assert np.abs(difference).max() < 0.06
+
+
+def test_int8_model_gives_256ths(floating, calibration):
+    (given,) = create_interpreter(quantize(floating, *calibration)).get_output_details()
+    assert (given["dtype"], given["name"]) == (np.uint8, "final_result")
+    assert given["quantization"] == (1 / 256, 0)
+
+
+def test_float_head_gives_floats_and_keeps_its_weights(floating, calibration):
+    content = quantize(floating, *calibration, head="float")
+    (given,) = create_interpreter(content).get_output_details()
+    assert given["dtype"] == np.float32
+    model = graph.read_model(content)
+    tensors = model.subgraphs[0].tensors
+    (index,) = [i for i, t in enumerate(tensors) if t.name == b"edgeclf_head/weights"]
+    np.testing.assert_array_equal(graph.constant(model, index), WEIGHTS)
+
+
+def test_quantizing_twice_gives_the_same_bytes(floating, calibration):
+    assert quantize(floating, *calibration) == quantize(floating, *calibration)
+
+
+def test_constants_are_aligned_and_inside_the_flatbuffer(floating, calibration):
+    content = quantize(floating, *calibration)
+    model = graph.read_model(content)
+    assert all(buffer.offset <= 1 for buffer in model.buffers)
+    for buffer in model.buffers:
+        if buffer.data is not None and len(buffer.data) >= 64:
+            assert content.index(bytes(buffer.data)) % 16 == 0
+
+
+def test_float16_halves_the_weights_and_stays_close(floating):
+    content = cast_to_float16(floating)
+    difference = run(content, normalised(PICTURES[0])) - run(
+        floating, normalised(PICTURES[0])
+    )
+    assert np.abs(difference).max() < 5e-3
+
+
+def test_ranges_are_means_over_pictures():
+    lows = np.array([[-1.0, 0.0], [-3.0, 0.0]], np.float32)
+    highs = np.array([[1.0, 5.0], [2.0, 7.0]], np.float32)
+    assert merge_ranges(["a", "b"], lows, highs) == {"a": (-2.0, 1.5), "b": (0.0, 6.0)}
+
+
+def test_a_missing_range_is_a_model_error(floating, calibration):
+    ranges, logits = calibration
+    with pytest.raises(ModelError, match="cannot be quantized to int8"):
+        quantize(floating, {"image": ranges["image"]}, logits)

@@ -1,0 +1,394 @@
+"""The main job, end to end, on a real backbone of one convolution."""
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from edgeclf import Classifier, DatasetError, Embedder
+from edgeclf.data.splits import read_split_file
+from edgeclf.metadata import read_model_info
+from edgeclf.training import RetrainConfig, retrain
+from edgeclf.training.command import main
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return tiny.write_folder(tmp_path_factory.mktemp("photos"), 20)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    path = tmp_path_factory.mktemp("backbone") / "tiny.tflite"
+    path.write_bytes(tiny.backbone_file())
+    return path
+
+
+@pytest.fixture
+def configure(tmp_path, photos, backbone):
+    def build(**changes):
+        settings = {
+            "image_dir": photos,
+            "output_graph": tmp_path / "out" / "model.tflite",
+            "architecture": str(backbone),
+            "bottleneck_dir": tmp_path / "bottlenecks",
+            "testing_percentage": 20,
+            **changes,
+        }
+        return RetrainConfig(**settings)
+
+    return build
+
+
+@pytest.fixture
+def command(tmp_path, photos, backbone):
+    def run(*arguments):
+        return main(
+            [
+                f"--image_dir={photos}",
+                f"--architecture={backbone}",
+                f"--bottleneck_dir={tmp_path / 'bottlenecks'}",
+                f"--output_graph={tmp_path / 'model.tflite'}",
+                *map(str, arguments),
+            ]
+        )
+
+    return run
+
+
+def test_every_colour_gets_its_own_name(configure):
+    result = retrain(configure())
+    with Classifier(result.model_path) as classifier:
+        for color in tiny.COLORS:
+            right = [
+                classifier.classify(tiny.pixels(color, seed))[0].label == color
+                for seed in range(100, 120)  # pictures that training never saw
+            ]
+            assert np.mean(right) >= 0.9
+
+
+def test_metrics_hold_what_the_contract_names(configure):
+    metrics = retrain(configure()).metrics
+    assert metrics["labels"] == ["blue", "green", "red"]
+    assert metrics["num_train"] + metrics["num_validation"] + metrics["num_test"] == 60
+    for name in ("accuracy", "accuracy_int8", "accuracy_float"):
+        assert 0.8 <= metrics[name] <= 1.0
+    assert (
+        sum(e["num_test"] for e in metrics["test"]["per_class"]) == metrics["num_test"]
+    )
+
+
+def test_accuracy_is_that_of_the_written_file(configure, photos):
+    result = retrain(configure())
+    splits = read_split_file(result.split_path)
+    with Classifier(result.model_path) as classifier:
+        right = [
+            classifier.classify(photos / name)[0].label == name.split("/")[0]
+            for name, split in splits.items()
+            if split == "test"
+        ]
+    assert np.mean(right) == pytest.approx(result.metrics["accuracy_int8"])
+    assert len(right) == result.metrics["num_test"]
+
+
+def test_random_labels_are_not_learned(configure, tmp_path):
+    """A figure near chance on nonsense: the figure is not made up."""
+    source = np.random.default_rng(0)
+    for number in range(120):
+        color = list(tiny.COLORS)[number % 3]
+        folder = tmp_path / "nonsense" / f"class {source.integers(3)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tiny.pixels(color, number)).save(folder / f"{number}.png")
+    result = retrain(configure(image_dir=tmp_path / "nonsense", testing_percentage=50))
+    assert result.metrics["accuracy_int8"] < 0.6
+
+
+def test_two_runs_give_the_same_bytes_cold_and_warm(configure, tmp_path):
+    first = retrain(configure())
+    content = first.model_path.read_bytes()
+    warm = retrain(configure(output_graph=tmp_path / "warm.tflite"))
+    cold = retrain(
+        configure(
+            output_graph=tmp_path / "cold.tflite",
+            bottleneck_dir=tmp_path / "elsewhere",
+            num_workers=1,
+        )
+    )
+    assert warm.model_path.read_bytes() == content
+    assert cold.model_path.read_bytes() == content
+    assert warm.metrics == cold.metrics == first.metrics
+
+
+def test_a_warm_run_decodes_test_pictures_only(configure, monkeypatch):
+    num_test = retrain(configure()).metrics["num_test"]
+    opened = []
+    real_open = Image.open
+    monkeypatch.setattr(
+        Image, "open", lambda *args, **kwargs: opened.append(1) or real_open(*args)
+    )
+    retrain(configure())
+    assert len(opened) == num_test
+
+
+def test_the_file_carries_its_record(configure):
+    result = retrain(configure(seed=3))
+    info = read_model_info(result.model_path.read_bytes())
+    assert info.labels == ("blue", "green", "red")
+    assert info.record["preprocessing"]["resize"] == "antialias"
+    provenance = info.record["provenance"]
+    assert provenance["accuracy_int8"] == result.metrics["accuracy_int8"]
+    assert provenance["seed"] == 3
+    assert provenance["versions"]["edgeclf"]
+    assert len(provenance["dataset_sha256"]) == 64
+
+
+def test_the_bottleneck_can_be_read_from_the_file(configure, photos):
+    path = retrain(configure()).model_path
+    picture = next((photos / "red").iterdir())
+    vector = Embedder(path).embed(picture)
+    assert vector.shape == (tiny.DEPTH,)
+    assert vector.dtype == np.float32
+    assert vector.max() > 0
+
+
+@pytest.mark.parametrize(
+    ("quantize", "head", "input_dtype", "output_dtype"),
+    [
+        ("int8", "int8", "uint8", "uint8"),
+        ("int8", "float", "uint8", "float32"),
+        ("float16", "int8", "float32", "float32"),
+        ("none", "int8", "float32", "float32"),
+    ],
+)
+def test_types_of_the_model(configure, quantize, head, input_dtype, output_dtype):
+    from edgeclf.interpreter import create_interpreter
+
+    result = retrain(configure(quantize=quantize, head=head))
+    interpreter = create_interpreter(result.model_path.read_bytes())
+    assert interpreter.get_input_details()[0]["dtype"] == np.dtype(input_dtype)
+    assert interpreter.get_output_details()[0]["dtype"] == np.dtype(output_dtype)
+    assert (result.metrics["accuracy_int8"] is None) == (quantize != "int8")
+    assert result.metrics["accuracy_float"] >= 0.8
+    assert result.metrics["accuracy"] >= 0.8
+
+
+def test_names_with_spaces_and_letters_are_kept(configure, tmp_path):
+    tiny.write_folder(tmp_path / "data", 6)
+    (tmp_path / "data" / "red").rename(tmp_path / "data" / "Wycinanki łowickie")
+    labels = tmp_path / "labels.txt"
+    result = retrain(configure(image_dir=tmp_path / "data", output_labels=labels))
+    assert labels.read_bytes() == "Wycinanki łowickie\nblue\ngreen\n".encode()
+    with Classifier(result.model_path) as classifier:
+        assert classifier.labels == ("Wycinanki łowickie", "blue", "green")
+
+
+def test_unreadable_pictures_are_named_and_left_out(configure, tmp_path, caplog):
+    folder = tiny.write_folder(tmp_path / "data", 8)
+    (folder / "red" / "text.jpg").write_text("no picture")
+    (folder / "red" / "000.png").write_bytes(b"")
+    result = retrain(configure(image_dir=folder))
+    names = [entry["file"] for entry in result.metrics["unreadable"]]
+    assert names == ["red/000.png", "red/text.jpg"]
+    assert str(folder / "red" / "text.jpg") in caplog.text
+    with pytest.raises(DatasetError, match=r"2 unreadable, red/000\.png, red/text"):
+        retrain(configure(image_dir=folder, strict=True))
+
+
+def test_copies_in_two_classes_are_all_left_out(configure, tmp_path, caplog):
+    folder = tiny.write_folder(tmp_path / "data", 8)
+    content = (folder / "red" / "000.png").read_bytes()
+    (folder / "blue" / "copy.png").write_bytes(content)
+    (folder / "red" / "again.png").write_bytes(content)
+    result = retrain(configure(image_dir=folder))
+    assert result.metrics["conflicting"] == [
+        "blue/copy.png",
+        "red/000.png",
+        "red/again.png",
+    ]
+    assert "all copies left out: blue/copy.png, red/000.png" in caplog.text
+
+
+def test_a_class_of_unreadable_pictures_is_left_out(configure, tmp_path, caplog):
+    folder = tiny.write_folder(tmp_path / "data", 8)
+    (folder / "broken").mkdir()
+    (folder / "broken" / "a.jpg").write_bytes(b"x")
+    assert len(retrain(configure(image_dir=folder)).metrics["labels"]) == 3
+    assert "Class broken has no usable picture: left out." in caplog.text
+    for color in ("blue", "green"):
+        for path in (folder / color).iterdir():
+            path.write_bytes(b"x")
+    with pytest.raises(DatasetError, match="at least two classes with usable"):
+        retrain(configure(image_dir=folder))
+
+
+def test_a_split_file_is_followed(configure, photos, tmp_path):
+    names = sorted(p.relative_to(photos).as_posix() for p in photos.rglob("*.*g"))
+    wanted = {
+        name: ("test" if number % 3 else "train") for number, name in enumerate(names)
+    }
+    lines = [f"{name},{split}\n" for name, split in wanted.items()]
+    (tmp_path / "split.csv").write_text("file,split\n" + "".join(lines))
+    result = retrain(configure(split_file=tmp_path / "split.csv"))
+    assert read_split_file(result.split_path) == wanted
+    assert result.metrics["num_test"] == 40
+    assert result.metrics["num_validation"] == 0
+
+
+def test_distortions_add_views(configure, tmp_path):
+    from edgeclf.training.cache import BottleneckCache
+
+    result = retrain(configure(flip_left_right=True, random_brightness=20))
+    with BottleneckCache(tmp_path / "bottlenecks") as cache:
+        rows = cache._connection.execute("SELECT count(*) FROM entries").fetchone()
+    assert rows[0] == 60 + 8 * result.metrics["num_train"]
+    assert result.metrics["accuracy_int8"] >= 0.8
+
+
+def test_command_prints_the_figure_and_writes_the_metrics(command, tmp_path, capsys):
+    assert (
+        command("--metrics-json", tmp_path / "m.json", "--testing-percentage=20") == 0
+    )
+    printed = capsys.readouterr()
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert f"Final test accuracy = {metrics['accuracy']:.1%}" in printed.out
+    assert "measured on the int8 file" in printed.out
+    assert str(tmp_path / "model.tflite") in printed.out
+    assert "Looking for pictures" in printed.err
+
+
+def test_no_test_share_is_said(command, tmp_path, capsys):
+    assert command("--testing_percentage=0", f"--metrics_json={tmp_path}/m.json") == 0
+    assert "No test figure" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["accuracy_int8"] is None
+    assert metrics["accuracy_float"] is None
+    assert metrics["num_test"] == 0
+
+
+def test_gradient_descent_writes_event_files(command, tmp_path, capsys):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="needs tensorboard to read event files",
+    ).EventAccumulator
+    summaries = tmp_path / "summaries"
+    assert (
+        command(
+            "--how_many_training_steps=60",
+            "--learning_rate=0.1",
+            "--eval_step_interval=20",
+            f"--summaries_dir={summaries}",
+            "--intermediate_store_frequency=25",
+            f"--intermediate_output_graphs_dir={tmp_path / 'between'}",
+            "--print_misclassified_test_images",
+        )
+        == 0
+    )
+    printed = capsys.readouterr()
+    assert "Step 40: train accuracy" in printed.err
+    assert "Misclassified test images:" in printed.out
+    for part in ("train", "validation"):
+        events = accumulator(str(summaries / part)).Reload()
+        for tag in ("accuracy_1", "cross_entropy_1"):
+            assert [event.step for event in events.Scalars(tag)] == [0, 20, 40, 59]
+    kept = sorted(path.name for path in (tmp_path / "between").iterdir())
+    assert kept == ["intermediate_25.tflite", "intermediate_50.tflite"]
+
+
+def test_a_pb_name_becomes_the_tflite_beside_it(command, tmp_path, capsys):
+    assert command(f"--output_graph={tmp_path}/retrained_graph.pb") == 0
+    assert (tmp_path / "retrained_graph.tflite").exists()
+    assert not (tmp_path / "retrained_graph.pb").exists()
+    assert "retrained_graph.tflite instead of" in capsys.readouterr().err
+
+
+def test_the_output_tensor_has_the_wanted_name(command, tmp_path):
+    from edgeclf.interpreter import create_interpreter
+
+    assert command("--final_tensor_name=my_scores") == 0
+    interpreter = create_interpreter((tmp_path / "model.tflite").read_bytes())
+    assert interpreter.get_output_details()[0]["name"] == "my_scores"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--testing_percentage=95"], "leave something to train on"),
+        (["--learning_rate=-1"], "Expected a positive learning_rate. Received: -1.0"),
+        (["--train_batch_size=0"], "or -1 for all pictures. Received: 0"),
+        (["--random_brightness=101"], "random_brightness in 0-100"),
+        (["--calibration_pictures=0"], "calibration_pictures of at least 1"),
+        (["--final_tensor_name="], "Expected a name in final_tensor_name"),
+        (["--quantize=int4"], "invalid choice: 'int4'"),
+        (["--architecture=resnet_9000"], "resnet_9000"),
+        (["--no_such_option"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_ends_with_status_2(command, capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        command(*arguments)
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert not printed.out
+
+
+def test_failures_end_with_status_1_and_lose_nothing(command, tmp_path, capsys):
+    (tmp_path / "model.tflite").write_bytes(b"before")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for arguments, message in (
+        ([f"--image_dir={tmp_path}/none"], "which does not exist"),
+        ([f"--image_dir={tmp_path}/empty"], "Expected at least two class folders"),
+        ([f"--output_graph={tmp_path}/file/m.tflite"], "file"),
+        ([f"--output_graph={tmp_path}/empty"], "Received a folder"),
+        ([f"--architecture={tmp_path}/no.tflite"], "no.tflite"),
+        ([f"--split_file={tmp_path}/no.csv"], "no.csv"),
+    ):
+        assert command(*arguments) == 1
+        printed = capsys.readouterr()
+        assert message in printed.err
+        assert "Traceback" not in printed.err
+        assert "error: " in printed.err
+    assert (tmp_path / "model.tflite").read_bytes() == b"before"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX limits")
+def test_a_full_disk_is_a_sentence_and_keeps_the_old_model(tmp_path, photos, backbone):
+    """A limit on the size of files stands for the disk: the same failing write."""
+    model = tmp_path / "model.tflite"
+    model.write_bytes(b"before")
+    before = hashlib.sha256(model.read_bytes()).hexdigest()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "from edgeclf.__main__ import main; sys.exit(main(sys.argv[1:]))",
+            "retrain",
+            f"--image_dir={photos}",
+            f"--architecture={backbone}",
+            f"--bottleneck_dir={tmp_path / 'b'}",
+            f"--output_graph={model}",
+        ],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == before
+    assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []
