@@ -69,7 +69,7 @@ _FILTERS = {
 
 def load(
     source: ImageSource,
-    input_size: tuple[int, int],
+    input_size: tuple[int, int] | None,
     *,
     resize: str = "antialias",
     region: Sequence[float] | None = None,
@@ -85,7 +85,8 @@ def load(
         source: Path, encoded bytes, binary file, `PIL.Image.Image` or uint8 array of
             shape `(height, width, 3)`, RGB. The EXIF orientation is applied; broken
             EXIF is ignored.
-        input_size: `(height, width)` of the result in pixels.
+        input_size: `(height, width)` of the result in pixels. None: the picture's
+            (or the region's) own, in whole pixels.
         resize: "antialias": bilinear, over every source pixel that a target pixel
             covers (a JPEG may be scaled down while it is decoded, to no less than
             twice `input_size`). "bilinear": the nearest 2 x 2 source pixels,
@@ -117,17 +118,26 @@ def load(
                 turns = _turns(image, rotation)
             width, height = image.size[::-1] if _swaps_axes(turns) else image.size
             box = _pixel_box(region, width, height)
+            size = input_size or _own_size(box)
             with translated_errors(name):
                 if image is not source and resize == "antialias":
-                    box = _draft(image, box, input_size, turns)
+                    box = _draft(image, box, size, turns)
                 upright = to_rgb(image)
                 for turn in turns:
                     upright = upright.transpose(turn)
-                return _stretch(upright, box, input_size, resize)
+                return _stretch(upright, box, size, resize)
 
 
-def _check_arguments(input_size: tuple[int, int], resize: str, rotation: int) -> None:
-    if len(input_size) != 2 or any(side < 1 for side in input_size):
+def _own_size(box: Box) -> tuple[int, int]:
+    return max(1, round(box[3] - box[1])), max(1, round(box[2] - box[0]))
+
+
+def _check_arguments(
+    input_size: tuple[int, int] | None, resize: str, rotation: int
+) -> None:
+    if input_size is not None and (
+        len(input_size) != 2 or any(side < 1 for side in input_size)
+    ):
         raise ValueError(
             "Expected input_size=(height, width) in pixels, both at least 1. "
             f"Received: input_size={input_size}"

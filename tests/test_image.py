@@ -519,3 +519,14 @@ def test_the_eight_orientations_show_one_scene(shared: Path) -> None:
     )
     for other in others:
         assert np.abs(other - first).mean() < 3
+
+
+def test_no_size_means_the_pictures_own(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (23, 41, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(image.load(pixels, None), pixels)
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(path, exif=exif, quality=95)
+    assert image.load(path, None).shape == (41, 23, 3)
+    assert image.load(path, None, region=(0.0, 0.0, 1.0, 0.5)).shape == (20, 23, 3)

@@ -17,6 +17,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from edgeclf.errors import DatasetError
 from edgeclf.sources import find_images
 
@@ -66,7 +68,8 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
         )
     examples = []
     labels = []
-    for folder in sorted(root.iterdir(), key=lambda path: path.name):
+    folders = sorted(root.iterdir(), key=lambda path: path.name)
+    for folder in tqdm(folders, desc="scanning", unit="folder", disable=None):
         if folder.name.startswith(".") or not folder.is_dir():
             continue
         paths = find_images(folder)

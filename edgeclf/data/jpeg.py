@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -19,19 +16,6 @@ from edgeclf.image import load
 MAX_JPEG_SIDE = 65_500  # pixels; libjpeg's limit
 
 _STAMP_VERSION = 1  # changes when the same picture would be written differently
-_ROTATED_BY_90 = (5, 6, 7, 8)  # values of the EXIF orientation
-_ORIENTATION_TAG = 0x0112
-_HEADER_DAMAGE = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    RuntimeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 
 
 def convert(source: Path, targets: list[Path], quality: int) -> int:
@@ -54,7 +38,7 @@ def convert(source: Path, targets: list[Path], quality: int) -> int:
 
 
 def _encoded(content: bytes, name: str, quality: int) -> bytes:
-    image = _decoded(content, name)
+    image = Image.fromarray(load(content, None, name=name))
     if max(image.size) > MAX_JPEG_SIDE:
         raise ImageError(
             f"{name} has {image.width} x {image.height} pixels. JPEG ends at "
@@ -64,18 +48,6 @@ def _encoded(content: bytes, name: str, quality: int) -> bytes:
     # Full colour resolution: ornaments live from small coloured details.
     image.save(encoded, "JPEG", quality=quality, subsampling=0)
     return encoded.getvalue()
-
-
-def _decoded(content: bytes, name: str) -> Image.Image:
-    """Return the whole picture, upright, RGB."""
-    size = (1, 1)
-    with contextlib.suppress(*_HEADER_DAMAGE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(content)) as image:
-            size = (image.height, image.width)
-            if image.getexif().get(_ORIENTATION_TAG) in _ROTATED_BY_90:
-                size = (image.width, image.height)
-    return Image.fromarray(load(content, size, name=name))  # says what is wrong
 
 
 def _stamped(encoded: bytes, digest: str, quality: int) -> bytes:
