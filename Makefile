@@ -1,0 +1,54 @@
+# `make demo` and `make test` are all a fresh machine needs: Python with venv, git, make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := install --quiet --disable-pip-version-check
+
+.PHONY: demo test check format test-tensorflow test-pythons wheel benchmark clean
+
+demo: $(VENV)/.train
+	$(BIN)/python -m edgeclf demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_imports.py
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Importing Keras, SavedModel and TensorFlow Hub backbones: an environment of 2 GB.
+test-tensorflow: .venv-tensorflow/.done
+	.venv-tensorflow/bin/python -m pytest $(ARGS) tests/test_zoo_convert.py
+
+# The wheel, away from the checkout, on every Python that is there.
+test-pythons: wheel
+	sh tests/pythons.sh dist/edgeclf-*.whl
+
+wheel: $(VENV)/.dev
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+
+clean:
+	rm -rf build dist demo .venv .venv-tensorflow edgeclf.egg-info
+
+$(VENV)/.train: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip $(INSTALL) --editable '.[train]'
+	touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip $(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/.train
+
+.venv-tensorflow/.done: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-tensorflow
+	.venv-tensorflow/bin/pip $(INSTALL) --editable '.[train,tensorflow]' pytest
+	touch $@

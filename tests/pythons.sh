@@ -1,0 +1,41 @@
+#!/bin/sh
+# Install the wheel on every supported Python that is there, and run the tests away
+# from the checkout: what is tested is what users get.
+#   sh tests/pythons.sh dist/edgeclf-VERSION.whl
+set -eu
+wheel=$(realpath "$1")
+root=$(realpath "$(dirname "$0")/..")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+interpreter() { # of a version such as 3.12; empty if there is none
+    prefix=$(pyenv prefix "$1" 2>/dev/null || true)
+    for candidate in "$prefix/bin/python" "$(command -v "python$1" || true)"; do
+        if [ -x "$candidate" ] && "$candidate" -c "import sys, venv
+sys.exit(sys.version_info[:2] != tuple(map(int, '$1'.split('.'))))" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+mkdir "$work/project"
+cp -r "$root/tests" "$root/scripts" "$root/setup.cfg" "$work/project"
+for row in "3.10 numpy==1.24.*" "3.12 numpy<2" "3.13 numpy>=2"; do
+    version=${row%% *}
+    numpy=${row#* }
+    python=$(interpreter "$version")
+    if [ -z "$python" ]; then
+        echo "Python $version is not here: skipped."
+        continue
+    fi
+    echo "== Python $version, $numpy"
+    "$python" -m venv "$work/$version"
+    "$work/$version/bin/pip" install --quiet --disable-pip-version-check \
+        "$wheel[train]" "$numpy" pytest
+    (cd "$work/project" && "$work/$version/bin/python" -m pytest --quiet \
+        -p no:cacheprovider -m "not slow" \
+        --ignore tests/test_scripts.py --ignore tests/test_imports.py \
+        --ignore tests/test_benchmarks.py --ignore tests/test_zoo_convert.py)
+    rm -rf "${work:?}/$version"
+done
