@@ -11,6 +11,7 @@ from edgeclf.training.quantize import (
     cast_to_float16,
     merge_ranges,
     quantize,
+    with_uint8_ends,
 )
 from edgeclf.zoo import graph
 
@@ -86,7 +87,7 @@ def test_an_output_name_that_the_backbone_uses_is_refused():
 
 @pytest.mark.parametrize("head", ["int8", "float"])
 def test_quantized_model_takes_pixels_and_stays_close(floating, calibration, head):
-    content = quantize(floating, *calibration, head=head)
+    content = with_uint8_ends(quantize(floating, *calibration, head=head))
     (wanted,) = create_interpreter(content).get_input_details()
     assert (wanted["dtype"], wanted["name"]) == (np.uint8, "image")
     for picture in PICTURES:
@@ -97,13 +98,14 @@ def test_quantized_model_takes_pixels_and_stays_close(floating, calibration, hea
 
 
 def test_int8_model_gives_256ths(floating, calibration):
-    (given,) = create_interpreter(quantize(floating, *calibration)).get_output_details()
+    device_file = with_uint8_ends(quantize(floating, *calibration))
+    (given,) = create_interpreter(device_file).get_output_details()
     assert (given["dtype"], given["name"]) == (np.uint8, "final_result")
     assert given["quantization"] == (1 / 256, 0)
 
 
 def test_float_head_gives_floats_and_keeps_its_weights(floating, calibration):
-    content = quantize(floating, *calibration, head="float")
+    content = with_uint8_ends(quantize(floating, *calibration, head="float"))
     (given,) = create_interpreter(content).get_output_details()
     assert given["dtype"] == np.float32
     model = graph.read_model(content)
@@ -117,7 +119,7 @@ def test_quantizing_twice_gives_the_same_bytes(floating, calibration):
 
 
 def test_constants_are_aligned_and_inside_the_flatbuffer(floating, calibration):
-    content = quantize(floating, *calibration)
+    content = with_uint8_ends(quantize(floating, *calibration))
     model = graph.read_model(content)
     assert all(buffer.offset <= 1 for buffer in model.buffers)
     for buffer in model.buffers:

@@ -168,9 +168,7 @@ class _ActivationReader:
     def __call__(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        inputs = pixels.astype(np.float32)[np.newaxis]  # (1, height, width, 3)
-        inputs -= np.float32(self._backbone.input_mean)
-        inputs /= np.float32(self._backbone.input_std)
+        inputs = self._backbone.normalise(pixels)
         self._interpreter.set_tensor(self._indices[0], inputs)
         self._interpreter.invoke()
         lows = np.empty(len(self._indices), np.float32)

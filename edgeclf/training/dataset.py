@@ -40,6 +40,7 @@ class BottleneckDataset:
         splits: Split of each picture, str `(n,)`.
         digests: SHA-256 of each picture's file.
         bottlenecks: float32 `(n, depth)`.
+        activations: Names of the backbone's input and activations, in graph order.
         lows: Minimum of every activation, float32 `(n, activations)`.
         highs: Their maxima.
         unreadable: Pictures left out because they cannot be read.
@@ -52,6 +53,7 @@ class BottleneckDataset:
     splits: NDArray[np.str_]
     digests: Sequence[bytes]
     bottlenecks: NDArray[np.float32]
+    activations: Sequence[str]
     lows: NDArray[np.float32]
     highs: NDArray[np.float32]
     unreadable: Sequence[Unreadable]
@@ -137,6 +139,7 @@ def load_dataset(
         splits,
         [entry.digest for entry in features],
         bottlenecks,
+        extractor.activations,
         np.stack([entry.lows for entry in features]),
         np.stack([entry.highs for entry in features]),
         unreadable,

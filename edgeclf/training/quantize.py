@@ -43,8 +43,8 @@ def quantize(
     """Quantize a float classifier after training, weights and activations to int8.
 
     Convolutions have a scale per channel, the head one for all: tflite-runtime 2.14
-    has no kernel for a fully connected layer with more. Input and output become
-    uint8, the type that MediaPipe Tasks and the EdgeTPU compiler expect.
+    has no kernel for a fully connected layer with more. Input and output are int8;
+    see `with_uint8_ends`.
 
     Args:
         content: The float `.tflite` file that `assemble` returns.
@@ -67,13 +67,12 @@ def quantize(
         },
     )
     try:
-        quantized = _run_quantizer(content, _int8_recipe(content, head), statistics)
+        return _run_quantizer(content, _int8_recipe(content, head), statistics)
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
         raise ModelError(
             f"The backbone cannot be quantized to int8: {error} "
             "Use --quantize float16 or another --architecture."
         ) from error
-    return _with_uint8_ends(quantized)
 
 
 def cast_to_float16(content: bytes) -> bytes:
@@ -181,8 +180,11 @@ def _rule(
     }
 
 
-def _with_uint8_ends(content: bytes) -> bytes:
-    """Put a QUANTIZE operator before the int8 input and after the int8 output."""
+def with_uint8_ends(content: bytes) -> bytes:
+    """Put a QUANTIZE operator before the int8 input and after the int8 output.
+
+    uint8 is the type that MediaPipe Tasks and the EdgeTPU compiler expect.
+    """
     model = graph.read_model(content)
     subgraph = model.subgraphs[0]
     (old_input,), (old_output,) = list(subgraph.inputs), list(subgraph.outputs)

@@ -21,9 +21,8 @@ from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
+from edgeclf.training.export import export
 from edgeclf.training.fit import distorted_views, fit_head
-from edgeclf.training.head import Head
-from edgeclf.training.quantize import cast_to_float16, merge_ranges, quantize
 from edgeclf.training.record import describe_run, model_record
 from edgeclf.training.write_metadata import attach
 from edgeclf.zoo import home, load_backbone
@@ -99,14 +98,13 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         dataset = load_dataset(config, extractor)
         train = dataset.subset(TRAIN) + distorted_views(config, extractor, dataset)
         fitted = fit_head(config, backbone, train, dataset)
+        floating = assemble(backbone, fitted.head, config.final_tensor_name)
+        graph = export(config, floating, dataset, backbone, fitted.head, cache)
 
-    floating = assemble(backbone, fitted.head, config.final_tensor_name)
-    graph = _to_device(config, floating, dataset, extractor.activations, fitted.head)
-    bottleneck = extractor.activations[-1]
     metrics = describe_run(config, backbone, dataset, fitted)
 
     def complete(content: bytes) -> bytes:
-        record = model_record(config, backbone, bottleneck, metrics)
+        record = model_record(config, backbone, dataset.activations[-1], metrics)
         mean, std = backbone.input_mean, backbone.input_std
         return attach(content, dataset.labels, mean, std, record)
 
@@ -151,23 +149,6 @@ def _import_ahead(*modules: str) -> None:
             importlib.import_module(name)
 
     threading.Thread(target=import_all, daemon=True).start()
-
-
-def _to_device(
-    config: RetrainConfig,
-    floating: bytes,
-    dataset: BottleneckDataset,
-    activations: Sequence[str],
-    head: Head,
-) -> bytes:
-    if config.quantize == "none":
-        return floating
-    if config.quantize == "float16":
-        return cast_to_float16(floating)
-    sample = dataset.balanced_training_sample(config.calibration_pictures)
-    ranges = merge_ranges(activations, dataset.lows[sample], dataset.highs[sample])
-    logits = head.logits(dataset.bottlenecks[sample])
-    return quantize(floating, ranges, logits, head=config.head)
 
 
 def _measure(

@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -36,3 +39,17 @@ class Backbone:
     def sha256(self) -> str:
         """SHA-256 of `content`, hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
+
+    def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the input for a picture of the input's size.
+
+        Args:
+            pixels: uint8 `(height, width, 3)` RGB.
+
+        Returns:
+            float32 `(1, height, width, 3)`.
+        """
+        inputs = pixels.astype(np.float32)[np.newaxis]
+        inputs -= np.float32(self.input_mean)
+        inputs /= np.float32(self.input_std)
+        return inputs

@@ -1,0 +1,101 @@
+"""Make the device's file of the float classifier, by the settings."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf import image
+from edgeclf.errors import ImageError
+from edgeclf.training.bias_correction import corrected_biases, with_biases
+from edgeclf.training.cache import BottleneckCache
+from edgeclf.training.config import RetrainConfig
+from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.head import Head
+from edgeclf.training.quantize import (
+    cast_to_float16,
+    merge_ranges,
+    quantize,
+    with_uint8_ends,
+)
+from edgeclf.zoo.backbone import Backbone
+
+logger = logging.getLogger("edgeclf")
+
+CORRECTION_PICTURES = 16  # more changes the biases little: they average over pixels too
+CORRECTION_VERSION = 1
+
+
+def export(
+    config: RetrainConfig,
+    floating: bytes,
+    dataset: BottleneckDataset,
+    backbone: Backbone,
+    head: Head,
+    cache: BottleneckCache,
+) -> bytes:
+    """Return the classifier as `config.quantize` and `config.head` want it.
+
+    Args:
+        config: Settings.
+        floating: Backbone and head, as `assemble` returns them.
+        dataset: Its training pictures set scales and biases.
+        backbone: What the head stands on.
+        head: For the range of the logits.
+        cache: Keeps corrected biases for the next run.
+    """
+    if config.quantize == "none":
+        return floating
+    if config.quantize == "float16":
+        return cast_to_float16(floating)
+    sample = dataset.balanced_training_sample(config.calibration_pictures)
+    ranges = merge_ranges(
+        dataset.activations, dataset.lows[sample], dataset.highs[sample]
+    )
+    logits = head.logits(dataset.bottlenecks[sample])
+    quantized = quantize(floating, ranges, logits, head=config.head)
+    few = dataset.balanced_training_sample(CORRECTION_PICTURES)
+    settings = (
+        "bias correction",
+        CORRECTION_VERSION,
+        image.PREPROCESSING_VERSION,
+        config.resize,
+        backbone.sha256,
+        backbone.input_mean,
+        backbone.input_std,
+        sorted(ranges.items()),
+        [dataset.digests[row].hex() for row in few.tolist()],
+    )
+    key = hashlib.sha256(repr(settings).encode()).digest()
+    entry = cache.get(key)
+    if entry is None:
+        inputs = _inputs(config, dataset, backbone, few)
+        if not inputs:
+            return with_uint8_ends(quantized)
+        biases = corrected_biases(floating, quantized, inputs)
+        cache.put([(key, biases.astype("<i4").tobytes())])
+    else:
+        biases = np.frombuffer(entry, "<i4").astype(np.int32)
+    return with_uint8_ends(with_biases(quantized, biases))
+
+
+def _inputs(
+    config: RetrainConfig,
+    dataset: BottleneckDataset,
+    backbone: Backbone,
+    rows: NDArray[np.intp],
+) -> list[NDArray[np.float32]]:
+    """Return the normalised pictures, each `(1, height, width, 3)`."""
+    inputs = []
+    for row in rows.tolist():
+        path = dataset.examples[row].path
+        try:
+            pixels = image.load(path, backbone.input_size, resize=config.resize)
+        except (ImageError, OSError) as error:  # it was there a moment ago
+            logger.warning("Not used for quantization: %s", error)
+            continue
+        inputs.append(backbone.normalise(pixels))
+    return inputs
