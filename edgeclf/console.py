@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -48,6 +49,8 @@ def run(command: Callable[[], int]) -> int:
     handler.setFormatter(_PlainFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # any file name prints
     propagate, logger.propagate = logger.propagate, False  # a library may add handlers
     try:
         return command()

@@ -52,8 +52,11 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    r"""Write UTF-8 text with `\n` line ends to `path` in one step."""
-    write_bytes(path, text.encode())
+    r"""Write UTF-8 text with `\n` line ends to `path` in one step.
+
+    File names that are not UTF-8 come out as the bytes that they are.
+    """
+    write_bytes(path, text.encode(errors="surrogateescape"))
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

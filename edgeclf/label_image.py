@@ -8,7 +8,6 @@ python -m edgeclf.label_image --model model.tflite --image a.jpg --image photos/
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
@@ -139,8 +138,6 @@ def _tflite_beside(model: str) -> str:
 
 def _reporter(output_format: str, several: bool) -> Report:
     """Return what writes results to stdout in one of `FORMATS`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # any file name prints
     if output_format == "json":
         return _json_reporter()
     if output_format == "csv":

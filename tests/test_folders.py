@@ -34,7 +34,7 @@ def test_example_knows_where_the_picture_is(tmp_path):
 
 def test_litter_and_hidden_folders_are_passed_over_without_a_word(tmp_path, caplog):
     touch(tmp_path, "a/1.jpg", "b/1.jpg", "a/.DS_Store", "a/Thumbs.db", "notes.txt")
-    touch(tmp_path, ".ipynb_checkpoints/1.jpg", "a/.hidden/1.jpg", "1.jpg")
+    touch(tmp_path, ".ipynb_checkpoints/1.jpg", "a/.hidden/1.jpg", ".x.jpg")
     with caplog.at_level(logging.INFO):
         names = [example.name for example in read_folder(tmp_path)]
     assert names == ["a/1.jpg", "b/1.jpg"]
@@ -81,3 +81,20 @@ def test_a_class_may_be_a_link(tmp_path):
     (data / "A").symlink_to(tmp_path / "real" / "red")
     (data / "B").symlink_to(tmp_path / "real" / "blue")
     assert [example.name for example in read_folder(data)] == ["A/000.png", "B/000.png"]
+
+
+def test_pictures_outside_of_all_classes_are_counted(tmp_path, caplog):
+    touch(tmp_path, "a/1.jpg", "b/1.jpg", "x.jpg", "y.PNG", "notes.txt")
+    assert len(read_folder(tmp_path)) == 2
+    assert caplog.messages == [
+        f"2 pictures lie in {tmp_path} itself, in no class folder: left out."
+    ]
+
+
+@pytest.mark.parametrize("name", [b"two\nlines", b"\xff\xfe"])
+def test_a_name_that_is_no_label_is_refused(tmp_path, name):
+    touch(tmp_path, "a/1.jpg", "b/1.jpg")
+    folder = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118
+    os.mkdir(folder)  # noqa: PTH102
+    with pytest.raises(DatasetError, match=r"one line of UTF-8.*Rename it\."):
+        read_folder(tmp_path)

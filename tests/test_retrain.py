@@ -189,6 +189,34 @@ def test_names_with_spaces_and_letters_are_kept(configure, tmp_path):
         assert classifier.labels == ("Wycinanki łowickie", "blue", "green")
 
 
+def test_file_names_that_are_not_utf8_are_no_obstacle(tmp_path, backbone):
+    folder = tiny.write_folder(tmp_path / "data", 8)
+    (folder / "red" / "000.png").rename(folder / "red" / os.fsdecode(b"caf\xe9.png"))
+    (folder / "red" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"x")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "edgeclf",
+            "retrain",
+            f"--image_dir={folder}",
+            f"--architecture={backbone}",
+            f"--bottleneck_dir={tmp_path / 'b'}",
+            f"--output_graph={tmp_path / 'model.tflite'}",
+            f"--metrics_json={tmp_path / 'm.json'}",
+            "--print_misclassified_test_images",
+        ],
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"caf\xe9.png" in (tmp_path / "model.split.csv").read_bytes()
+    assert b"bad\xe9.png" in (tmp_path / "m.json").read_bytes()
+
+
 def test_unreadable_pictures_are_named_and_left_out(configure, tmp_path, caplog):
     folder = tiny.write_folder(tmp_path / "data", 8)
     (folder / "red" / "text.jpg").write_text("no picture")

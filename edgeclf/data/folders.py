@@ -20,7 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edgeclf.errors import DatasetError
-from edgeclf.sources import find_images
+from edgeclf.sources import IMAGE_ENDINGS, find_images
 
 logger = logging.getLogger("edgeclf")
 
@@ -72,6 +72,7 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
     for folder in tqdm(folders, desc="scanning", unit="folder", disable=None):
         if folder.name.startswith(".") or not folder.is_dir():
             continue
+        _check_label(folder)
         paths = find_images(folder)
         if not paths:
             logger.warning("No pictures in the class folder %s: left out.", folder)
@@ -80,6 +81,17 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
         for path in paths:
             name = path.relative_to(root).as_posix()
             examples.append(Example(path, name, folder.name))
+    outside = [
+        path
+        for path in folders
+        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    ]
+    if outside:
+        logger.warning(
+            "%d pictures lie in %s itself, in no class folder: left out.",
+            len(outside),
+            root,
+        )
     if len(labels) < 2:
         found = f"one: {labels[0]}" if labels else "none"
         raise DatasetError(
@@ -87,3 +99,18 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
             f"Received: {found}."
         )
     return examples
+
+
+def _check_label(folder: Path) -> None:
+    """Refuse a name that a file with one UTF-8 label a line cannot hold."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError:
+        is_label = False
+    else:
+        is_label = len(folder.name.splitlines()) == 1
+    if not is_label:
+        raise DatasetError(
+            "Expected a class folder's name to be one line of UTF-8, as it becomes a "
+            f"label. Received: {os.fsencode(folder)!r}. Rename it."
+        )

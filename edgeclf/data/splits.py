@@ -151,10 +151,7 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
         FileNotFoundError: There is no such file.
         DatasetError: A column is missing or a split has another name.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"Expected UTF-8 in {path}. Received: {error}.") from error
+    text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
     rows = csv.DictReader(io.StringIO(text))
     if not set(HEADER) <= set(rows.fieldnames or ()):
         raise DatasetError(

@@ -34,8 +34,14 @@ class View:
     def load(
         self, content: bytes, input_size: tuple[int, int], resize: str
     ) -> NDArray[np.uint8]:
-        """Return the view of an encoded picture, uint8 `(height, width, 3)` RGB."""
-        pixels = image.load(content, input_size, resize=resize, region=self.region)
+        """Return the view of an encoded picture, uint8 `(height, width, 3)` RGB.
+
+        Raises:
+            ImageError: The picture cannot be decoded; the message calls it "it".
+        """
+        pixels = image.load(
+            content, input_size, resize=resize, region=self.region, name="it"
+        )
         if self.flip:
             pixels = pixels[:, ::-1]
         if self.brightness != 1.0:
