@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +38,10 @@ class InterpreterLike(Protocol):
 
     def get_tensor(self, tensor_index: int) -> NDArray[Any]:
         """Return a copy of a tensor's value."""
+        ...
+
+    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
+        """Return what gives a view of a tensor; drop the view before `invoke`."""
         ...
 
     def invoke(self) -> None:
