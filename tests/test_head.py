@@ -79,7 +79,7 @@ def test_shrunk_covariance_is_the_textbook_one():
 def test_blocks_of_rows_change_nothing(monkeypatch):
     data = blobs(100, 5)
     whole = regression._Solver(data, CLASSES).fit(1.0)
-    monkeypatch.setattr(regression, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(LabelledBottlenecks.blocks, "__defaults__", (7,))
     blocked = regression._Solver(data, CLASSES).fit(1.0)
     np.testing.assert_allclose(blocked.weights, whole.weights, rtol=1e-2, atol=1e-4)
 

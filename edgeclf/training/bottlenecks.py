@@ -30,6 +30,7 @@ from edgeclf.zoo.backbone import Backbone
 
 BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
 FINGERPRINT_SIDE = 16  # 16 x 16 differences = 256 bits
+FINGERPRINT_BYTES = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
 
 
 @dataclass(frozen=True)
@@ -203,10 +204,9 @@ def _pack(features: Features) -> bytes:
 
 
 def _unpack(entry: bytes, digest: bytes, depth: int) -> Features:
-    head = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
-    numbers = np.frombuffer(entry, "<f4", offset=head).astype(np.float32)
+    numbers = np.frombuffer(entry, "<f4", offset=FINGERPRINT_BYTES).astype(np.float32)
     lows, highs = np.split(numbers[depth:], 2)
-    bits = np.frombuffer(entry, np.uint8, count=head)
+    bits = np.frombuffer(entry, np.uint8, count=FINGERPRINT_BYTES)
     return Features(digest, numbers[:depth], lows, highs, bits)
 
 

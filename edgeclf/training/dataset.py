@@ -16,6 +16,7 @@ from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TRAIN, read_split_file, split_class
 from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import (
+    FINGERPRINT_BYTES,
     BottleneckExtractor,
     Features,
     Unreadable,
@@ -65,8 +66,9 @@ class BottleneckDataset:
 
     def subset(self, split: str) -> LabelledBottlenecks:
         """Return a split's bottlenecks and classes."""
-        rows = self.positions(split)
-        return LabelledBottlenecks(self.bottlenecks[rows], self.classes[rows])
+        return LabelledBottlenecks(
+            self.bottlenecks, self.classes, self.positions(split)
+        )
 
     def balanced_training_sample(self, size: int) -> NDArray[np.intp]:
         """Return positions of up to `size` training pictures, classes in turn."""
@@ -107,44 +109,67 @@ def load_dataset(
     """
     logger.info("Looking for pictures in %s", config.image_dir)
     found = read_folder(config.image_dir)
-    results = list(extractor.extract(plain(found), "bottlenecks"))
-    unreadable = [result for result in results if isinstance(result, Unreadable)]
+    table = _FeatureTable(len(found), extractor)
+    unreadable = []
+    for row, result in enumerate(extractor.extract(plain(found), "bottlenecks")):
+        if isinstance(result, Unreadable):
+            unreadable.append(result)
+        else:
+            table.set(row, result)
     _report_unreadable(unreadable, strict=config.strict)
-    pairs = [
-        (example, result)
-        for example, result in zip(found, results, strict=True)
-        if isinstance(result, Features)
-    ]
-    del results
 
+    readable = [row for row, digest in enumerate(table.digests) if digest]
     conflicts = duplicates.conflicting(
-        [features.digest for _, features in pairs], [e.label for e, _ in pairs]
+        [table.digests[row] for row in readable],
+        [found[row].label for row in readable],
     )
-    _report_conflicts([[pairs[row][0].name for row in group] for group in conflicts])
-    left_out = {row for group in conflicts for row in group}
-    conflicting = [pairs[row][0].name for row in sorted(left_out)]
-    pairs = [pair for row, pair in enumerate(pairs) if row not in left_out]
+    groups = [[found[readable[copy]].name for copy in group] for group in conflicts]
+    _report_conflicts(groups)
+    left_out = {readable[copy] for group in conflicts for copy in group}
+    rows = [row for row in readable if row not in left_out]
 
-    examples = [example for example, _ in pairs]
+    examples = [found[row] for row in rows]
     labels = tuple(sorted({example.label for example in examples}))
     _check_classes(labels, sorted({example.label for example in found}), config)
-    features = [entry for _, entry in pairs]
     classes = np.array([labels.index(e.label) for e in examples], np.intp)
-    bottlenecks = np.stack([entry.bottleneck for entry in features])
-    splits = _split(examples, labels, classes, features, bottlenecks, config)
+    if len(rows) < len(found):
+        table.keep(rows)
     return BottleneckDataset(
         examples,
         labels,
         classes,
-        splits,
-        [entry.digest for entry in features],
-        bottlenecks,
+        _split(examples, labels, classes, table, config),
+        table.digests,
+        table.bottlenecks,
         extractor.activations,
-        np.stack([entry.lows for entry in features]),
-        np.stack([entry.highs for entry in features]),
+        table.lows,
+        table.highs,
         unreadable,
-        conflicting,
+        [found[row].name for row in sorted(left_out)],
     )
+
+
+class _FeatureTable:
+    """The features of many pictures, one array each: half the memory of a list."""
+
+    def __init__(self, count: int, extractor: BottleneckExtractor) -> None:
+        activations = len(extractor.activations)
+        self.digests: list[bytes] = [b""] * count
+        self.bottlenecks = np.empty((count, extractor.backbone.depth), np.float32)
+        self.lows = np.empty((count, activations), np.float32)
+        self.highs = np.empty((count, activations), np.float32)
+        self.fingerprints = np.empty((count, FINGERPRINT_BYTES), np.uint8)
+
+    def set(self, row: int, features: Features) -> None:
+        self.digests[row] = features.digest
+        self.bottlenecks[row] = features.bottleneck
+        self.lows[row], self.highs[row] = features.lows, features.highs
+        self.fingerprints[row] = features.fingerprint
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.digests = [self.digests[row] for row in rows]
+        for name in ("bottlenecks", "lows", "highs", "fingerprints"):
+            setattr(self, name, getattr(self, name)[rows])
 
 
 def _report_unreadable(unreadable: Sequence[Unreadable], *, strict: bool) -> None:
@@ -182,12 +207,10 @@ def _split(
     examples: Sequence[Example],
     labels: Sequence[str],
     classes: NDArray[np.intp],
-    features: Sequence[Features],
-    bottlenecks: NDArray[np.float32],
+    table: _FeatureTable,
     config: RetrainConfig,
 ) -> NDArray[np.str_]:
     splits = np.empty(len(examples), "<U10")
-    fingerprints = np.stack([entry.fingerprint for entry in features])
     fixed = read_split_file(config.split_file) if config.split_file else {}
     names = [example.name for example in examples]
     unnamed = [name for name in names if name not in fixed]
@@ -205,11 +228,11 @@ def _split(
             splits[rows] = [fixed[name] for name in own_names]
         else:
             groups = duplicates.group_near_duplicates(
-                own_names, fingerprints[rows], bottlenecks[rows]
+                own_names, table.fingerprints[rows], table.bottlenecks[rows]
             )
             drawn = split_class(
                 label,
-                [features[row].digest for row in rows.tolist()],
+                [table.digests[row] for row in rows.tolist()],
                 groups.tolist(),
                 config.shares,
                 config.seed,

@@ -81,8 +81,7 @@ def descend(
         store: Called with the step and the head, every `store_interval` steps.
     """
     source = np.random.default_rng(seed)
-    depth = train.bottlenecks.shape[1]
-    weights = source.normal(0.0, INITIAL_STDDEV, (num_classes, depth)).astype(
+    weights = source.normal(0.0, INITIAL_STDDEV, (num_classes, train.depth)).astype(
         np.float32
     )
     bias = np.zeros(num_classes, np.float32)
@@ -91,19 +90,20 @@ def descend(
         current = Head(weights, bias)
         if settings.store_interval and step and step % settings.store_interval == 0:
             store(step, current)
-        logits = current.logits(batch.bottlenecks)
+        points, classes = batch.bottlenecks, batch.classes
+        logits = current.logits(points)
         if step % settings.eval_step_interval == 0 or step == settings.steps - 1:
             checked = _sample(validation, settings.validation_batch_size, source)
             report(_describe(step, current, logits, batch, checked))
         errors = softmax(logits)
-        errors[np.arange(len(batch)), batch.classes] -= 1.0
+        errors[np.arange(len(batch)), classes] -= 1.0
         errors *= settings.learning_rate / len(batch)
-        weights = weights - errors.T @ batch.bottlenecks
+        weights = weights - errors.T @ points
         bias = bias - errors.sum(axis=0)
     head = Head(weights, bias)
     if not len(validation):
         return FittedHead(head, None, None, None)
-    logits = head.logits(validation.bottlenecks)
+    logits = validation.logits(head)
     return FittedHead(
         head,
         None,
@@ -119,7 +119,7 @@ def _describe(
     batch: LabelledBottlenecks,
     checked: LabelledBottlenecks,
 ) -> DescentStep:
-    checked_logits = head.logits(checked.bottlenecks) if len(checked) else None
+    checked_logits = checked.logits(head) if len(checked) else None
     return DescentStep(
         step,
         accuracy(logits, batch.classes),
@@ -136,5 +136,4 @@ def _sample(
 ) -> LabelledBottlenecks:
     if size < 0 or not len(data):
         return data
-    rows = source.integers(len(data), size=size)
-    return LabelledBottlenecks(data.bottlenecks[rows], data.classes[rows])
+    return data.take(source.integers(len(data), size=size))

@@ -52,13 +52,12 @@ def fit_head(
 def distorted_views(
     config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
 ) -> LabelledBottlenecks:
-    """Return the bottlenecks of the training pictures' views; none without options."""
+    """Return the bottlenecks of the training pictures' views."""
     items, classes = [], []
-    if config.distortions:
-        for row in dataset.positions(TRAIN).tolist():
-            for view in config.distortions.draw(dataset.digests[row], config.seed):
-                items.append((dataset.examples[row], view))
-                classes.append(int(dataset.classes[row]))
+    for row in dataset.positions(TRAIN).tolist():
+        for view in config.distortions.draw(dataset.digests[row], config.seed):
+            items.append((dataset.examples[row], view))
+            classes.append(int(dataset.classes[row]))
     bottlenecks = np.empty((len(items), extractor.backbone.depth), np.float32)
     usable = np.zeros(len(items), bool)
     for row, features in enumerate(extractor.extract(items, "views")):

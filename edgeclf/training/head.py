@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -25,26 +28,72 @@ class Head:
         return np.asarray(bottlenecks @ self.weights.T + self.bias, np.float32)
 
 
-@dataclass(frozen=True)
 class LabelledBottlenecks:
-    """Bottlenecks and their classes.
+    """Rows of an array of bottlenecks, and their classes.
 
-    Attributes:
+    A split is a choice of rows: the array itself is shared, not copied.
+
+    Args:
         bottlenecks: float32 `(n, depth)`.
         classes: Class index of each, int `(n,)`.
+        rows: Which of them; None for all.
     """
 
-    bottlenecks: NDArray[np.float32]
-    classes: NDArray[np.intp]
+    def __init__(
+        self,
+        bottlenecks: NDArray[np.float32],
+        classes: NDArray[np.intp],
+        rows: NDArray[np.intp] | None = None,
+    ) -> None:
+        self._bottlenecks, self._classes = bottlenecks, classes
+        self._rows = np.arange(len(classes)) if rows is None else rows
 
     def __len__(self) -> int:
-        return len(self.classes)
+        return len(self._rows)
+
+    @property
+    def depth(self) -> int:
+        """Length of a bottleneck."""
+        return int(self._bottlenecks.shape[1])
+
+    @property
+    def classes(self) -> NDArray[np.intp]:
+        """Class index of each row."""
+        return self._classes[self._rows]
+
+    @property
+    def bottlenecks(self) -> NDArray[np.float32]:
+        """The rows, copied; see `blocks` for many of them."""
+        return self._bottlenecks[self._rows]
+
+    def blocks(
+        self, size: int = ROWS_AT_ONCE
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
+        """Yield bottlenecks and classes of `size` rows at a time."""
+        for start in range(0, len(self), size):
+            rows = self._rows[start : start + size]
+            yield self._bottlenecks[rows], self._classes[rows]
+
+    def take(self, positions: NDArray[np.intp]) -> LabelledBottlenecks:
+        """Return some of the rows, by their positions among them."""
+        rows = self._rows[positions]
+        return LabelledBottlenecks(self._bottlenecks, self._classes, rows)
 
     def __add__(self, other: LabelledBottlenecks) -> LabelledBottlenecks:
+        """Return the rows of both; copied unless they are rows of one array."""
+        if self._bottlenecks is other._bottlenecks:
+            rows = np.concatenate([self._rows, other._rows])
+            return LabelledBottlenecks(self._bottlenecks, self._classes, rows)
         return LabelledBottlenecks(
             np.concatenate([self.bottlenecks, other.bottlenecks]),
             np.concatenate([self.classes, other.classes]),
         )
+
+    def logits(self, head: Head) -> NDArray[np.float32]:
+        """Return what a head answers to the rows, float32 `(n, num_classes)`."""
+        parts = [head.logits(points) for points, _ in self.blocks()]
+        empty = np.empty((0, len(head.bias)), np.float32)
+        return np.concatenate([empty, *parts])
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,7 @@ def describe_run(
     return {
         **{f"num_{split}": len(dataset.positions(split)) for split in SPLITS},
         "labels": list(dataset.labels),
-        "train_accuracy": accuracy(
-            fitted.head.logits(train.bottlenecks), train.classes
-        ),
+        "train_accuracy": accuracy(train.logits(fitted.head), train.classes),
         "validation_accuracy": fitted.validation_accuracy,
         "validation_cross_entropy": fitted.validation_cross_entropy,
         "strength": fitted.strength,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -22,7 +20,6 @@ SHRINKAGE = 0.7
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 DEFAULT_STRENGTH = 1.0  # without a validation split
 MAX_ITERATIONS = 500
-ROWS_AT_ONCE = 1024
 
 
 def fit(
@@ -49,11 +46,10 @@ def fit(
         solver = _Solver(train, num_classes)
         trials = []
         for strength in STRENGTHS[::-1]:  # strongest first: each start is near its end
-            logits = solver.fit(strength).logits(validation.bottlenecks)
+            logits = validation.logits(solver.fit(strength))
             loss = cross_entropy(logits, validation.classes)
             trials.append((loss, -strength, accuracy(logits, validation.classes)))
         loss, negative_strength, validation_accuracy = min(trials)
-        del solver
         head = _Solver(train + validation, num_classes).fit(-negative_strength)
         return FittedHead(head, -negative_strength, loss, validation_accuracy)
 
@@ -61,10 +57,10 @@ def fit(
 class _Solver:
     """Softmax regression in the space where the within-class scatter is round.
 
-    With the shrunk within-class covariance `C = L L'` the pictures become
-    `z = inv(L) (x - mean)`; weights found for z are carried back to x. Sums are taken
-    in float64 over a block of rows at a time, so that memory does not grow beyond
-    one more float32 copy of the bottlenecks.
+    With the shrunk within-class covariance `C = L L'` a picture is
+    `z = inv(L) (x - mean)` there, and weights w for z are `inv(L') w` for x. So the
+    bottlenecks stay as they are: weights are carried to them and gradients back. Sums
+    are taken in float64 over a block of rows at a time.
 
     Source: T. Hastie et al., The Elements of Statistical Learning, 2nd ed., 4.3.1
     (regularised discriminant analysis) and 4.4 (logistic regression).
@@ -74,15 +70,12 @@ class _Solver:
         # Imported here: it takes longer than all else in this module.
         from scipy.linalg import solve_triangular
 
-        self._classes, self._num_classes = data.classes, num_classes
+        self._data, self._num_classes = data, num_classes
         self._solve_triangular = solve_triangular
-        self._mean = data.bottlenecks.mean(axis=0, dtype=np.float64)
+        total = sum(points.sum(axis=0, dtype=np.float64) for points, _ in data.blocks())
+        self._mean = np.asarray(total / len(data))
         self._factor = np.linalg.cholesky(shrunk_covariance(data, num_classes))
-        self._points = np.empty_like(data.bottlenecks)
-        for rows in _blocks(len(data)):
-            centred = data.bottlenecks[rows] - self._mean  # float64 from here
-            self._points[rows] = solve_triangular(self._factor, centred.T, lower=True).T
-        self._start = np.zeros(num_classes * (len(self._mean) + 1))
+        self._start = np.zeros(num_classes * (data.depth + 1))
 
     def fit(self, strength: float) -> Head:
         """Return the head for one L2 strength."""
@@ -91,16 +84,14 @@ class _Solver:
         result = minimize(
             self._penalised_loss,
             self._start,
-            args=(strength / len(self._points),),
+            args=(strength / len(self._data),),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": MAX_ITERATIONS, "ftol": 1e-10, "gtol": 1e-6},
         )
         self._start = result.x
-        solution = result.x.reshape(self._num_classes, -1)
-        weights = self._solve_triangular(
-            self._factor, solution[:, :-1].T, lower=True, trans="T"
-        ).T
+        solution = result.x.reshape(self._num_classes, -1)  # the bias stands last
+        weights = self._carried_out(solution[:, :-1])
         bias = solution[:, -1] - weights @ self._mean
         return Head(weights.astype(np.float32), bias.astype(np.float32))
 
@@ -108,26 +99,45 @@ class _Solver:
         self, flat: NDArray[np.float64], penalty: float
     ) -> tuple[float, NDArray[np.float64]]:
         """Return mean cross-entropy + penalty / 2 * |weights|^2 and its gradient."""
-        parameters = flat.reshape(self._num_classes, -1)  # the bias stands last
+        parameters = flat.reshape(self._num_classes, -1)
         weights, bias = parameters[:, :-1], parameters[:, -1]
+        outer = self._carried_out(weights)
+        count = len(self._data)
         loss = 0.5 * penalty * float(np.sum(weights**2))
-        gradient = np.zeros_like(parameters)
-        gradient[:, :-1] = penalty * weights
-        for rows in _blocks(len(self._points)):
-            points = self._points[rows].astype(np.float64)
-            classes = self._classes[rows]
+        outer_gradient = np.zeros_like(outer)
+        bias_gradient = np.zeros_like(bias)
+        for bottlenecks, classes in self._data.blocks():
+            points = bottlenecks - self._mean  # float64
             each = np.arange(len(points))
-            logits = points @ weights.T + bias
+            logits = points @ outer.T + bias
             logits -= logits.max(axis=1, keepdims=True)
-            totals = np.exp(logits).sum(axis=1, keepdims=True)
             picked = logits[each, classes]
-            loss += float(np.sum(np.log(totals[:, 0]) - picked)) / len(self._points)
-            errors = np.exp(logits) / totals
+            errors = np.exp(logits)
+            totals = errors.sum(axis=1, keepdims=True)
+            loss += float(np.sum(np.log(totals[:, 0]) - picked)) / count
+            errors /= totals
             errors[each, classes] -= 1.0
-            errors /= len(self._points)
-            gradient[:, :-1] += errors.T @ points
-            gradient[:, -1] += errors.sum(axis=0)
+            errors /= count
+            outer_gradient += errors.T @ points
+            bias_gradient += errors.sum(axis=0)
+        gradient = np.empty_like(parameters)
+        gradient[:, :-1] = self._carried_in(outer_gradient) + penalty * weights
+        gradient[:, -1] = bias_gradient
         return loss, gradient.ravel()
+
+    def _carried_out(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return weights for x, `inv(L') w`, of weights for z; shapes `(k, depth)`."""
+        solved = self._solve_triangular(
+            self._factor, weights.T, lower=True, trans="T", check_finite=False
+        )
+        return np.asarray(solved.T)
+
+    def _carried_in(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the gradient for z, `inv(L) g`, of the gradient for x."""
+        solved = self._solve_triangular(
+            self._factor, gradient.T, lower=True, check_finite=False
+        )
+        return np.asarray(solved.T)
 
 
 def shrunk_covariance(
@@ -142,24 +152,21 @@ def shrunk_covariance(
     Returns:
         Positive definite, `(depth, depth)`.
     """
-    depth = data.bottlenecks.shape[1]
-    means = np.zeros((num_classes, depth))
-    for index in np.unique(data.classes):
-        members = data.bottlenecks[data.classes == index]
-        means[index] = members.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((depth, depth))
-    for rows in _blocks(len(data)):
-        residuals = data.bottlenecks[rows] - means[data.classes[rows]]
+    sums = np.zeros((num_classes, data.depth))
+    square = 0.0
+    for points, classes in data.blocks():
+        np.add.at(sums, classes, points)
+        square += float(np.sum(points.astype(np.float64) ** 2))
+    counts = np.bincount(data.classes, minlength=num_classes)
+    means = sums / np.maximum(counts, 1)[:, np.newaxis]
+    covariance = np.zeros((data.depth, data.depth))
+    for points, classes in data.blocks():
+        residuals = points - means[classes]
         covariance += residuals.T @ residuals
     covariance /= len(data)
-    # Pictures of one class may all be the same: then the scatter of all counts.
-    average = float(np.trace(covariance)) / depth
-    average = average or float(data.bottlenecks.var(dtype=np.float64)) or 1.0
+    # Pictures of one class may all be the same: then their size sets the scale.
+    average = float(np.trace(covariance)) / data.depth
+    average = average or square / len(data) / data.depth or 1.0
     covariance *= 1 - SHRINKAGE
-    covariance[np.diag_indices(depth)] += SHRINKAGE * average
+    covariance[np.diag_indices(data.depth)] += SHRINKAGE * average
     return covariance
-
-
-def _blocks(count: int) -> Iterator[slice]:
-    for start in range(0, count, ROWS_AT_ONCE):
-        yield slice(start, start + ROWS_AT_ONCE)

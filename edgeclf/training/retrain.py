@@ -96,7 +96,9 @@ def retrain(config: RetrainConfig) -> RetrainResult:
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
         dataset = load_dataset(config, extractor)
-        train = dataset.subset(TRAIN) + distorted_views(config, extractor, dataset)
+        train = dataset.subset(TRAIN)
+        if config.distortions:
+            train = train + distorted_views(config, extractor, dataset)
         fitted = fit_head(config, backbone, train, dataset)
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         graph = export(config, floating, dataset, backbone, fitted.head, cache)
