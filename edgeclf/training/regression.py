@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edgeclf.training.head import (
+    ROWS_AT_ONCE,
     FittedHead,
     Head,
     LabelledBottlenecks,
@@ -20,6 +23,7 @@ SHRINKAGE = 0.7
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 DEFAULT_STRENGTH = 1.0  # without a validation split
 MAX_ITERATIONS = 500
+TOLERANCE = 1e-7  # of the loss, relative, and of its gradient
 
 
 def fit(
@@ -76,6 +80,12 @@ class _Solver:
         self._mean = np.asarray(total / len(data))
         self._factor = np.linalg.cholesky(shrunk_covariance(data, num_classes))
         self._start = np.zeros(num_classes * (data.depth + 1))
+        # One block is kept; more would be a second copy of the bottlenecks.
+        self._kept = list(self._centred()) if len(data) <= ROWS_AT_ONCE else None
+
+    def _centred(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intp]]]:
+        for bottlenecks, classes in self._data.blocks():
+            yield bottlenecks - self._mean, classes
 
     def fit(self, strength: float) -> Head:
         """Return the head for one L2 strength."""
@@ -87,7 +97,7 @@ class _Solver:
             args=(strength / len(self._data),),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": MAX_ITERATIONS, "ftol": 1e-10, "gtol": 1e-6},
+            options={"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": TOLERANCE},
         )
         self._start = result.x
         solution = result.x.reshape(self._num_classes, -1)  # the bias stands last
@@ -106,8 +116,7 @@ class _Solver:
         loss = 0.5 * penalty * float(np.sum(weights**2))
         outer_gradient = np.zeros_like(outer)
         bias_gradient = np.zeros_like(bias)
-        for bottlenecks, classes in self._data.blocks():
-            points = bottlenecks - self._mean  # float64
+        for points, classes in self._kept or self._centred():
             each = np.arange(len(points))
             logits = points @ outer.T + bias
             logits -= logits.max(axis=1, keepdims=True)
