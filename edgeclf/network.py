@@ -21,6 +21,7 @@ logger = logging.getLogger("edgeclf")
 
 CHANNELS = 3
 DEFAULT_RESIZE = "antialias"
+HALF_A_LEVEL = 0.51  # and what float32 scales add to it
 DEFAULT_MEAN = DEFAULT_STD = 127.5  # of float models that do not say
 
 ModelSource: TypeAlias = "str | os.PathLike[str] | bytes"
@@ -153,23 +154,14 @@ class Network:
         )
 
     def _quantized_levels(self) -> NDArray[Any] | None:
-        """Return what to feed for pixels 0-255, shape (1 or 3, 256).
-
-        Normalising and quantising are one step, q = (x - mean) / std / scale +
-        zero_point. Where that is the raw pixel to within half a level, or where the
-        model does not tell, the raw pixel it is: None.
-        """
+        """Return what to feed for pixels 0-255; None for the raw pixel."""
         dtype = np.dtype(self._input["dtype"])
         scale, zero_point = _quantization(self._input)
         if dtype == np.float32 or self._normalization is None or not scale:
             return None
-        raw = np.arange(256.0)
-        mean, std = (values[:, np.newaxis] for values in self._normalization)
-        levels = (raw - mean) / std / scale + zero_point
-        limits = np.iinfo(dtype)
-        if np.abs(levels - (raw + limits.min)).max() <= 0.51:
-            return None
-        return np.clip(np.rint(levels), limits.min, limits.max).astype(dtype)
+        levels = quantized_levels(*self._normalization, scale, zero_point, dtype)
+        raw = np.arange(256) + np.iinfo(dtype).min
+        return None if (levels == raw).all() else levels
 
     def _prepared(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the input tensor's value, shape (1, height, width, 3)."""
@@ -183,6 +175,38 @@ class Network:
         if self._input["dtype"] == np.int8:
             return (pixels ^ 0x80).view(np.int8)[np.newaxis]  # x - 128
         return pixels[np.newaxis]
+
+
+def quantized_levels(
+    mean: NDArray[np.float32],
+    std: NDArray[np.float32],
+    scale: float,
+    zero_point: int,
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
+    """Return what an 8-bit input gets for pixels 0-255.
+
+    Normalising and quantising are one step, q = (x - mean) / std / scale + zero_point.
+    Where that is the raw pixel to within half a level, the raw pixel it is: that is
+    what readers feed who know nothing of normalisation.
+
+    Args:
+        mean: One value, or one for each of R, G, B.
+        std: Likewise.
+        scale: The tensor's.
+        zero_point: The tensor's.
+        dtype: uint8 or int8.
+
+    Returns:
+        Shape `(1, 256)` or `(3, 256)`, of `dtype`.
+    """
+    pixels = np.arange(256.0)
+    levels = (pixels - mean[:, np.newaxis]) / std[:, np.newaxis] / scale + zero_point
+    limits = np.iinfo(dtype)
+    raw = pixels + limits.min
+    if np.abs(levels - raw).max() <= HALF_A_LEVEL:
+        levels = np.broadcast_to(raw, levels.shape)
+    return np.clip(np.rint(levels), limits.min, limits.max).astype(dtype)
 
 
 def dequantize(values: NDArray[Any], details: dict[str, Any]) -> NDArray[np.float32]:

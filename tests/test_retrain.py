@@ -179,6 +179,19 @@ def test_types_of_the_model(configure, quantize, head, input_dtype, output_dtype
     assert result.metrics["accuracy"] >= 0.8
 
 
+def test_the_uint8_input_is_the_pixel_itself(configure):
+    """Readers that know nothing of normalisation feed it raw."""
+    from edgeclf.interpreter import create_interpreter
+
+    path = retrain(configure()).model_path
+    (details,) = create_interpreter(path.read_bytes()).get_input_details()
+    scale, zero_point = details["quantization"]
+    assert scale == pytest.approx(1 / 127.5)
+    assert zero_point in (127, 128)
+    with Classifier(path) as classifier:
+        assert classifier.info.input_mean == (127.5,)
+
+
 def test_names_with_spaces_and_letters_are_kept(configure, tmp_path):
     tiny.write_folder(tmp_path / "data", 6)
     (tmp_path / "data" / "red").rename(tmp_path / "data" / "Wycinanki łowickie")

@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.interpreter import create_interpreter
+from edgeclf.network import quantized_levels
 from edgeclf.zoo import graph
+from edgeclf.zoo.backbone import Backbone
 
 LEAST_RESPONSIVE = 0.25  # a channel that is nearly always clamped: move it by little
 
@@ -31,14 +33,17 @@ CONVOLUTIONS = (
 
 
 def corrected_biases(
-    floating: bytes, quantized: bytes, inputs: Sequence[NDArray[np.float32]]
+    backbone: Backbone,
+    quantized: bytes,
+    pictures: Sequence[NDArray[np.uint8]],
 ) -> NDArray[np.int32]:
     """Return the biases that give every convolution the mean it has in float.
 
     Args:
-        floating: The float network.
-        quantized: The same after int8 quantization; tensors keep their names.
-        inputs: Normalised pictures, each float32 of the input's shape.
+        backbone: The float network.
+        quantized: The same, and a head perhaps, after int8 quantization; tensors keep
+            their names.
+        pictures: uint8 `(height, width, 3)` RGB of the input's size.
 
     Returns:
         Biases of all convolutions that have a constant one, in graph order, in one
@@ -47,9 +52,9 @@ def corrected_biases(
     model = graph.read_model(quantized)
     subgraph = model.subgraphs[0]
     names = [_output_name(model, operator) for operator, _ in _biased(model)]
-    expected = _float_means(floating, names, inputs)
-    source = subgraph.tensors[int(subgraph.inputs[0])]
-    values = {int(subgraph.inputs[0]): [_quantized(value, source) for value in inputs]}
+    expected = _float_means(backbone, names, pictures)
+    source = int(subgraph.inputs[0])
+    values = {source: _inputs(backbone, subgraph.tensors[source], pictures)}
     uses = Counter(
         int(index) for operator in subgraph.operators for index in operator.inputs
     )
@@ -113,22 +118,22 @@ def _bias_of(model: graph.Model, operator: graph.Operator) -> Any:
 
 
 def _float_means(
-    floating: bytes, names: Sequence[str], inputs: Sequence[NDArray[np.float32]]
+    backbone: Backbone, names: Sequence[str], pictures: Sequence[NDArray[np.uint8]]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the mean of every channel of the named float activations."""
-    interpreter = create_interpreter(floating, preserve_all_tensors=True)
+    interpreter = create_interpreter(backbone.content, preserve_all_tensors=True)
     by_name = {
         entry["name"]: entry["index"] for entry in interpreter.get_tensor_details()
     }
     source = interpreter.get_input_details()[0]["index"]
     sums: dict[str, Any] = dict.fromkeys(names, 0.0)
-    for value in inputs:
-        interpreter.set_tensor(source, value)
+    for pixels in pictures:
+        interpreter.set_tensor(source, backbone.normalise(pixels))
         interpreter.invoke()
         for name in names:
             activation = interpreter.get_tensor(by_name[name])
             sums[name] += activation.mean(axis=(0, 1, 2), dtype=np.float64)
-    return {name: total / len(inputs) for name, total in sums.items()}
+    return {name: total / len(pictures) for name, total in sums.items()}
 
 
 def _run(
@@ -179,10 +184,18 @@ def _single(model: graph.Model, operator: graph.Operator, fed: Sequence[int]) ->
     return graph.pack_model(single)
 
 
-def _quantized(value: NDArray[np.float32], tensor: Any) -> NDArray[np.int8]:
-    scale, zero_point = tensor.quantization.scale[0], tensor.quantization.zeroPoint[0]
-    levels = np.rint(value / scale) + zero_point
-    return np.asarray(np.clip(levels, -128, 127), np.int8)
+def _inputs(
+    backbone: Backbone, tensor: Any, pictures: Sequence[NDArray[np.uint8]]
+) -> list[NDArray[Any]]:
+    """Return what the int8 input gets for the pictures: what devices feed it."""
+    (levels,) = quantized_levels(
+        np.array([backbone.input_mean], np.float32),
+        np.array([backbone.input_std], np.float32),
+        float(tensor.quantization.scale[0]),
+        int(tensor.quantization.zeroPoint[0]),
+        np.dtype(np.int8),
+    )
+    return [levels[pixels][np.newaxis] for pixels in pictures]
 
 
 def _mean(values: Sequence[NDArray[Any]], tensor: Any) -> NDArray[np.float64]:

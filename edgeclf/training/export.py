@@ -55,6 +55,11 @@ def export(
     ranges = merge_ranges(
         dataset.activations, dataset.lows[sample], dataset.highs[sample]
     )
+    # All that pixels can be: then the uint8 input is the pixel itself.
+    ranges[dataset.activations[0]] = (
+        (0 - backbone.input_mean) / backbone.input_std,
+        (255 - backbone.input_mean) / backbone.input_std,
+    )
     logits = head.logits(dataset.bottlenecks[sample])
     quantized = quantize(floating, ranges, logits, head=config.head)
     few = dataset.balanced_training_sample(CORRECTION_PICTURES)
@@ -72,30 +77,28 @@ def export(
     key = hashlib.sha256(repr(settings).encode()).digest()
     entry = cache.get(key)
     if entry is None:
-        inputs = _inputs(config, dataset, backbone, few)
-        if not inputs:
+        pictures = _pictures(config, dataset, backbone, few)
+        if not pictures:
             return with_uint8_ends(quantized)
-        biases = corrected_biases(floating, quantized, inputs)
+        biases = corrected_biases(backbone, quantized, pictures)
         cache.put([(key, biases.astype("<i4").tobytes())])
     else:
         biases = np.frombuffer(entry, "<i4").astype(np.int32)
     return with_uint8_ends(with_biases(quantized, biases))
 
 
-def _inputs(
+def _pictures(
     config: RetrainConfig,
     dataset: BottleneckDataset,
     backbone: Backbone,
     rows: NDArray[np.intp],
-) -> list[NDArray[np.float32]]:
-    """Return the normalised pictures, each `(1, height, width, 3)`."""
-    inputs = []
+) -> list[NDArray[np.uint8]]:
+    """Return the decoded pictures, each `(height, width, 3)`."""
+    pictures = []
     for row in rows.tolist():
         path = dataset.examples[row].path
         try:
-            pixels = image.load(path, backbone.input_size, resize=config.resize)
+            pictures.append(image.load(path, backbone.input_size, resize=config.resize))
         except (ImageError, OSError) as error:  # it was there a moment ago
             logger.warning("Not used for quantization: %s", error)
-            continue
-        inputs.append(backbone.normalise(pixels))
-    return inputs
+    return pictures
