@@ -25,7 +25,7 @@ from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
 
-CORRECTION_PICTURES = 16  # more changes the biases little: they average over pixels too
+CORRECTION_PICTURES = 32  # more changes the biases little: they average over pixels too
 CORRECTION_VERSION = 1
 
 
