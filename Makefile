@@ -27,6 +27,13 @@ format: $(VENV)/.dev
 test-tensorflow: .venv-tensorflow/.done
 	.venv-tensorflow/bin/python -m pytest $(ARGS) tests/test_zoo_convert.py
 
+# Every figure in the README; TensorFlow and MediaPipe are among the contenders.
+ARCHITECTURE ?= ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
+benchmark: $(VENV)/.dev .venv-tensorflow/.done
+	for name in retrain accuracy label_image memory; do \
+	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
+	done
+
 # The wheel, away from the checkout, on every Python that is there.
 test-pythons: wheel
 	sh tests/pythons.sh dist/edgeclf-*.whl
@@ -36,7 +43,7 @@ wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
 
 clean:
-	rm -rf build dist demo .venv .venv-tensorflow edgeclf.egg-info
+	rm -rf build dist demo .venv .venv-tensorflow edgeclf.egg-info benchmarks/work
 
 $(VENV)/.train: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

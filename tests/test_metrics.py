@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,13 @@ def test_wilson_interval_as_published():
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
     assert wilson_interval(0, 20)[0] == 0.0
     assert wilson_interval(20, 20)[1] == 1.0
+
+
+# Independent of the formula: the bounds are the shares whose own standard error, as a
+# normal distribution sees it, puts the observed share 1.96 standard errors away.
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.885, 1.0])
+def test_wilson_interval_ends_where_the_observation_is_just_possible(share):
+    for bound in wilson_interval(share * 285, 285):
+        if bound not in (0.0, 1.0):
+            error = math.sqrt(bound * (1 - bound) / 285)
+            assert abs(share - bound) / error == pytest.approx(1.96, abs=1e-3)

@@ -72,7 +72,7 @@ class Evaluation:
         }
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """Return the 95 % interval of a proportion, both ends in [0, 1].
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical

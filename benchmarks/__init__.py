@@ -1,0 +1,1 @@
+"""Every figure in the README, each by a command, with peers side by side."""

@@ -1,0 +1,161 @@
+"""Accuracy of the whole pipeline by repeated stratified folds.
+
+Each fold retrains with all defaults and scores the exported int8 file on pictures that
+it has not seen; the float head is scored on the same ones.
+
+    python -m benchmarks.accuracy --architecture FILE.tflite --image_dir DIR
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import measure
+from benchmarks.datasets import WORK_DIR, decor_products
+from benchmarks.folds import stratified_folds
+from edgeclf.data.folders import read_folder
+from edgeclf.data.splits import write_split_file
+from edgeclf.evaluation.metrics import wilson_interval
+from edgeclf.training import RetrainConfig, retrain
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one fold gave.
+
+    Attributes:
+        seed: Of the repetition.
+        num_test: Pictures in the test split.
+        accuracy_int8: Of the exported file, 0-1.
+        accuracy_float: Of the float head, 0-1.
+        seconds: Wall time of `retrain`.
+    """
+
+    seed: int
+    num_test: int
+    accuracy_int8: float
+    accuracy_float: float
+    seconds: float
+
+
+def run_fold(
+    image_dir: Path, splits: dict[str, str], seed: int, architecture: str | None
+) -> Fold:
+    """Retrain on one fold's splits and return what the files scored."""
+    WORK_DIR.mkdir(parents=True, exist_ok=True)
+    split_file = WORK_DIR / "accuracy-split.csv"
+    write_split_file(split_file, splits)
+    config = RetrainConfig(
+        image_dir=image_dir,
+        output_graph=WORK_DIR / "accuracy.tflite",
+        split_file=split_file,
+        bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
+        architecture=architecture,
+        seed=seed,
+    )
+    started = time.perf_counter()
+    metrics = retrain(config).metrics
+    return Fold(
+        seed=seed,
+        num_test=metrics["num_test"],
+        accuracy_int8=metrics["accuracy_int8"],
+        accuracy_float=metrics["accuracy_float"],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def pooled(folds: list[Fold], kind: str) -> float:
+    """Return the share of all test pictures that were right.
+
+    Args:
+        folds: One or more.
+        kind: `accuracy_int8` or `accuracy_float`.
+    """
+    right = sum(getattr(fold, kind) * fold.num_test for fold in folds)
+    return float(right / sum(fold.num_test for fold in folds))
+
+
+def summarize(folds: list[Fold], repetitions: int) -> dict[str, float]:
+    """Return pooled accuracies; the interval counts each picture once.
+
+    A picture is tested once in every repetition, and these tests are not independent,
+    so the interval's width is that of one repetition.
+    """
+    accuracy_int8, accuracy_float = (
+        pooled(folds, kind) for kind in ("accuracy_int8", "accuracy_float")
+    )
+    num_pictures = sum(fold.num_test for fold in folds) // repetitions
+    low, high = wilson_interval(accuracy_int8 * num_pictures, num_pictures)
+    return {
+        "num_pictures": num_pictures,
+        "accuracy_int8": accuracy_int8,
+        "accuracy_int8_low": low,
+        "accuracy_int8_high": high,
+        "accuracy_float": accuracy_float,
+        "difference": accuracy_int8 - accuracy_float,
+        "seconds_median": statistics.median(fold.seconds for fold in folds),
+    }
+
+
+def print_row(name: str, summary: dict[str, float]) -> None:
+    """Print one line of the table; the difference is in percentage points."""
+    low, high = summary["accuracy_int8_low"], summary["accuracy_int8_high"]
+    measure.print_line(
+        name,
+        int(summary["num_pictures"]),
+        f"{summary['accuracy_int8']:.1%} ({low:.1%}-{high:.1%})",
+        f"{summary['accuracy_float']:.1%}",
+        f"{summary['difference'] * 100:+.2f}",
+        f"{summary['seconds_median']:.2f}",
+    )
+
+
+def main() -> int:
+    """Measure, print the table."""
+    parser = measure.parser(__doc__, runs=3)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="of the first round")
+    parser.add_argument("--image_dir", type=Path, help="else the 285 decor products")
+    parser.add_argument("--validation_percentage", type=int, default=10)
+    args = parser.parse_args()
+
+    image_dir = args.image_dir or decor_products()
+    classes: dict[str, list[str]] = {}
+    for example in read_folder(image_dir):
+        classes.setdefault(example.label, []).append(example.name)
+    measure.print_line(
+        "round", "pictures", "int8 (95 %)", "float", "int8 - float, points", "s a fold"
+    )
+    measure.print_line(*["---"] * 6)
+    everything: list[Fold] = []
+    for seed in range(args.seed, args.seed + args.runs):
+        folds = []
+        for splits in stratified_folds(
+            classes,
+            folds=args.folds,
+            validation_percentage=args.validation_percentage,
+            seed=seed,
+        ):
+            fold = run_fold(image_dir, splits, seed, architecture=args.architecture)
+            folds.append(fold)
+            measure.say(
+                f"seed {seed}, fold {len(folds)}/{args.folds}: "
+                f"int8 {fold.accuracy_int8:.3f}, float {fold.accuracy_float:.3f}, "
+                f"{fold.num_test} pictures"
+            )
+        print_row(f"seed {seed}", summarize(folds, 1))
+        everything += folds
+    summary = summarize(everything, args.runs)
+    print_row("all", summary)
+    measure.write_json(
+        args.json, benchmark="accuracy", summary=summary, folds=everything
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

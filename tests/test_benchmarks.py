@@ -1,0 +1,148 @@
+import json
+import sys
+from collections import Counter
+
+import pytest
+
+from benchmarks import measure
+from benchmarks.folds import stratified_folds
+from benchmarks.measure import CommandError, Contender, Run, Spread
+
+CLASSES = {
+    "Gzhel": [f"Gzhel/{number}.jpg" for number in range(13)],
+    "Iznik": [f"Iznik/{number}.jpg" for number in range(7)],
+    "Wzory kaszubskie": [f"Wzory kaszubskie/{number}.jpg" for number in range(5)],
+}
+FILES = sorted(file for files in CLASSES.values() for file in files)
+
+
+def make_folds(seed=0, folds=5, validation_percentage=10):
+    options = {"folds": folds, "validation_percentage": validation_percentage}
+    return list(stratified_folds(CLASSES, seed=seed, **options))
+
+
+def test_folds_test_every_picture_once_and_use_all_in_each():
+    folds = make_folds()
+    assert [sorted(splits) for splits in folds] == [FILES] * 5
+    tested = [file for splits in folds for file in splits if splits[file] == "test"]
+    assert sorted(tested) == FILES
+
+
+def test_folds_are_stratified_and_of_one_size():
+    for splits in make_folds():
+        tested = [file for file, split in splits.items() if split == "test"]
+        assert len(tested) == 5
+        counts = Counter(file.partition("/")[0] for file in tested)
+        assert counts["Gzhel"] in (2, 3)
+        assert counts["Iznik"] in (1, 2)
+        assert counts["Wzory kaszubskie"] == 1
+
+
+def test_folds_validate_on_a_share_of_each_class():
+    for splits in make_folds(validation_percentage=20):
+        counts = Counter(
+            (file.partition("/")[0], split) for file, split in splits.items()
+        )
+        assert counts["Gzhel", "validation"] == 2
+        assert counts["Iznik", "validation"] == 1
+        assert counts["Wzory kaszubskie", "train"] == 3
+    assert all("validation" not in s.values() for s in make_folds(0, 5, 0))
+
+
+def test_folds_train_on_the_only_picture_left_of_a_small_class():
+    tiny = {"a": ["a/1", "a/2"], "b": ["b/1", "b/2", "b/3"]}
+    for splits in stratified_folds(tiny, folds=2, validation_percentage=50, seed=0):
+        assert Counter(splits[file] for file in tiny["a"]) == {"train": 1, "test": 1}
+
+
+def test_folds_depend_on_the_seed_and_not_on_the_order_of_files():
+    assert make_folds(seed=1) == make_folds(seed=1)
+    assert make_folds(seed=1) != make_folds(seed=2)
+    turned = {name: files[::-1] for name, files in reversed(CLASSES.items())}
+    options = {"folds": 5, "validation_percentage": 10, "seed": 1}
+    assert list(stratified_folds(turned, **options)) == make_folds(seed=1)
+
+
+def test_folds_refuse_less_than_two():
+    with pytest.raises(ValueError, match=r"Expected 2 folds or more.*folds=1"):
+        make_folds(folds=1)
+
+
+def test_spread_is_median_minimum_maximum():
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
+    assert Spread.of([4.0, 1.0]) == Spread(2.5, 1.0, 4.0)
+    assert str(Spread(1494.4, 99.96, 1500)) == "1494 (100-1500)"
+    assert str(Spread.of([0.1634])) == "0.163"
+
+
+def test_summarize_compares_within_a_round():
+    measured = {
+        "slow": [Run(10, 1, 50, ""), Run(40, 1, 60, ""), Run(20, 3, 70, "")],
+        "fast": [Run(5, 1, 50, ""), Run(20, 1, 50, ""), Run(8, 1, 50, "")],
+    }
+    slow, fast = measure.summarize(measured, "fast", {"slow": {"accuracy": 1}})
+    assert slow.ratio == Spread(2, 2, 2.5)  # where the medians are as 20 to 8
+    assert fast.ratio == Spread(1, 1, 1)
+    assert slow.cpu_s == Spread(1, 1, 3)
+    assert slow.peak_mb == Spread(60, 50, 70)
+    assert (slow.notes, fast.notes) == ({"accuracy": 1}, {})
+
+
+def test_print_rows_is_a_markdown_table(capsys):
+    measured = {"a": [Run(1, 2, 30, "")], "b": [Run(2, 2, 30, "")]}
+    measure.print_rows(measure.summarize(measured, "a", {"b": {"label": "ł"}}), "a")
+    assert capsys.readouterr().out.splitlines() == [
+        "|  | wall s | CPU s | peak MB | wall ÷ a | label |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | 1 | 2 | 30 | 1 |  |",
+        "| b | 2 | 2 | 30 | 2 | ł |",
+    ]
+
+
+def test_run_once_measures_a_process_and_its_children():
+    program = (
+        "import subprocess, sys, time; time.sleep(0.2); print('ł');"
+        "subprocess.run([sys.executable, '-c', 'bytearray(b\"x\" * 150_000_000)'])"
+    )
+    contender = Contender("child", [sys.executable, "-X", "utf8", "-c", program])
+    run = measure.run_once(contender)
+    assert run.output == "ł\n"
+    assert run.wall_s >= 0.2
+    assert run.cpu_s > 0
+    assert 300 < run.peak_mb < 600  # two copies: the bytes and the bytearray
+
+
+def test_run_once_says_what_failed():
+    program = "import sys; print('no picture', file=sys.stderr); sys.exit(3)"
+    contender = Contender("edgeclf", [sys.executable, "-c", program])
+    with pytest.raises(CommandError, match=r"(?s)edgeclf: .* 3 from .*no picture"):
+        measure.run_once(contender)
+
+
+def test_alternate_takes_turns_after_a_warm_up(capsys):
+    calls = []
+    command = [sys.executable, "-S", "-c", ""]
+    contenders = [
+        Contender(name, command, before=lambda name=name: calls.append(name))
+        for name in "ab"
+    ]
+    measured = measure.alternate(contenders, runs=2)
+    assert "".join(calls) == "ababab"
+    assert [len(runs) for runs in measured.values()] == [2, 2]
+    assert "warm-up a" in capsys.readouterr().err
+
+
+def test_write_json_has_rows_and_machine(tmp_path):
+    path = tmp_path / "figures.json"
+    rows = measure.summarize({"a": [Run(1, 2, 30, "")]}, "a")
+    measure.write_json(str(path), benchmark="test", rows=rows)
+    content = json.loads(path.read_text("utf-8"))
+    assert content["benchmark"] == "test"
+    assert content["rows"][0]["wall_s"]["median"] == 1
+    assert content["machine"]["cores"] >= 1
+
+
+def test_parser_refuses_no_rounds(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        measure.parser("Title.\n\nMore.", runs=3).parse_args(["--runs", "0"])
+    assert "Expected 1 or more. Received: 0." in capsys.readouterr().err
