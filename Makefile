@@ -34,9 +34,11 @@ benchmark: $(VENV)/.dev .venv-tensorflow/.done
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
 
-# The wheel, away from the checkout, on every Python that is there.
+# The wheel, away from the checkout, on every Python that is there, and on the old
+# tflite-runtime.
 test-pythons: wheel
 	sh tests/pythons.sh dist/edgeclf-*.whl
+	sh tests/old_runtime.sh $(BIN)/python dist/edgeclf-*.whl
 
 wheel: $(VENV)/.dev
 	rm -rf build dist
