@@ -51,9 +51,50 @@ def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path, caplog):
     (tmp_path / "file").write_bytes(b"")
     with BottleneckCache(tmp_path / "file" / "sub") as cache:
         cache.put([(KEY, CONTENT)])
-        assert cache.get(KEY) == CONTENT
+        assert cache.get(KEY) is None
     assert len(caplog.messages) == 1
-    assert "Choose another folder with --bottleneck_dir" in caplog.text
+    assert "choose another folder with --bottleneck_dir" in caplog.text
+
+
+def test_damage_behind_the_header_is_set_aside_too(tmp_path, caplog):
+    with BottleneckCache(tmp_path) as cache:
+        cache.put([(b"%d" % number, bytes(3000)) for number in range(50)])
+    path = tmp_path / FILE_NAME
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+    with BottleneckCache(tmp_path) as cache:
+        for number in range(50):
+            cache.get(b"%d" % number)
+        cache.put([(KEY, CONTENT)])
+    with BottleneckCache(tmp_path) as cache:
+        assert cache.get(KEY) == CONTENT
+    assert caplog.text.count("is damaged") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX limits")
+def test_a_full_disk_is_said_once_and_the_work_goes_on(tmp_path):
+    """A limit on the size of files stands for the disk."""
+    program = (
+        "import logging, resource, signal, sys\n"
+        "from edgeclf.training.cache import BottleneckCache\n"
+        "logging.basicConfig(format='%(message)s')\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))\n"
+        "with BottleneckCache(sys.argv[1]) as cache:\n"
+        "    for number in range(20):\n"
+        "        cache.put([(b'%d' % number, bytes(4000))])\n"
+        "    print(cache.get(b'0') == bytes(4000), cache.get(b'19'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "None"]
+    assert done.stderr.count("cannot be written") == 1
 
 
 def test_a_killed_process_keeps_what_it_had_committed(tmp_path):

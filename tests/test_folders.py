@@ -91,7 +91,7 @@ def test_pictures_outside_of_all_classes_are_counted(tmp_path, caplog):
     ]
 
 
-@pytest.mark.parametrize("name", [b"two\nlines", b"\xff\xfe"])
+@pytest.mark.parametrize("name", [b"two\nlines", b"end\n", b"end\r", b"\xff\xfe"])
 def test_a_name_that_is_no_label_is_refused(tmp_path, name):
     touch(tmp_path, "a/1.jpg", "b/1.jpg")
     folder = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118

@@ -56,6 +56,29 @@ def test_groups_stay_together():
         assert len(set(result[start : start + 4])) == 1
 
 
+@pytest.mark.parametrize("size", [2, 5, 10])
+def test_shares_do_not_depend_on_the_size_of_groups(size):
+    groups = [position // size for position in range(4000)]
+    counts = Counter(split(digests(4000), groups=groups))
+    assert 240 <= counts[TEST] <= 560
+    assert 240 <= counts[VALIDATION] <= 560
+
+
+def test_two_groups_are_kept_apart(caplog):
+    result = split(digests(12), groups=[0] * 6 + [1] * 6)
+    assert sorted({*result[:6]} | {*result[6:]}) == [TEST, TRAIN]
+    assert len({*result[:6]}) == len({*result[6:]}) == 1
+    assert "has no picture for validation" in caplog.text
+
+
+def test_given_splits_stay_and_their_copies_follow():
+    fixed = {0: TEST, 5: TRAIN}
+    groups = [0, 1, 2, 0, 0, 5, 5]
+    result = split_class("class", digests(7), groups, Shares(), 0, fixed)
+    assert [result[position] for position in (0, 3, 4)] == [TEST] * 3
+    assert [result[position] for position in (5, 6)] == [TRAIN] * 2
+
+
 @pytest.mark.parametrize("start", range(0, 400, 20))
 def test_three_pictures_serve_every_split(start, caplog):
     assert sorted(split(digests(3, start))) == [TEST, TRAIN, VALIDATION]
@@ -66,14 +89,13 @@ def test_three_pictures_serve_every_split(start, caplog):
 def test_training_is_served_first_then_test(start, caplog):
     assert sorted(split(digests(2, start))) == [TEST, TRAIN]
     assert caplog.messages == [
-        "Class class has too few different pictures (2) for every split: none left "
-        "for validation."
+        "Class class (2 pictures) has no picture for validation."
     ]
 
 
 def test_a_single_picture_trains(caplog):
     assert split(digests(1)) == [TRAIN]
-    assert "none left for test and validation" in caplog.text
+    assert "has no picture for test and validation" in caplog.text
 
 
 def test_no_test_share_means_no_test_picture():
@@ -85,7 +107,7 @@ def test_copies_are_split_apart_when_a_class_has_nothing_else(caplog):
     with caplog.at_level(logging.WARNING):
         result = split(digests(12), groups=[0] * 12)
     assert set(result) == {TRAIN, VALIDATION, TEST}
-    assert "near-duplicates stand in training and test" in caplog.text
+    assert "all near-duplicates" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 MAX_DIFFERENT_BITS = 12  # of 256; unrelated pictures of one class differ by 38 and more
 MAX_RELATIVE_DISTANCE = 0.2  # of two bottlenecks; a flat picture has no fingerprint
 ROWS_AT_ONCE = 256
+FEW = 16
 
 _NOHASH = "_nohash_"
 
@@ -54,37 +55,38 @@ def group_near_duplicates(
     Returns:
         For each picture the position of the first picture of its group, `(n,)`.
     """
-    parents = np.arange(len(names))
+    groups = np.arange(len(names))
     # With bits as -1 and 1 the scalar product is 256 - 2 * (different bits).
     signs = np.unpackbits(fingerprints, axis=1).astype(np.float32) * 2 - 1
     least = signs.shape[1] - 2 * MAX_DIFFERENT_BITS
     for start in range(0, len(names), ROWS_AT_ONCE):
-        alike = signs[start : start + ROWS_AT_ONCE] @ signs.T >= least
-        for row, column in np.argwhere(alike).tolist():
-            first, second = start + row, column
-            if first < second and _close(bottlenecks[first], bottlenecks[second]):
-                _join(parents, first, second)
+        stop = start + ROWS_AT_ONCE
+        for row, similarities in enumerate(signs[start:stop] @ signs[:stop].T, start):
+            candidates = np.flatnonzero(similarities[:row] >= least)
+            # One close member of a group will do.
+            for group in np.unique(groups[candidates]).tolist():
+                members = candidates[groups[candidates] == group]
+                few, rest = members[:FEW], members[FEW:]  # mostly the few decide
+                if _any_close(bottlenecks[row], bottlenecks[few]) or _any_close(
+                    bottlenecks[row], bottlenecks[rest]
+                ):
+                    _join(groups, group, row)
 
     prefixes: dict[str, int] = {}
     for position, name in enumerate(names):
         prefix, marker, _ = name.partition(_NOHASH)
         if marker:
-            _join(parents, prefixes.setdefault(prefix, position), position)
-    return np.array([_root(parents, index) for index in range(len(names))], np.intp)
+            _join(groups, prefixes.setdefault(prefix, position), position)
+    return groups
 
 
-def _close(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
-    scale = max(float(np.linalg.norm(first)), float(np.linalg.norm(second)))
-    return float(np.linalg.norm(first - second)) <= MAX_RELATIVE_DISTANCE * scale
+def _any_close(vector: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
+    scales = np.maximum(np.linalg.norm(others, axis=1), np.linalg.norm(vector))
+    distances = np.linalg.norm(others - vector, axis=1)
+    return bool((distances <= MAX_RELATIVE_DISTANCE * scales).any())
 
 
-def _root(parents: NDArray[np.intp], index: int) -> int:
-    while parents[index] != index:
-        parents[index] = parents[parents[index]]
-        index = int(parents[index])
-    return index
-
-
-def _join(parents: NDArray[np.intp], first: int, second: int) -> None:
-    low, high = sorted((_root(parents, first), _root(parents, second)))
-    parents[high] = low
+def _join(groups: NDArray[np.intp], first: int, second: int) -> None:
+    """Give two pictures' groups one number, the lower."""
+    low, high = sorted((int(groups[first]), int(groups[second])))
+    groups[groups == high] = low

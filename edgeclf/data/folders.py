@@ -108,7 +108,7 @@ def _check_label(folder: Path) -> None:
     except UnicodeEncodeError:
         is_label = False
     else:
-        is_label = len(folder.name.splitlines()) == 1
+        is_label = folder.name.splitlines() == [folder.name]
     if not is_label:
         raise DatasetError(
             "Expected a class folder's name to be one line of UTF-8, as it becomes a "

@@ -1,9 +1,9 @@
 """Decide which pictures train, which choose settings, and which measure.
 
-A picture's split follows from its own bytes and the seed alone: renaming it, or
-adding others, leaves it where it is. Only where a class would end up without a
-split that it has pictures enough for is one moved there, and only where it has too
-few is there a warning.
+A picture's split follows from its own bytes, those of its near-duplicates, and the
+seed: renaming it, or adding other pictures, leaves it where it is. Only where a class
+would end up without a split that it has pictures enough for is one moved there, and
+where it has too few there is a warning.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def split_class(
     groups: Sequence[int],
     shares: Shares,
     seed: int,
+    fixed: Mapping[int, str] | None = None,
 ) -> list[str]:
     """Assign the pictures of one class to splits, whole groups at a time.
 
@@ -68,32 +69,44 @@ def split_class(
         groups: Group number of each picture; a group stays together.
         shares: How much is held out.
         seed: Another seed gives another split.
+        fixed: Splits that are given, by position; the rest of a group follows.
 
     Returns:
         One of `SPLITS` per picture.
     """
-    wanted = 1 + (shares.testing_percentage > 0) + (shares.validation_percentage > 0)
-    if len(set(groups)) < wanted <= len(set(digests)):
-        logger.warning(
-            "The %d pictures of class %s are too much alike to be kept apart: "
-            "near-duplicates stand in training and test.",
-            len(digests),
-            label,
-        )
-        groups = [digests.index(digest) for digest in digests]
+    fixed = fixed or {}
+    if not fixed and shares.testing_percentage > 0 and len(set(groups)) == 1:
+        if len(digests) > 1:
+            logger.warning(
+                "The %d pictures of class %s are all near-duplicates: they stand in "
+                "training and in test, and its figure will be too good.",
+                len(digests),
+                label,
+            )
+        groups = range(len(digests))
 
     members: dict[int, list[int]] = defaultdict(list)
     for position, group in enumerate(groups):
         members[group].append(position)
-    # A group's place in [0, 1): training at the top, test at the bottom.
+    # A group's place in [0, 1): training at the top, test at the bottom. That of its
+    # smallest digest, which says nothing of the place: the lowest place of its members
+    # would lie the lower the more they are.
     places = {
-        group: min(_place(digests[position], seed) for position in positions)
+        group: _place(min(digests[position] for position in positions), seed)
         for group, positions in members.items()
     }
+    given = {groups[position]: split for position, split in fixed.items()}
     ordered = sorted(members, key=lambda group: (places[group], group))
-    assigned = {group: _split_of(places[group], shares) for group in ordered}
-    _serve_every_split(label, ordered, assigned, shares)
-    return [assigned[group] for group in groups]
+    assigned = {
+        group: given.get(group) or _split_of(places[group], shares) for group in ordered
+    }
+    if not fixed:
+        _serve_every_split(ordered, assigned, shares)
+    splits = [
+        fixed.get(position, assigned[group]) for position, group in enumerate(groups)
+    ]
+    _report_missing(label, splits, shares)
+    return splits
 
 
 def _place(digest: bytes, seed: int) -> float:
@@ -110,7 +123,7 @@ def _split_of(place: float, shares: Shares) -> str:
 
 
 def _serve_every_split(
-    label: str, ordered: Sequence[int], assigned: dict[int, str], shares: Shares
+    ordered: Sequence[int], assigned: dict[int, str], shares: Shares
 ) -> None:
     """Give each split of a class at least one group: training first, then test."""
 
@@ -129,14 +142,15 @@ def _serve_every_split(
         if spare:
             assigned[spare[0]] = VALIDATION
 
+
+def _report_missing(label: str, splits: Sequence[str], shares: Shares) -> None:
     wanted = {TEST: shares.testing_percentage, VALIDATION: shares.validation_percentage}
-    missing = [name for name, share in wanted.items() if share and not holders(name)]
+    missing = [name for name, share in wanted.items() if share and name not in splits]
     if missing:
         logger.warning(
-            "Class %s has too few different pictures (%d) for every split: "
-            "none left for %s.",
+            "Class %s (%d pictures) has no picture for %s.",
             label,
-            len(ordered),
+            len(splits),
             " and ".join(missing),
         )
 

@@ -224,23 +224,21 @@ def _split(
     for index, label in enumerate(labels):
         rows = np.flatnonzero(classes == index)
         own_names = [names[row] for row in rows.tolist()]
-        if all(name in fixed for name in own_names):
-            splits[rows] = [fixed[name] for name in own_names]
-        else:
-            groups = duplicates.group_near_duplicates(
-                own_names, table.fingerprints[rows], table.bottlenecks[rows]
-            )
-            drawn = split_class(
-                label,
-                [table.digests[row] for row in rows.tolist()],
-                groups.tolist(),
-                config.shares,
-                config.seed,
-            )
-            splits[rows] = [
-                fixed.get(name, split)
-                for name, split in zip(own_names, drawn, strict=True)
-            ]
+        groups = duplicates.group_near_duplicates(
+            own_names, table.fingerprints[rows], table.bottlenecks[rows]
+        )
+        splits[rows] = split_class(
+            label,
+            [table.digests[row] for row in rows.tolist()],
+            groups.tolist(),
+            config.shares,
+            config.seed,
+            {
+                position: fixed[name]
+                for position, name in enumerate(own_names)
+                if name in fixed
+            },
+        )
         if not (splits[rows] == TRAIN).any():
             counts = dict(Counter(splits[rows].tolist()))
             raise DatasetError(
