@@ -28,7 +28,8 @@ test-tensorflow: .venv-tensorflow/.done
 	.venv-tensorflow/bin/python -m pytest $(ARGS) tests/test_zoo_convert.py
 
 # Every figure in the README; TensorFlow and MediaPipe are among the contenders.
-ARCHITECTURE ?= ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
+SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
+ARCHITECTURE ?= $(or $(wildcard $(SHARED)),mobilenet_v1_0.50_224)
 benchmark: $(VENV)/.dev .venv-tensorflow/.done
 	for name in retrain accuracy label_image memory; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \

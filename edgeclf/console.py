@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -54,8 +55,12 @@ def run(command: Callable[[], int]) -> int:
     propagate, logger.propagate = logger.propagate, False  # a library may add handlers
     try:
         return command()
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        # What is still buffered would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (EdgeclfError, OSError) as error:
-        logger.error("%s", error)
+        logger.error("%s", sentence(error))
         return 1
     except KeyboardInterrupt:
         logger.error("Interrupted.")
@@ -63,6 +68,19 @@ def run(command: Callable[[], int]) -> int:
     finally:
         logger.propagate = propagate
         logger.removeHandler(handler)
+
+
+def sentence(error: Exception, name: str | None = None) -> str:
+    """Return what went wrong, of the system's errors too, with the file's name.
+
+    Args:
+        error: Any error; those of this library are sentences already.
+        name: What to call the file. Default: what the error says.
+    """
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    name = name or (os.fsdecode(error.filename) if error.filename else "")
+    return f"{name}: {error.strerror}." if name else f"{error.strerror}."
 
 
 def fail_usage(parser: argparse.ArgumentParser, message: object) -> NoReturn:

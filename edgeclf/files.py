@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -34,7 +33,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             yield temporary
         except OSError as error:
-            if error.errno == errno.ENOSPC and error.filename is None:
+            if error.filename is None:
                 error.filename = str(target)  # write() does not say which file
             raise
         mask = os.umask(0)
@@ -51,12 +50,21 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    r"""Write UTF-8 text with `\n` line ends to `path` in one step.
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files: all are written before the first is moved into place."""
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(replacing(path)).write_bytes(content)
 
-    File names that are not UTF-8 come out as the bytes that they are.
-    """
-    write_bytes(path, text.encode(errors="surrogateescape"))
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    r"""Write UTF-8 text with `\n` line ends to `path` in one step."""
+    write_bytes(path, encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    """Return UTF-8; of file names that are not UTF-8 the bytes that they are."""
+    return text.encode(errors="surrogateescape")
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -150,3 +151,10 @@ def _install_line() -> str:
     if platform.machine().startswith(("armv6", "armv7")):  # no wheels of LiteRT
         return 'pip install "tflite-runtime==2.14.0" "numpy<2"'
     return "pip install ai-edge-litert"
+
+
+def num_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from edgeclf.classifier import DEFAULT_TOP_K, Classifier
-from edgeclf.console import Parser, fail_usage, run
+from edgeclf.console import Parser, fail_usage, run, sentence
 from edgeclf.errors import EdgeclfError
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.results import Category
@@ -49,10 +49,6 @@ def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         with _classifier(parser, options) as classifier:
             status = _label_all(classifier, options)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        # What is still buffered would fail again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except EdgeclfError:
         raise
     except ValueError as error:
@@ -110,19 +106,13 @@ def _label_all(classifier: Classifier, options: argparse.Namespace) -> int:
                 )
             except (EdgeclfError, OSError) as exception:
                 failed = True
-                error = _sentence(name, exception)
+                error = sentence(exception, name)
                 logger.error("%s", error)
                 report(name, None, error)
             else:
                 report(name, categories, "")
             sys.stdout.flush()  # whoever reads the pipe waits for each result
     return 1 if failed else 0
-
-
-def _sentence(name: str, error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{name}: {error.strerror}."
-    return str(error)
 
 
 def _tflite_beside(model: str) -> str:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 # readers), and of HEIC, so that a phone's photos are refused by name, not passed over.
 # fmt: off
 IMAGE_ENDINGS = frozenset({
-    ".apng", ".avif", ".avifs", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif",
-    ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg",
-    ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi",
-    ".sgi", ".tga", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".avifs", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fli",
+    ".flc", ".gif", ".heic", ".heif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k",
+    ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".msp",
+    ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi",
+    ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp",
+    ".xbm", ".xpm",
 })
 # fmt: on
 _LITTER = frozenset({"__MACOSX", "@eaDir"})  # folders of macOS zips, of Synology

@@ -19,6 +19,7 @@ sys.exit(sys.version_info[:2] != tuple(map(int, '$1'.split('.'))))" 2>/dev/null;
     done
 }
 
+found=
 mkdir "$work/project"
 cp -r "$root/tests" "$root/scripts" "$root/setup.cfg" "$root/prepare_data.sh" \
     "$work/project"
@@ -44,4 +45,9 @@ for row in "3.10 numpy==1.24.*" "3.12 numpy<2" "3.13 numpy>=2"; do
         --ignore tests/test_bundled_backbone.py \
         --deselect tests/test_prepare_data.py::test_shell_command)
     rm -rf "${work:?}/$version"
+    found=yes
 done
+if [ -z "$found" ]; then
+    echo "error: Expected one of Python 3.10, 3.12 and 3.13. Found none." >&2
+    exit 1
+fi

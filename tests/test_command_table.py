@@ -1,5 +1,3 @@
-import importlib
-
 import pytest
 
 from edgeclf import __version__
@@ -8,8 +6,6 @@ from edgeclf.__main__ import COMMANDS, main
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name, capsys):
-    if name == "convert":
-        importlib.import_module(COMMANDS[name][0])
     with pytest.raises(SystemExit) as caught:
         main([name, "--help"])
     assert caught.value.code == 0

@@ -28,7 +28,11 @@ def test_values_and_what_follows_two_dashes_stay_as_they_are():
     ("error", "status", "text"),
     [
         (DatasetError("No pictures."), 1, "error: No pictures.\n"),
-        (FileNotFoundError(2, "No such file", "a.txt"), 1, "a.txt"),
+        (
+            FileNotFoundError(2, "No such file", "a.txt"),
+            1,
+            "error: a.txt: No such file.",
+        ),
         (KeyboardInterrupt(), 130, "Interrupted"),
     ],
 )

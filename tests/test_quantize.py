@@ -80,9 +80,10 @@ def test_assembled_model_names_its_tensors(floating):
     ]
 
 
-def test_an_output_name_that_the_backbone_uses_is_refused():
-    with pytest.raises(ModelError, match=r"backbone tiny does not use.*'features'"):
-        assemble(tiny.backbone(), HEAD, "features")
+@pytest.mark.parametrize("name", ["features", "edgeclf_logits", "edgeclf_head/bias"])
+def test_an_output_name_that_is_taken_is_refused(name):
+    with pytest.raises(ModelError, match=rf"tiny nor the head uses.*'{name}'"):
+        assemble(tiny.backbone(), HEAD, name)
 
 
 @pytest.mark.parametrize("head", ["int8", "float"])

@@ -1,6 +1,5 @@
 """The main job, end to end, on a real backbone of one convolution."""
 
-import hashlib
 import json
 import os
 import resource
@@ -282,6 +281,119 @@ def test_a_split_file_is_followed(configure, photos, tmp_path):
     assert result.metrics["num_validation"] == 0
 
 
+def test_copies_of_a_given_test_picture_follow_it(configure, tmp_path, caplog):
+    folder = tiny.write_folder(tmp_path / "data", 10)
+    first = retrain(configure(image_dir=folder))
+    splits = read_split_file(first.split_path)
+    held_out = [name for name, split in splits.items() if split == "test"]
+    for name in held_out:
+        path = folder / name
+        (path.parent / f"copy of {path.name}").write_bytes(path.read_bytes())
+    again = retrain(configure(image_dir=folder, split_file=first.split_path, seed=9))
+    after = read_split_file(again.split_path)
+    assert {name: after[name] for name in splits} == splits
+    assert len([s for s in after.values() if s == "test"]) == 2 * len(held_out)
+    assert f"does not name {len(held_out)} pictures" in caplog.text
+
+
+def test_a_class_that_a_split_file_does_not_test_is_named(
+    configure, photos, tmp_path, caplog
+):
+    names = sorted(p.relative_to(photos).as_posix() for p in photos.rglob("*.*g"))
+    lines = [
+        f"{name},{'train' if name.startswith('red') or number % 2 else 'test'}\n"
+        for number, name in enumerate(names)
+    ]
+    path = tmp_path / "split.csv"
+    path.write_text("file,split\n" + "".join(lines))
+    retrain(configure(split_file=path))
+    assert "Class red (20 pictures) has no picture for test" in caplog.text
+
+
+def test_a_class_without_a_training_picture_is_refused(configure, photos, tmp_path):
+    names = sorted(p.relative_to(photos).as_posix() for p in photos.rglob("*.*g"))
+    lines = [
+        f"{name},{'test' if name.startswith('red') else 'train'}\n" for name in names
+    ]
+    path = tmp_path / "split.csv"
+    path.write_text("file,split\n" + "".join(lines))
+    with pytest.raises(DatasetError, match="a training picture of class red in"):
+        retrain(configure(split_file=path))
+
+
+def test_a_test_batch_is_drawn_from_all_classes(configure):
+    result = retrain(configure(testing_percentage=50, test_batch_size=12))
+    counts = [entry["num_test"] for entry in result.metrics["test"]["per_class"]]
+    assert sum(counts) == 12
+    assert min(counts) > 0
+
+
+def test_a_picture_that_vanishes_before_evaluation_is_left_out(
+    configure, tmp_path, monkeypatch, caplog
+):
+    from edgeclf.evaluation import evaluate
+
+    folder = tiny.write_folder(tmp_path / "data", 12)
+    first = retrain(configure(image_dir=folder))
+    splits = read_split_file(first.split_path)
+    held_out = [name for name, split in splits.items() if split == "test"]
+    real_load = evaluate.image.load
+
+    def load(source, *arguments, **options):
+        if source == folder / held_out[0]:
+            source.unlink(missing_ok=True)
+        return real_load(source, *arguments, **options)
+
+    monkeypatch.setattr(evaluate.image, "load", load)
+    second = retrain(configure(image_dir=folder))
+    counts = [entry["num_test"] for entry in second.metrics["test"]["per_class"]]
+    assert sum(counts) == len(held_out) - 1
+    assert "Not measured: " in caplog.text
+
+
+def test_settings_of_descent_without_descent_are_named(configure, caplog):
+    retrain(configure(train_batch_size=7, eval_step_interval=3))
+    assert "Without effect: --train_batch_size, --eval_step_interval." in caplog.text
+
+
+def test_descent_that_diverges_is_an_error(command, capsys):
+    assert command("--learning_rate=3e38", "--how_many_training_steps=50") == 1
+    assert "diverged: expected a smaller learning_rate" in capsys.readouterr().err
+
+
+def test_paths_may_be_path_objects(configure, backbone):
+    assert retrain(configure(architecture=backbone)).metrics["architecture"] == "tiny"
+
+
+def test_dots_in_the_output_name_are_kept(configure, tmp_path):
+    result = retrain(configure(output_graph=tmp_path / "v1.0"))
+    assert result.split_path == tmp_path / "v1.0.split.csv"
+
+
+def test_a_backbone_path_that_is_not_utf8_is_no_obstacle(configure, tmp_path, backbone):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.tflite")
+    odd.write_bytes(backbone.read_bytes())
+    result = retrain(configure(architecture=odd))
+    record = read_model_info(result.model_path.read_bytes()).record
+    assert record["provenance"]["architecture"] == os.fsdecode(b"caf\xe9")
+
+
+def test_missing_packages_are_named_with_the_line_that_installs_them():
+    program = (
+        "import importlib.util as u, sys; real = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'scipy' else real(n, *a)\n"
+        "from edgeclf.__main__ import main; sys.exit(main(['retrain', '--help']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: Training needs the package scipy. Install it with: "
+        'pip install "edgeclf[train]"\n'
+    )
+
+
 def test_distortions_add_views(configure, tmp_path):
     from edgeclf.training.cache import BottleneckCache
 
@@ -367,6 +479,11 @@ def test_the_output_tensor_has_the_wanted_name(command, tmp_path):
         (["--random_brightness=101"], "random_brightness in 0-100"),
         (["--calibration_pictures=0"], "calibration_pictures of at least 1"),
         (["--final_tensor_name="], "Expected a name in final_tensor_name"),
+        (["--output_graph="], "Expected a file name in output_graph"),
+        (["--random_scale=nan"], "Expected a finite random_scale"),
+        (["--random_crop=inf"], "Expected a finite random_crop"),
+        (["--input_std=0"], "Expected a finite input_std above 0"),
+        (["--intermediate_store_frequency=5"], "intermediate_output_graphs_dir"),
         (["--quantize=int4"], "invalid choice: 'int4'"),
         (["--architecture=resnet_9000"], "resnet_9000"),
         (["--no_such_option"], "unrecognized arguments"),
@@ -405,11 +522,12 @@ def test_failures_end_with_status_1_and_lose_nothing(command, tmp_path, capsys):
 def test_a_full_disk_is_a_sentence_and_keeps_the_old_model(tmp_path, photos, backbone):
     """A limit on the size of files stands for the disk: the same failing write."""
     model = tmp_path / "model.tflite"
-    model.write_bytes(b"before")
-    before = hashlib.sha256(model.read_bytes()).hexdigest()
+    others = [tmp_path / "labels.txt", tmp_path / "model.split.csv"]
+    for path in (model, *others):
+        path.write_bytes(b"before")
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+    def limit():  # the table of splits still fits, the model does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
 
     done = subprocess.run(
         [
@@ -422,6 +540,7 @@ def test_a_full_disk_is_a_sentence_and_keeps_the_old_model(tmp_path, photos, bac
             f"--architecture={backbone}",
             f"--bottleneck_dir={tmp_path / 'b'}",
             f"--output_graph={model}",
+            f"--output_labels={others[0]}",
         ],
         preexec_fn=limit,
         capture_output=True,
@@ -431,6 +550,6 @@ def test_a_full_disk_is_a_sentence_and_keeps_the_old_model(tmp_path, photos, bac
     )
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert "File too large" in done.stderr
-    assert hashlib.sha256(model.read_bytes()).hexdigest() == before
+    assert f"error: {model}: File too large.\n" in done.stderr
+    assert [path.read_bytes() for path in (model, *others)] == [b"before"] * 3
     assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []

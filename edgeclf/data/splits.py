@@ -184,8 +184,13 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
 
 def write_split_file(path: str | os.PathLike[str], splits: Mapping[str, str]) -> None:
     """Write which picture is in which split, as `read_split_file` reads it."""
+    files.write_text(path, format_splits(splits))
+
+
+def format_splits(splits: Mapping[str, str]) -> str:
+    """Return the text of a split file, sorted by name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
     writer.writerows(sorted(splits.items()))
-    files.write_text(path, text.getvalue())
+    return text.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,7 @@ from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.interpreter import num_processors
 
 logger = logging.getLogger("edgeclf")
 
@@ -55,7 +55,7 @@ def evaluate(
     scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
     kept: list[Example] = []
     bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
-    with bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+    with bar, ThreadPoolExecutor(num_processors()) as executor:
         for start in range(0, len(examples), BATCH_SIZE):
             batch = examples[start : start + BATCH_SIZE]
             loaded = executor.map(load, batch)
@@ -66,7 +66,8 @@ def evaluate(
                 kept.append(example)
                 for classifier, rows in zip(classifiers, scores, strict=True):
                     rows.append(classifier.scores(pixels))
-    classes = np.array([labels.index(example.label) for example in kept], np.intp)
+    index = {label: position for position, label in enumerate(labels)}
+    classes = np.array([index[example.label] for example in kept], np.intp)
     names = [example.name for example in kept]
     return [
         Evaluation(

@@ -1,16 +1,17 @@
 """Train on a folder of pictures. Needs the extra: `pip install "edgeclf[train]"`."""
 
+from importlib.util import find_spec
+
 from edgeclf.errors import MissingExtraError
 
-try:
-    from edgeclf.training.config import RetrainConfig
-    from edgeclf.training.retrain import RetrainResult, retrain
-except ImportError as error:
-    if error.name is None or error.name.split(".")[0] == "edgeclf":
-        raise
-    raise MissingExtraError(
-        f"Training needs the package {error.name}. "
-        'Install it with: pip install "edgeclf[train]"'
-    ) from error
+for _package in ("ai_edge_quantizer", "scipy", "tensorboardX", "threadpoolctl", "tqdm"):
+    if find_spec(_package) is None:  # now, and not after the first hour of work
+        raise MissingExtraError(
+            f"Training needs the package {_package}. "
+            'Install it with: pip install "edgeclf[train]"'
+        )
+
+from edgeclf.training.config import RetrainConfig  # noqa: E402
+from edgeclf.training.retrain import RetrainResult, retrain  # noqa: E402
 
 __all__ = ["RetrainConfig", "RetrainResult", "retrain"]

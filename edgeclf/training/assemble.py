@@ -22,23 +22,23 @@ def assemble(backbone: Backbone, head: Head, output_name: str) -> bytes:
             probabilities.
 
     Raises:
-        ModelError: The backbone has a tensor of that name.
+        ModelError: The backbone or the head has a tensor of that name.
     """
     model = graph.read_model(backbone.content)
     subgraph = model.subgraphs[0]
     num_classes, depth = head.weights.shape
     bottleneck = int(subgraph.outputs[0])
-    if output_name.encode() in [tensor.name for tensor in subgraph.tensors]:
-        raise ModelError(
-            f"Expected a name for the output tensor that the backbone {backbone.name} "
-            f"does not use. Received: {output_name!r}."
-        )
 
     weights = graph.add_tensor(
         model, "edgeclf_head/weights", (num_classes, depth), data=head.weights
     )
     bias = graph.add_tensor(model, "edgeclf_head/bias", (num_classes,), data=head.bias)
     logits = graph.add_tensor(model, LOGITS, (1, num_classes))
+    if output_name.encode() in [tensor.name for tensor in subgraph.tensors]:
+        raise ModelError(
+            f"Expected a name for the output tensor that neither the backbone "
+            f"{backbone.name} nor the head uses. Received: {output_name!r}."
+        )
     scores = graph.add_tensor(model, output_name, (1, num_classes))
     graph.add_operator(
         model,

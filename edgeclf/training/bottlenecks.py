@@ -8,7 +8,6 @@ finds near-duplicates.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.image import PREPROCESSING_VERSION
-from edgeclf.interpreter import create_interpreter
+from edgeclf.interpreter import create_interpreter, num_processors
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.quantize import activation_names
 from edgeclf.training.views import PLAIN, View
@@ -83,7 +82,7 @@ class BottleneckExtractor:
         self.activations = activation_names(backbone.content)
         self._cache = cache
         self._resize = resize
-        self._num_workers = num_workers or len(os.sched_getaffinity(0))
+        self._num_workers = num_workers or num_processors()
         self._local = threading.local()
         self._cache_lock = threading.Lock()
         self._loading_lock = threading.Lock()

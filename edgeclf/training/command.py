@@ -40,12 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         start = time.monotonic()
         if metrics_json is not None:
             files.check_writable(metrics_json)
-        try:
-            result = retrain(config)
-        except ValueError as error:  # of an unknown architecture
-            if type(error) is ValueError:
-                parser.error(str(error))
-            raise
+        result = retrain(config)
         if metrics_json is not None:
             text = json.dumps(
                 result.metrics, ensure_ascii=False, indent=2, sort_keys=True

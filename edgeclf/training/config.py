@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from edgeclf.data.splits import Shares
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.descent import Descent
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.views import Distortions
+from edgeclf.zoo.load import check_architecture
+from edgeclf.zoo.normalization import check_normalization
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
 
 _Path = str | os.PathLike[str]
+
+# Settings of gradient descent that do nothing without it.
+DESCENT_ONLY = (
+    "train_batch_size",
+    "validation_batch_size",
+    "eval_step_interval",
+    "summaries_dir",
+    "intermediate_output_graphs_dir",
+    "intermediate_store_frequency",
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,9 @@ class RetrainConfig:
         test_batch_size: Test pictures that are measured on; -1 for all.
         eval_step_interval: Steps between two evaluations.
         summaries_dir: Where gradient descent writes TensorBoard event files.
-        intermediate_output_graphs_dir: Where float models are kept while descending.
-        intermediate_store_frequency: Steps between two of those; 0 for none.
+        intermediate_output_graphs_dir: Where float models are kept while descending,
+            every `intermediate_store_frequency` steps.
+        intermediate_store_frequency: See above; 0 for none.
         flip_left_right: Train on mirrored views too.
         random_crop: Train on crops with this margin, percent.
         random_scale: Train on views enlarged by up to this, percent.
@@ -64,7 +78,7 @@ class RetrainConfig:
     image_dir: _Path
     output_graph: _Path
     output_labels: _Path | None = None
-    architecture: str | None = None
+    architecture: _Path | None = None
     input_mean: float | None = None
     input_std: float | None = None
     resize: str = "antialias"
@@ -107,9 +121,9 @@ class RetrainConfig:
             ("random_scale", 0),
             ("random_brightness", 0),
         ):
-            if getattr(self, name) < least:
+            if not least <= getattr(self, name) < math.inf:
                 raise ValueError(
-                    f"Expected {name} of at least {least}. "
+                    f"Expected a finite {name} of at least {least}. "
                     f"Received: {getattr(self, name)}."
                 )
         for name in ("train_batch_size", "validation_batch_size", "test_batch_size"):
@@ -120,15 +134,27 @@ class RetrainConfig:
                 )
         for name in ("how_many_training_steps", "learning_rate", "num_workers"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"Expected a positive {name}. Received: {value}.")
         if self.random_brightness > 100:
             raise ValueError(
                 "Expected random_brightness in 0-100. "
                 f"Received: {self.random_brightness}."
             )
+        if (
+            self.intermediate_store_frequency
+            and not self.intermediate_output_graphs_dir
+        ):
+            raise ValueError(
+                "Expected intermediate_output_graphs_dir, where the models of "
+                "intermediate_store_frequency go. Received: none."
+            )
         if not self.final_tensor_name:
             raise ValueError("Expected a name in final_tensor_name. Received: ''.")
+        if not os.fspath(self.output_graph):
+            raise ValueError("Expected a file name in output_graph. Received: ''.")
+        check_normalization(self.input_mean, self.input_std)
+        check_architecture(self.architecture)
         self.shares  # noqa: B018  # checks the percentages
 
     def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
@@ -166,3 +192,9 @@ class RetrainConfig:
             self.eval_step_interval,
             self.intermediate_store_frequency,
         )
+
+
+def is_changed(config: RetrainConfig, name: str) -> bool:
+    """Return whether a setting differs from its default."""
+    (field,) = (field for field in fields(config) if field.name == name)
+    return bool(getattr(config, name) != field.default)

@@ -72,13 +72,10 @@ class BottleneckDataset:
 
     def balanced_training_sample(self, size: int) -> NDArray[np.intp]:
         """Return positions of up to `size` training pictures, classes in turn."""
-        queues = [
-            sorted(
-                (row for row in self.positions(TRAIN) if self.classes[row] == index),
-                key=lambda row: self.digests[row],
-            )
-            for index in range(len(self.labels))
-        ]
+        queues: list[list[int]] = [[] for _ in self.labels]
+        rows = self.positions(TRAIN).tolist()
+        for row in sorted(rows, key=lambda row: self.digests[row]):
+            queues[self.classes[row]].append(row)
         turns = max(len(queue) for queue in queues)
         sample = [
             queue[turn]
@@ -131,7 +128,8 @@ def load_dataset(
     examples = [found[row] for row in rows]
     labels = tuple(sorted({example.label for example in examples}))
     _check_classes(labels, sorted({example.label for example in found}), config)
-    classes = np.array([labels.index(e.label) for e in examples], np.intp)
+    index = {label: position for position, label in enumerate(labels)}
+    classes = np.array([index[example.label] for example in examples], np.intp)
     if len(rows) < len(found):
         table.keep(rows)
     return BottleneckDataset(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.errors import EdgeclfError
 from edgeclf.training.head import (
     FittedHead,
     Head,
@@ -79,8 +80,12 @@ def descend(
         seed: For the initial weights and the batches.
         report: Called with every evaluation; the last step is one.
         store: Called with the step and the head, every `store_interval` steps.
+
+    Raises:
+        EdgeclfError: The weights ran away to infinity.
     """
     source = np.random.default_rng(seed)
+    report_source = np.random.default_rng([seed, 1])  # reporting changes no batch
     weights = source.normal(0.0, INITIAL_STDDEV, (num_classes, train.depth)).astype(
         np.float32
     )
@@ -93,13 +98,18 @@ def descend(
         points, classes = batch.bottlenecks, batch.classes
         logits = current.logits(points)
         if step % settings.eval_step_interval == 0 or step == settings.steps - 1:
-            checked = _sample(validation, settings.validation_batch_size, source)
+            checked = _sample(validation, settings.validation_batch_size, report_source)
             report(_describe(step, current, logits, batch, checked))
         errors = softmax(logits)
         errors[np.arange(len(batch)), classes] -= 1.0
         errors *= settings.learning_rate / len(batch)
         weights = weights - errors.T @ points
         bias = bias - errors.sum(axis=0)
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise EdgeclfError(
+            "Gradient descent diverged: expected a smaller learning_rate. "
+            f"Received: {settings.learning_rate}."
+        )
     head = Head(weights, bias)
     if not len(validation):
         return FittedHead(head, None, None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,8 @@ def export(
     few = dataset.balanced_training_sample(CORRECTION_PICTURES)
     settings = (
         "bias correction",
+        version("ai-edge-litert"),
+        version("ai-edge-quantizer"),
         CORRECTION_VERSION,
         image.PREPROCESSING_VERSION,
         config.resize,
@@ -81,7 +84,8 @@ def export(
         if not pictures:
             return with_uint8_ends(quantized)
         biases = corrected_biases(backbone, quantized, pictures)
-        cache.put([(key, biases.astype("<i4").tobytes())])
+        if len(pictures) == len(few):
+            cache.put([(key, biases.astype("<i4").tobytes())])
     else:
         biases = np.frombuffer(entry, "<i4").astype(np.int32)
     return with_uint8_ends(with_biases(quantized, biases))

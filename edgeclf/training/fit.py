@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from edgeclf import files
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.training import regression
 from edgeclf.training.assemble import assemble
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features
-from edgeclf.training.config import RetrainConfig
+from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
 from edgeclf.training.head import FittedHead, Head, LabelledBottlenecks
@@ -40,10 +41,12 @@ def fit_head(
     validation = dataset.subset(VALIDATION)
     num_classes = len(dataset.labels)
     if config.descent is None:
-        if config.summaries_dir is not None:
-            logger.info(
-                "No event files: softmax regression has no steps. "
-                "--how_many_training_steps selects gradient descent."
+        ignored = [name for name in DESCENT_ONLY if is_changed(config, name)]
+        if ignored:
+            logger.warning(
+                "Without effect: %s. Softmax regression has no steps; "
+                "--how_many_training_steps selects gradient descent.",
+                ", ".join(f"--{name}" for name in ignored),
             )
         return regression.fit(train, validation, num_classes)
     return _descend(config, config.descent, backbone, train, validation, num_classes)
@@ -63,6 +66,10 @@ def distorted_views(
     for row, features in enumerate(extractor.extract(items, "views")):
         if isinstance(features, Features):
             bottlenecks[row], usable[row] = features.bottleneck, True
+        else:  # it was readable a moment ago
+            logger.warning(
+                "Left out a view of %s: %s", features.example.path, features.reason
+            )
     return LabelledBottlenecks(bottlenecks[usable], np.array(classes, np.intp)[usable])
 
 
@@ -75,15 +82,16 @@ def _descend(
     num_classes: int,
 ) -> FittedHead:
     def store(step: int, head: Head) -> None:
-        if config.intermediate_output_graphs_dir is not None:
-            folder = Path(config.intermediate_output_graphs_dir)
-            content = assemble(backbone, head, config.final_tensor_name)
-            files.write_bytes(folder / f"intermediate_{step}.tflite", content)
+        folder = Path(config.intermediate_output_graphs_dir or ".")
+        content = assemble(backbone, head, config.final_tensor_name)
+        files.write_bytes(folder / f"intermediate_{step}.tflite", content)
 
     def run(report: Callable[[DescentStep], None]) -> FittedHead:
-        return descend(
-            train, validation, num_classes, settings, config.seed, report, store
-        )
+        # One thread adds in one order: the same weights in every run.
+        with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+            return descend(
+                train, validation, num_classes, settings, config.seed, report, store
+            )
 
     if config.summaries_dir is None:
         return run(_log_step)

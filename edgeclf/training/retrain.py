@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.data.splits import TEST, TRAIN, write_split_file
+from edgeclf.data.splits import TEST, TRAIN, format_splits
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.training.assemble import assemble
@@ -76,9 +78,12 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         ModelError: The backbone cannot be read, cut or quantized.
         DownloadError: The backbone that was asked for cannot be had.
         OSError: A folder is missing or cannot be written.
+        MissingExtraError: No interpreter is installed.
     """
     model_path = output_path(config.output_graph)
-    split_path = model_path.with_suffix(".split.csv")
+    split_path = model_path.with_name(
+        model_path.name.removesuffix(".tflite") + ".split.csv"
+    )
     for path in (model_path, split_path, config.output_labels):
         if path is not None:
             files.check_writable(path)
@@ -110,11 +115,11 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         mean, std = backbone.input_mean, backbone.input_std
         return attach(content, dataset.labels, mean, std, record)
 
-    written = "float" if config.quantize == "none" else config.quantize
+    kind = "float" if config.quantize == "none" else config.quantize
     evaluations = _measure(
-        config, dataset, {"float": complete(floating), written: complete(graph)}
+        config, dataset, {"float": complete(floating), kind: complete(graph)}
     )
-    measured = evaluations.get(written)
+    measured = evaluations.get(kind)
     for name in ("float", "int8"):
         evaluation = evaluations.get(name)
         metrics[f"accuracy_{name}"] = evaluation.accuracy if evaluation else None
@@ -124,11 +129,12 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     metrics["size_bytes"] = len(model)
 
     splits = zip(dataset.examples, dataset.splits.tolist(), strict=True)
-    write_split_file(split_path, {example.name: split for example, split in splits})
+    table = format_splits({example.name: split for example, split in splits})
+    written = {model_path: model, split_path: files.encoded(table)}
     if config.output_labels is not None:
         text = "".join(f"{label}\n" for label in dataset.labels)
-        files.write_text(config.output_labels, text)
-    files.write_bytes(model_path, model)
+        written[Path(config.output_labels)] = text.encode()
+    files.write_together(written)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(model_path, split_path, metrics, misclassified)
 
@@ -147,8 +153,9 @@ def _import_ahead(*modules: str) -> None:
     """Import heavy modules while the backbone runs; whoever needs them waits."""
 
     def import_all() -> None:
-        for name in modules:
-            importlib.import_module(name)
+        with contextlib.suppress(ImportError):  # whoever needs it will say so
+            for name in modules:
+                importlib.import_module(name)
 
     threading.Thread(target=import_all, daemon=True).start()
 
@@ -157,9 +164,11 @@ def _measure(
     config: RetrainConfig, dataset: BottleneckDataset, models: Mapping[str, bytes]
 ) -> dict[str, Evaluation]:
     """Run every model file on the test pictures, through `Classifier`."""
-    examples = [dataset.examples[row] for row in dataset.positions(TEST)]
+    rows = dataset.positions(TEST)
     if config.test_batch_size != -1:
-        examples = examples[: config.test_batch_size]
+        source = np.random.default_rng(config.seed)
+        rows = np.sort(source.permutation(rows)[: config.test_batch_size])
+    examples = [dataset.examples[row] for row in rows.tolist()]
     if not examples:
         return {}
     with contextlib.ExitStack() as stack:

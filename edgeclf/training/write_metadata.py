@@ -66,7 +66,9 @@ def attach(
             (LABELS_NAME, "".join(f"{label}\n" for label in labels)),
             (RECORD_NAME, json.dumps(record, ensure_ascii=False, sort_keys=True)),
         ):
-            files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), text.encode())
+            # A path in the record need not be UTF-8.
+            content = text.encode(errors="backslashreplace")
+            files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content)
     return graph.pack_model(model) + archive.getvalue()
 
 

@@ -29,7 +29,7 @@ _logger = logging.getLogger("edgeclf")
 
 
 def load_backbone(
-    architecture: str | None = None,
+    architecture: str | os.PathLike[str] | None = None,
     *,
     input_mean: float | None = None,
     input_std: float | None = None,
@@ -63,6 +63,7 @@ def load_backbone(
     kept = cache.default_folder() if folder is None else Path(folder)
     if architecture is None:
         return _default_backbone(normalisation, kept)
+    architecture = os.fspath(architecture)
     if _is_path(architecture):
         return _backbone_from_file(architecture, normalisation)
     name = canonical_name(architecture)
@@ -76,6 +77,16 @@ def load_backbone(
             f"{BUNDLED_ARCHITECTURE}, which needs no network; set EDGECLF_MIRROR to "
             "a server that has the same files; or give the path of a .tflite file."
         ) from error
+
+
+def check_architecture(architecture: str | os.PathLike[str] | None) -> None:
+    """Refuse a name that `load_backbone` would not know.
+
+    Raises:
+        ValueError: It is neither None, nor a path, nor in `architectures()`.
+    """
+    if architecture is not None and not _is_path(os.fspath(architecture)):
+        canonical_name(os.fspath(architecture))
 
 
 def hosted_backbone(
