@@ -3,7 +3,8 @@
 # data/decor-jpg/*.jpg (all of them) and tf_files/decor_images/CLASS/*.jpg (products).
 #
 #   sh prepare_data.sh                            seven decors
-#   sh prepare_data.sh --label_column country     four countries
+#   sh prepare_data.sh --label_column country --output tf_files/country_images
+#                                                 four countries
 #
 # Options are those of `edgeclf prepare_data`; a repeated one overrides the one below.
 # Paths are relative to this file's folder.

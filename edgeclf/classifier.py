@@ -284,6 +284,7 @@ class Classifier:
                 f"Expected labels to choose from, but {self._name} has none. "
                 "Give them with labels=."
             )
+        names = list(names)  # read twice
         unknown = [name for name in names if name not in self._labels]
         if unknown:
             raise ValueError(

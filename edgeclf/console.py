@@ -53,8 +53,12 @@ def run(command: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # any file name prints
     propagate, logger.propagate = logger.propagate, False  # a library may add handlers
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
     try:
-        return command()
+        status = command()
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         # What is still buffered would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -88,6 +88,8 @@ def _label_all(classifier: Classifier, options: argparse.Namespace) -> int:
     several = len(images) > 1 or len(images[0][1]) > 1
     report = _reporter(options.format, several)
     failed = False
+    if options.reject and not classifier.info.record.get("reject"):
+        logger.info("--reject has no effect: the model has no limit for unknown.")
     for argument, names in images:
         if not names:
             failed = True
@@ -152,7 +154,9 @@ def _label_of(category: Category) -> str:
 
 
 def _hashtag(category: Category) -> str:
-    return "#" + "_".join(_label_of(category).split())
+    """Return `#` and the label's letters and digits; the rest becomes underscores."""
+    words = "".join(c if c.isalnum() else " " for c in _label_of(category)).split()
+    return "#" + "_".join(words)
 
 
 def _json_reporter() -> Report:
@@ -178,8 +182,8 @@ def _csv_reporter() -> Report:
     writer.writerow(CSV_HEADER)
 
     def report(name: str, categories: list[Category] | None, error: str) -> None:
-        if categories is None:
-            writer.writerow((name, None, None, None, None, error))
+        if not categories:  # none above the threshold, or the picture is bad
+            writer.writerow((name, None, None, None, None, error or None))
         for rank, category in enumerate(categories or (), 1):
             writer.writerow((name, rank, *vars(category).values(), None))
 
@@ -196,10 +200,11 @@ def _parser() -> Parser:
     add("--model", "--graph", required=True, metavar="FILE", help="the .tflite file")
     add(
         "--image",
-        action="append",
+        action="extend",
+        nargs="+",
         required=True,
         metavar="PATH",
-        help="a picture, or a folder of pictures; may be repeated",
+        help="pictures and folders of pictures; may be repeated",
     )
     add("--labels", metavar="FILE", help="names of the classes, if not the model's own")
     add(
@@ -245,14 +250,18 @@ def _help_formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, received {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of 1 or more, received {text}"
+        )
+    return int(text)
 
 
 def _share(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"expected 0 to 1, received {text}")
     return number

@@ -30,7 +30,8 @@ def find_images(argument: str | os.PathLike[str]) -> list[Path]:
         argument: A file, which is returned whatever its name is and whether it exists
             or not; or a folder, of which all files with an image's ending are returned,
             at any depth. Hidden files and folders are passed over, and so is the
-            litter of file managers. Links to folders are not followed.
+            litter of file managers. Links are followed, but no folder is entered
+            twice.
 
     Returns:
         Paths that begin with `argument`, sorted by code point; empty for a folder
@@ -42,7 +43,13 @@ def find_images(argument: str | os.PathLike[str]) -> list[Path]:
     if not root.is_dir():
         return [root]
     images = []
-    for folder, folders, files in os.walk(root):
+    entered = set()
+    for folder, folders, files in os.walk(root, onerror=_fail, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in entered:
+            folders.clear()
+            continue
+        entered.add(place)
         folders[:] = [name for name in folders if not _is_passed_over(name)]
         images += [
             Path(folder, name)
@@ -50,7 +57,8 @@ def find_images(argument: str | os.PathLike[str]) -> list[Path]:
             if not _is_passed_over(name)
             and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS  # noqa: PTH122
         ]
-    return sorted(image for image in images if image.is_file())
+    # A broken link stays, so that it is named when it cannot be read.
+    return sorted(path for path in images if path.is_file() or path.is_symlink())
 
 
 def image_arguments(argument: str) -> list[str]:
@@ -64,6 +72,11 @@ def image_arguments(argument: str) -> list[str]:
         os.path.join(argument, path.relative_to(argument))  # noqa: PTH118
         for path in find_images(argument)
     ]
+
+
+def _fail(error: OSError) -> None:
+    """Stop at a folder that cannot be read: part of the pictures are not all."""
+    raise error
 
 
 def _is_passed_over(name: str) -> bool:

@@ -229,9 +229,9 @@ def test_options_of_tensorflow_for_poets_are_accepted(
     ("arguments", "sentence"),
     [
         ([], "the following arguments are required: --model/--graph, --image"),
-        (["--top_k", "0"], "--top_k: expected 1 or more, received 0"),
-        (["--top_k", "x"], "--top_k: invalid"),
-        (["--num_threads=0"], "--num_threads: expected 1 or more, received 0"),
+        (["--top_k", "0"], "--top_k: expected a whole number of 1 or more, received 0"),
+        (["--top_k", "x"], "--top_k: expected a whole number of 1 or more, received x"),
+        (["--num_threads=0"], "--num_threads: expected a whole number of 1 or more"),
         (["--score_threshold", "1.5"], "--score_threshold: expected 0 to 1, received"),
         (["--format", "xml"], "--format: invalid choice: 'xml'"),
         (["--resize", "cubic"], "--resize: invalid choice: 'cubic'"),
@@ -335,3 +335,14 @@ def test_messy_folder_goes_on_to_its_end(
                 assert answers[row["file"]] is (row["expected"] == "ok"), row["file"]
     assert len(answers) > 40
     assert not answers.keys() & {".DS_Store", "Thumbs.db", "drawing.svg"}
+
+
+def test_a_glob_of_the_shell_is_several_images(
+    picture: Callable[..., Path],
+    model_file: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [str(picture("red", "a.png")), str(picture("blue", "b.png"))]
+    assert main(["--model", str(model_file()), "--image", *names, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["image"] for line in lines] == names

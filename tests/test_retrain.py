@@ -394,6 +394,32 @@ def test_missing_packages_are_named_with_the_line_that_installs_them():
     )
 
 
+def test_nearly_equal_pictures_in_two_classes_are_named(configure, tmp_path, caplog):
+    folder = tiny.write_folder(tmp_path / "data", 12)
+    picture = Image.open(folder / "red" / "000.png")
+    picture.save(folder / "blue" / "resaved.jpg", quality=90)
+    retrain(configure(image_dir=folder))
+    assert "in several classes: blue/resaved.jpg, red/000.png" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["output_labels", "architecture"])
+def test_one_path_for_two_files_is_refused(configure, tmp_path, backbone, name):
+    path = tmp_path / "both.tflite"
+    path.write_bytes(backbone.read_bytes())
+    with pytest.raises(DatasetError, match=r"Received twice: .*both\.tflite"):
+        retrain(configure(output_graph=path, **{name: path}))
+    assert path.read_bytes() == backbone.read_bytes()
+
+
+def test_a_given_split_file_beside_the_model_is_not_rewritten(configure, tmp_path):
+    first = retrain(configure(output_graph=tmp_path / "m.tflite"))
+    text = first.split_path.read_text().replace("file,split", "who,file,split")
+    own = text.replace("\n", "\nme,")[:-3]
+    first.split_path.write_text(own)
+    retrain(configure(output_graph=tmp_path / "m.tflite", split_file=first.split_path))
+    assert first.split_path.read_text() == own
+
+
 def test_distortions_add_views(configure, tmp_path):
     from edgeclf.training.cache import BottleneckCache
 
@@ -453,6 +479,8 @@ def test_gradient_descent_writes_event_files(command, tmp_path, capsys):
             assert [event.step for event in events.Scalars(tag)] == [0, 20, 40, 59]
     kept = sorted(path.name for path in (tmp_path / "between").iterdir())
     assert kept == ["intermediate_25.tflite", "intermediate_50.tflite"]
+    with Classifier(tmp_path / "between" / kept[0]) as classifier:
+        assert classifier.labels == ("blue", "green", "red")
 
 
 def test_a_pb_name_becomes_the_tflite_beside_it(command, tmp_path, capsys):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,25 @@ def test_litter_is_passed_over(tmp_path: Path) -> None:
     )
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "broken_link.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    assert find_images(tmp_path) == [tmp_path / "a.jpg"]
+    # A broken link is no litter: it is named when it cannot be read.
+    assert find_images(tmp_path) == [tmp_path / "a.jpg", tmp_path / "broken_link.jpg"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.jpg").write_bytes(b"")
+    (tmp_path / "real" / "loop").symlink_to(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "real")
+    found = find_images(tmp_path / "photos")
+    assert [path.name for path in found].count("a.jpg") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(PermissionError, match="closed"):
+        find_images(tmp_path)
 
 
 def test_folder_without_pictures_is_empty(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_canonical_name_refuses_unknown_and_lists_close_names() -> None:
     with pytest.raises(ValueError, match=r"mobilenet_0\.50_225") as caught:
         canonical_name("mobilenet_0.50_225")
     assert "Close names: mobilenet_v1_0.50_224" in str(caught.value)
-    assert "edgeclf.zoo.architectures() lists all 62 names" in str(caught.value)
+    assert all(name in str(caught.value) for name in architectures())
 
 
 @pytest.mark.parametrize("name", ["", "resnet", "mobilenet_0.504_224"])

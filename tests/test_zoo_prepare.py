@@ -165,11 +165,15 @@ def test_damaged_record_is_passed_over(damage: bytes) -> None:
     assert prepare(changed(first.content, overwrite)).input_mean == 127.5
 
 
-def test_given_normalization_wins() -> None:
+def test_given_normalization_wins_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     content = with_metadata(classifier().content(), [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
     backbone = prepare(content, input_mean=0.0, input_std=255.0)
     assert (backbone.input_mean, backbone.input_std) == (0.0, 255.0)
     assert operator_names(backbone.content) == ["CONV_2D", "MEAN"]
+    assert "--input_mean 0 is used in place of what" in caplog.text
+    assert "says itself: 4, 5, 6" in caplog.text
 
 
 def test_metadata_normalization_is_used(caplog: pytest.LogCaptureFixture) -> None:

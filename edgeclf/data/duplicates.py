@@ -48,7 +48,7 @@ def group_near_duplicates(
     whose file names agree up to `_nohash_`, as in tensorflow-for-poets.
 
     Args:
-        names: Path of each picture, all of one class.
+        names: Path of each picture.
         fingerprints: Their 256-bit hashes, uint8 `(n, 32)`.
         bottlenecks: float32 `(n, depth)`.
 

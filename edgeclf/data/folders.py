@@ -84,7 +84,9 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
     outside = [
         path
         for path in folders
-        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGE_ENDINGS
+        and not path.name.startswith(".")
+        and path.is_file()
     ]
     if outside:
         logger.warning(

@@ -307,7 +307,7 @@ def _report_strangers(output: Path, expected: set[Path]) -> None:
     if strangers:
         logger.warning(
             "Files in %s that this table does not name: %d, perhaps of an earlier "
-            "run. They stay; remove the folder to start afresh.",
+            "run. They stay, and retrain will read them.",
             output,
             len(strangers),
         )

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from edgeclf import console, files
@@ -35,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = RetrainConfig(**options)
     except ValueError as error:
         parser.error(str(error))
+
+    if metrics_json is not None and Path(metrics_json).resolve() in (
+        Path(path).resolve()
+        for path in (config.output_graph, config.output_labels or "")
+    ):
+        parser.error(f"Expected a path of its own for --metrics_json: {metrics_json}")
 
     def command() -> int:
         start = time.monotonic()

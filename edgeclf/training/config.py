@@ -151,6 +151,8 @@ class RetrainConfig:
             )
         if not self.final_tensor_name:
             raise ValueError("Expected a name in final_tensor_name. Received: ''.")
+        if not os.fspath(self.image_dir):
+            raise ValueError("Expected a folder in image_dir. Received: ''.")
         if not os.fspath(self.output_graph):
             raise ValueError("Expected a file name in output_graph. Received: ''.")
         check_normalization(self.input_mean, self.input_std)

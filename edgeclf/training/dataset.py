@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.data import duplicates
-from edgeclf.data.folders import Example, read_folder
+from edgeclf.data.folders import Example
 from edgeclf.data.splits import TRAIN, read_split_file, split_class
 from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import (
@@ -96,16 +96,19 @@ class BottleneckDataset:
 
 
 def load_dataset(
-    config: RetrainConfig, extractor: BottleneckExtractor
+    config: RetrainConfig, found: Sequence[Example], extractor: BottleneckExtractor
 ) -> BottleneckDataset:
-    """Read the folder, compute the bottlenecks, leave out what is unusable, split.
+    """Compute the bottlenecks, leave out what is unusable, split.
+
+    Args:
+        config: Settings.
+        found: The pictures of `config.image_dir`.
+        extractor: Computes their bottlenecks.
 
     Raises:
         DatasetError: Fewer than two classes are left, or a picture cannot be read and
             `config.strict` is set.
     """
-    logger.info("Looking for pictures in %s", config.image_dir)
-    found = read_folder(config.image_dir)
     table = _FeatureTable(len(found), extractor)
     unreadable = []
     for row, result in enumerate(extractor.extract(plain(found), "bottlenecks")):
@@ -201,6 +204,20 @@ def _check_classes(
         )
 
 
+def _report_look_alikes(
+    groups: NDArray[np.intp], classes: NDArray[np.intp], names: Sequence[str]
+) -> None:
+    """Name pictures of different classes that are nearly the same."""
+    order = np.lexsort((classes, groups))
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    for rows in np.split(order, starts[1:]):
+        if len(set(classes[rows].tolist())) > 1:
+            logger.warning(
+                "Nearly the same picture stands in several classes: %s",
+                _name_some([names[row] for row in rows.tolist()]),
+            )
+
+
 def _split(
     examples: Sequence[Example],
     labels: Sequence[str],
@@ -219,16 +236,17 @@ def _split(
             len(unnamed),
             _name_some(unnamed),
         )
+    groups = duplicates.group_near_duplicates(
+        names, table.fingerprints, table.bottlenecks
+    )
+    _report_look_alikes(groups, classes, names)
     for index, label in enumerate(labels):
         rows = np.flatnonzero(classes == index)
         own_names = [names[row] for row in rows.tolist()]
-        groups = duplicates.group_near_duplicates(
-            own_names, table.fingerprints[rows], table.bottlenecks[rows]
-        )
         splits[rows] = split_class(
             label,
             [table.digests[row] for row in rows.tolist()],
-            groups.tolist(),
+            groups[rows].tolist(),
             config.shares,
             config.seed,
             {

@@ -47,8 +47,9 @@ class Descent:
     Attributes:
         steps: Number of steps.
         learning_rate: Step size.
-        train_batch_size: Pictures per step, drawn with replacement; -1 for all.
-        validation_batch_size: Pictures per evaluation; -1 for all.
+        train_batch_size: Pictures per step, drawn with replacement; all of them for
+            -1 or when there are no more.
+        validation_batch_size: Pictures per evaluation, likewise.
         eval_step_interval: Steps between two evaluations.
         store_interval: Steps between two calls of `store`; 0 for none.
     """
@@ -144,6 +145,6 @@ def _describe(
 def _sample(
     data: LabelledBottlenecks, size: int, source: np.random.Generator
 ) -> LabelledBottlenecks:
-    if size < 0 or not len(data):
+    if size < 0 or size >= len(data):
         return data
     return data.take(source.integers(len(data), size=size))

@@ -48,6 +48,8 @@ def export(
         head: For the range of the logits.
         cache: Keeps corrected biases for the next run.
     """
+    if config.head != "int8" and config.quantize != "int8":
+        logger.info("--head has no effect: only an int8 model has a choice.")
     if config.quantize == "none":
         return floating
     if config.quantize == "float16":

@@ -18,7 +18,9 @@ from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
 from edgeclf.training.head import FittedHead, Head, LabelledBottlenecks
+from edgeclf.training.record import model_record
 from edgeclf.training.summaries import Summaries
+from edgeclf.training.write_metadata import attach
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
@@ -49,7 +51,7 @@ def fit_head(
                 ", ".join(f"--{name}" for name in ignored),
             )
         return regression.fit(train, validation, num_classes)
-    return _descend(config, config.descent, backbone, train, validation, num_classes)
+    return _descend(config, config.descent, backbone, train, dataset)
 
 
 def distorted_views(
@@ -78,12 +80,19 @@ def _descend(
     settings: Descent,
     backbone: Backbone,
     train: LabelledBottlenecks,
-    validation: LabelledBottlenecks,
-    num_classes: int,
+    dataset: BottleneckDataset,
 ) -> FittedHead:
+    validation, num_classes = dataset.subset(VALIDATION), len(dataset.labels)
+
     def store(step: int, head: Head) -> None:
         folder = Path(config.intermediate_output_graphs_dir or ".")
-        content = assemble(backbone, head, config.final_tensor_name)
+        content = attach(
+            assemble(backbone, head, config.final_tensor_name),
+            dataset.labels,
+            backbone.input_mean,
+            backbone.input_std,
+            model_record(config, backbone, dataset.activations[-1], {}),
+        )
         files.write_bytes(folder / f"intermediate_{step}.tflite", content)
 
     def run(report: Callable[[DescentStep], None]) -> FittedHead:

@@ -15,7 +15,9 @@ import numpy as np
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.data.splits import TEST, TRAIN, format_splits
+from edgeclf.data.folders import read_folder
+from edgeclf.data.splits import TEST, TRAIN, format_splits, read_split_file
+from edgeclf.errors import DatasetError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.training.assemble import assemble
@@ -84,11 +86,16 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     split_path = model_path.with_name(
         model_path.name.removesuffix(".tflite") + ".split.csv"
     )
-    for path in (model_path, split_path, config.output_labels):
-        if path is not None:
-            files.check_writable(path)
+    outputs = [model_path, split_path]
+    if config.output_labels is not None:
+        outputs.append(Path(config.output_labels))
+    _check_outputs(config, outputs)
+    for path in outputs:
+        files.check_writable(path)
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
 
+    logger.info("Looking for pictures in %s", config.image_dir)
+    found = read_folder(config.image_dir)
     backbone = load_backbone(
         config.architecture,
         input_mean=config.input_mean,
@@ -100,7 +107,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         extractor = BottleneckExtractor(
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
-        dataset = load_dataset(config, extractor)
+        dataset = load_dataset(config, found, extractor)
         train = dataset.subset(TRAIN)
         if config.distortions:
             train = train + distorted_views(config, extractor, dataset)
@@ -130,7 +137,9 @@ def retrain(config: RetrainConfig) -> RetrainResult:
 
     splits = zip(dataset.examples, dataset.splits.tolist(), strict=True)
     table = format_splits({example.name: split for example, split in splits})
-    written = {model_path: model, split_path: files.encoded(table)}
+    written = {model_path: model}
+    if not _says(config.split_file, split_path, table):
+        written[split_path] = files.encoded(table)
     if config.output_labels is not None:
         text = "".join(f"{label}\n" for label in dataset.labels)
         written[Path(config.output_labels)] = text.encode()
@@ -147,6 +156,29 @@ def output_path(output_graph: Any) -> Path:
         logger.info("Writing a TFLite file: %s instead of %s", renamed, path)
         return renamed
     return path
+
+
+def _check_outputs(config: RetrainConfig, outputs: Sequence[Path]) -> None:
+    """Refuse to write two files, or a file and an input, to one place.
+
+    Raises:
+        DatasetError: Two paths are one.
+    """
+    inputs = [config.architecture] if config.architecture is not None else []
+    places = [Path(path).resolve() for path in [*outputs, *inputs]]
+    for path in outputs:
+        if places.count(path.resolve()) > 1:
+            raise DatasetError(
+                "Expected different paths for the backbone, the model, its labels "
+                f"and its split. Received twice: {path}."
+            )
+
+
+def _says(given: Any, split_path: Path, table: str) -> bool:
+    """Return whether the split file to write is the given one and says the same."""
+    if given is None or Path(given).resolve() != split_path.resolve():
+        return False
+    return format_splits(read_split_file(split_path)) == table
 
 
 def _import_ahead(*modules: str) -> None:

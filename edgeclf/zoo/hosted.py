@@ -107,8 +107,8 @@ def canonical_name(architecture: str) -> str:
         close = difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.6)
         hint = f"Close names: {', '.join(close)}. " if close else ""
         raise ValueError(
-            "Expected a backbone's name or the path of a .tflite file. Received: "
-            f"{architecture!r}. {hint}edgeclf.zoo.architectures() lists all "
-            f"{len(known)} names; a path has a slash in it or ends in .tflite."
+            "Expected a backbone's name or the path of a .tflite file (with a slash in "
+            f"it, or that ending). Received: {architecture!r}. {hint}All names: "
+            f"{', '.join(known)}."
         )
     return name

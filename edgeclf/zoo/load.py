@@ -113,7 +113,7 @@ def hosted_backbone(
     if content is None:
         content = _downloaded(model, folder, brief=brief)
     if model.dtype == "float32":
-        normalisation = _filled(normalisation)
+        normalisation = _filled(model.name, normalisation)
     source = f"{model.url} (SHA-256 {model.sha256})"
     return _prepared(content, model.name, source, normalisation)
 
@@ -169,9 +169,8 @@ def _bundled_backbone(normalisation: tuple[float | None, float | None]) -> Backb
                 f"The bundled backbone {name} is missing from this installation of "
                 "edgeclf. Install it again."
             ) from None
-    return _prepared(
-        content, BUNDLED_ARCHITECTURE, BUNDLED_SOURCE, _filled(normalisation)
-    )
+    filled = _filled(BUNDLED_ARCHITECTURE, normalisation)
+    return _prepared(content, BUNDLED_ARCHITECTURE, BUNDLED_SOURCE, filled)
 
 
 def _is_path(architecture: str) -> bool:
@@ -205,8 +204,12 @@ def _backbone_from_file(
 
 
 def _filled(
-    normalisation: tuple[float | None, float | None],
+    name: str, normalisation: tuple[float | None, float | None]
 ) -> tuple[float, float]:
+    # only here: it needs the packages that change a model
+    from edgeclf.zoo.normalization import report_contradiction
+
+    report_contradiction(name, normalisation, ((INPUT_MEAN,), (INPUT_STD,)))
     input_mean, input_std = normalisation
     return (
         INPUT_MEAN if input_mean is None else input_mean,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ DEFAULT_MEAN, DEFAULT_STD = network.DEFAULT_MEAN, network.DEFAULT_STD
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 """`(input_mean, input_std)`: one value each, or one for each of R, G and B."""
 
+_logger = logging.getLogger("edgeclf")
+
 
 def check_normalization(input_mean: float | None, input_std: float | None) -> None:
     """Refuse values that `(pixel - input_mean) / input_std` cannot use.
@@ -34,6 +37,26 @@ def check_normalization(input_mean: float | None, input_std: float | None) -> No
         raise ValueError(f"Expected a finite input_mean. Received: {input_mean}")
     if input_std is not None and not 0 < input_std < np.inf:
         raise ValueError(f"Expected a finite input_std above 0. Received: {input_std}")
+
+
+def report_contradiction(
+    name: str,
+    given: tuple[float | None, float | None],
+    known: tuple[Sequence[float], Sequence[float]],
+) -> None:
+    """Warn when the caller's normalisation is not the one that a model says."""
+    for option, value, own in zip(
+        ("input_mean", "input_std"), given, known, strict=True
+    ):
+        if value is not None and not np.allclose(value, own):
+            _logger.warning(
+                "--%s %g is used in place of what %s says itself: %s. Pictures are "
+                "then seen as it was not trained to.",
+                option,
+                value,
+                name,
+                ", ".join(f"{number:g}" for number in own),
+            )
 
 
 def find_normalization(content: bytes, model: Model) -> Normalization | None:

@@ -33,6 +33,7 @@ from edgeclf.zoo.normalization import (
     check_normalization,
     find_normalization,
     prepend_normalization,
+    report_contradiction,
 )
 from edgeclf.zoo.prune import prune
 
@@ -143,9 +144,12 @@ def _choose_normalization(
     input_std: float | None,
 ) -> Normalization:
     """Take the caller's values, then the file's, then (x - 127.5) / 127.5."""
+    found = record or find_normalization(content, model)
+    given = (input_mean, input_std)
+    if found is not None:
+        report_contradiction(name, given, (found[0], found[1]))
     if input_mean is not None and input_std is not None:
         return (input_mean,), (input_std,)
-    found = record or find_normalization(content, model)
     if found is None:
         found = (DEFAULT_MEAN,), (DEFAULT_STD,)
         _logger.info(
