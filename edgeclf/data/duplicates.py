@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 MAX_DIFFERENT_BITS = 12  # of 256; unrelated pictures of one class differ by 38 and more
 MAX_RELATIVE_DISTANCE = 0.2  # of two bottlenecks; a flat picture has no fingerprint
+LEAST_SIMILARITY = 256 - 2 * MAX_DIFFERENT_BITS  # of bits as -1 and 1, multiplied
 ROWS_AT_ONCE = 256
+COLUMNS_AT_ONCE = 2048
 FEW = 16
 
 _NOHASH = "_nohash_"
@@ -56,21 +58,13 @@ def group_near_duplicates(
         For each picture the position of the first picture of its group, `(n,)`.
     """
     groups = np.arange(len(names))
-    # With bits as -1 and 1 the scalar product is 256 - 2 * (different bits).
-    signs = np.unpackbits(fingerprints, axis=1).astype(np.float32) * 2 - 1
-    least = signs.shape[1] - 2 * MAX_DIFFERENT_BITS
     for start in range(0, len(names), ROWS_AT_ONCE):
-        stop = start + ROWS_AT_ONCE
-        for row, similarities in enumerate(signs[start:stop] @ signs[:stop].T, start):
-            candidates = np.flatnonzero(similarities[:row] >= least)
-            # One close member of a group will do.
-            for group in np.unique(groups[candidates]).tolist():
-                members = candidates[groups[candidates] == group]
-                few, rest = members[:FEW], members[FEW:]  # mostly the few decide
-                if _any_close(bottlenecks[row], bottlenecks[few]) or _any_close(
-                    bottlenecks[row], bottlenecks[rest]
-                ):
-                    _join(groups, group, row)
+        rows = _signs(fingerprints[start : start + ROWS_AT_ONCE])
+        for first in range(0, start + len(rows), COLUMNS_AT_ONCE):
+            columns = _signs(fingerprints[first : first + COLUMNS_AT_ONCE])
+            for row, similarities in enumerate(rows @ columns.T, start):
+                alike = np.flatnonzero(similarities >= LEAST_SIMILARITY) + first
+                _join_close(groups, bottlenecks, row, alike[alike < row])
 
     prefixes: dict[str, int] = {}
     for position, name in enumerate(names):
@@ -78,6 +72,27 @@ def group_near_duplicates(
         if marker:
             _join(groups, prefixes.setdefault(prefix, position), position)
     return groups
+
+
+def _signs(fingerprints: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return bits as -1 and 1: then a product is 256 - 2 * (different bits)."""
+    return np.unpackbits(fingerprints, axis=1).astype(np.float32) * 2 - 1
+
+
+def _join_close(
+    groups: NDArray[np.intp],
+    bottlenecks: NDArray[np.float32],
+    row: int,
+    candidates: NDArray[np.intp],
+) -> None:
+    """Join a picture's group with those of the candidates that are close to it."""
+    for group in np.unique(groups[candidates]).tolist():
+        members = candidates[groups[candidates] == group]
+        few, rest = members[:FEW], members[FEW:]  # mostly the few decide
+        if _any_close(bottlenecks[row], bottlenecks[few]) or _any_close(
+            bottlenecks[row], bottlenecks[rest]
+        ):
+            _join(groups, group, row)
 
 
 def _any_close(vector: NDArray[np.float32], others: NDArray[np.float32]) -> bool:

@@ -27,9 +27,11 @@ from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
 from edgeclf.training.fit import distorted_views, fit_head
+from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, model_record
 from edgeclf.training.write_metadata import attach
 from edgeclf.zoo import home, load_backbone
+from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
 
@@ -82,18 +84,49 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         OSError: A folder is missing or cannot be written.
         MissingExtraError: No interpreter is installed.
     """
-    model_path = output_path(config.output_graph)
-    split_path = model_path.with_name(
-        model_path.name.removesuffix(".tflite") + ".split.csv"
-    )
-    outputs = [model_path, split_path]
-    if config.output_labels is not None:
-        outputs.append(Path(config.output_labels))
-    _check_outputs(config, outputs)
-    for path in outputs:
-        files.check_writable(path)
+    outputs = _Outputs.of(config)
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
+    trained = _train(config)
+    dataset = trained.dataset
+    metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
 
+    def complete(content: bytes) -> bytes:
+        record = model_record(
+            config, trained.backbone, dataset.activations[-1], metrics
+        )
+        mean, std = trained.backbone.input_mean, trained.backbone.input_std
+        return attach(content, dataset.labels, mean, std, record)
+
+    kind = "float" if config.quantize == "none" else config.quantize
+    models = {"float": complete(trained.floating), kind: complete(trained.graph)}
+    evaluations = _measure(config, dataset, models)
+    measured = evaluations.get(kind)
+    metrics |= {
+        "accuracy": measured.accuracy if measured else None,
+        "accuracy_float": _accuracy(evaluations, "float"),
+        "accuracy_int8": _accuracy(evaluations, "int8"),
+        "test": measured.describe(dataset.labels) if measured else None,
+    }
+    model = complete(trained.graph)
+    metrics["size_bytes"] = len(model)
+    outputs.write(config, dataset, model)
+    misclassified = _misclassified(measured, dataset.labels) if measured else ()
+    return RetrainResult(outputs.model, outputs.split, metrics, misclassified)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What comes out of training, before anything is measured or written."""
+
+    backbone: Backbone
+    dataset: BottleneckDataset
+    fitted: FittedHead
+    floating: bytes
+    graph: bytes
+
+
+def _train(config: RetrainConfig) -> _Trained:
+    """Read the pictures, fit the head, export the graph."""
     logger.info("Looking for pictures in %s", config.image_dir)
     found = read_folder(config.image_dir)
     backbone = load_backbone(
@@ -114,38 +147,42 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         fitted = fit_head(config, backbone, train, dataset)
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         graph = export(config, floating, dataset, backbone, fitted.head, cache)
+    return _Trained(backbone, dataset, fitted, floating, graph)
 
-    metrics = describe_run(config, backbone, dataset, fitted)
 
-    def complete(content: bytes) -> bytes:
-        record = model_record(config, backbone, dataset.activations[-1], metrics)
-        mean, std = backbone.input_mean, backbone.input_std
-        return attach(content, dataset.labels, mean, std, record)
+@dataclass(frozen=True)
+class _Outputs:
+    """Where the files go that a run writes."""
 
-    kind = "float" if config.quantize == "none" else config.quantize
-    evaluations = _measure(
-        config, dataset, {"float": complete(floating), kind: complete(graph)}
-    )
-    measured = evaluations.get(kind)
-    for name in ("float", "int8"):
-        evaluation = evaluations.get(name)
-        metrics[f"accuracy_{name}"] = evaluation.accuracy if evaluation else None
-    metrics["accuracy"] = measured.accuracy if measured else None
-    metrics["test"] = measured.describe(dataset.labels) if measured else None
-    model = complete(graph)
-    metrics["size_bytes"] = len(model)
+    model: Path
+    split: Path
+    labels: Path | None
 
-    splits = zip(dataset.examples, dataset.splits.tolist(), strict=True)
-    table = format_splits({example.name: split for example, split in splits})
-    written = {model_path: model}
-    if not _says(config.split_file, split_path, table):
-        written[split_path] = files.encoded(table)
-    if config.output_labels is not None:
-        text = "".join(f"{label}\n" for label in dataset.labels)
-        written[Path(config.output_labels)] = text.encode()
-    files.write_together(written)
-    misclassified = _misclassified(measured, dataset.labels) if measured else ()
-    return RetrainResult(model_path, split_path, metrics, misclassified)
+    @classmethod
+    def of(cls, config: RetrainConfig) -> _Outputs:
+        """Return the paths of a run; fail now if one of them cannot be written."""
+        model = output_path(config.output_graph)
+        split = model.with_name(model.name.removesuffix(".tflite") + ".split.csv")
+        labels = None if config.output_labels is None else Path(config.output_labels)
+        outputs = [path for path in (model, split, labels) if path is not None]
+        _check_distinct(outputs, config.architecture)
+        for path in outputs:
+            files.check_writable(path)
+        return cls(model, split, labels)
+
+    def write(
+        self, config: RetrainConfig, dataset: BottleneckDataset, model: bytes
+    ) -> None:
+        """Write all files, or none."""
+        contents = {self.model: model}
+        pairs = zip(dataset.examples, dataset.splits.tolist(), strict=True)
+        table = format_splits({example.name: split for example, split in pairs})
+        if not _says(config.split_file, self.split, table):
+            contents[self.split] = files.encoded(table)
+        if self.labels is not None:
+            text = "".join(f"{label}\n" for label in dataset.labels)
+            contents[self.labels] = text.encode()
+        files.write_together(contents)
 
 
 def output_path(output_graph: Any) -> Path:
@@ -158,14 +195,14 @@ def output_path(output_graph: Any) -> Path:
     return path
 
 
-def _check_outputs(config: RetrainConfig, outputs: Sequence[Path]) -> None:
-    """Refuse to write two files, or a file and an input, to one place.
+def _check_distinct(outputs: Sequence[Path], architecture: Any) -> None:
+    """Refuse to write two files, or a file and the backbone, to one place.
 
     Raises:
         DatasetError: Two paths are one.
     """
-    inputs = [config.architecture] if config.architecture is not None else []
-    places = [Path(path).resolve() for path in [*outputs, *inputs]]
+    inputs = [] if architecture is None else [Path(architecture)]
+    places = [path.resolve() for path in [*outputs, *inputs]]
     for path in outputs:
         if places.count(path.resolve()) > 1:
             raise DatasetError(
@@ -213,6 +250,10 @@ def _measure(
     if not evaluations[0].names:
         return {}
     return dict(zip(models, evaluations, strict=True))
+
+
+def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:
+    return evaluations[kind].accuracy if kind in evaluations else None
 
 
 def _misclassified(
