@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Collection, Sequence
@@ -16,6 +17,8 @@ from edgeclf.errors import LabelError, ModelError
 from edgeclf.metadata import ModelInfo, read_labels, read_model_info
 from edgeclf.network import ModelSource, Network, named_errors, read_model
 from edgeclf.results import Category
+
+logger = logging.getLogger("edgeclf")
 
 DEFAULT_TOP_K = 5
 DEFAULT_TAG_THRESHOLD = 0.5  # of multi-label models without thresholds of their own
@@ -88,6 +91,12 @@ class Classifier:
             self._num_classes = self._count_classes()
             self._is_probability = _is_probability(content, self._info)
         self._labels = self._checked_labels(labels)
+        if self._labels is None and not self._is_probability:
+            logger.info(
+                "%s has no labels and does not end in probabilities: it may be a "
+                "feature extractor rather than a classifier.",
+                self._name,
+            )
         self._thresholds = self._tag_thresholds()
 
     @property

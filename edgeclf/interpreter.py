@@ -18,6 +18,9 @@ warnings.filterwarnings(
 )
 
 
+MAX_THREADS = 1024  # more is a slip; beyond int32 the interpreter prints the model
+
+
 class InterpreterLike(Protocol):
     """What is used of an interpreter; the three packages agree on it."""
 
@@ -75,9 +78,10 @@ def create_interpreter(
         ModelError: The interpreter refuses the model.
         ValueError: `num_threads` is less than 1.
     """
-    if num_threads is not None and num_threads < 1:
+    if num_threads is not None and not 1 <= num_threads <= MAX_THREADS:
         raise ValueError(
-            f"Expected num_threads of at least 1. Received: num_threads={num_threads}"
+            f"Expected num_threads of at least 1 and at most {MAX_THREADS}. "
+            f"Received: num_threads={num_threads}"
         )
     interpreter_class = _find_interpreter()
     options: dict[str, Any] = {"model_content": content, "num_threads": num_threads}

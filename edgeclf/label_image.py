@@ -84,18 +84,20 @@ def _classifier(
 
 
 def _label_all(classifier: Classifier, options: argparse.Namespace) -> int:
-    images = [(name, image_arguments(name)) for name in options.image]
-    several = len(images) > 1 or len(images[0][1]) > 1
+    images = [(name, _images_of(name)) for name in options.image]
+    several = sum(1 if isinstance(n, str) else len(n) for _, n in images) > 1
     report = _reporter(options.format, several)
     failed = False
+    if (options.allow or options.deny) and classifier.labels is None:
+        raise ValueError("Expected a model with labels for --allow and --deny.")
     if options.reject and not classifier.info.record.get("reject"):
         logger.info("--reject has no effect: the model has no limit for unknown.")
     for argument, names in images:
-        if not names:
+        if isinstance(names, str):
             failed = True
-            error = f"{argument} is a folder without image files."
-            logger.error("%s", error)
-            report(argument, None, error)
+            logger.error("%s", names)
+            report(argument, None, names)
+            continue
         for name in names:
             try:
                 categories = classifier.classify(
@@ -115,6 +117,16 @@ def _label_all(classifier: Classifier, options: argparse.Namespace) -> int:
                 report(name, categories, "")
             sys.stdout.flush()  # whoever reads the pipe waits for each result
     return 1 if failed else 0
+
+
+def _images_of(argument: str) -> list[str] | str:
+    """Return the pictures that an argument stands for, or why there are none."""
+    try:
+        return image_arguments(argument) or (
+            f"{argument} is a folder without image files."
+        )
+    except OSError as error:  # a folder that cannot be read: the rest goes on
+        return sentence(error)
 
 
 def _tflite_beside(model: str) -> str:

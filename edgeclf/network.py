@@ -159,6 +159,12 @@ class Network:
         scale, zero_point = _quantization(self._input)
         if dtype == np.float32 or self._normalization is None or not scale:
             return None
+        mean, std = self._normalization
+        # Neither says more than that pixels go in as they are: an input that can hold
+        # nothing else, and metadata of mean 0 and deviation 1.
+        holds_pixels = (scale, zero_point) == (1.0, np.iinfo(dtype).min)
+        if holds_pixels or not (mean.any() or (std != 1).any()):
+            return None
         levels = quantized_levels(*self._normalization, scale, zero_point, dtype)
         raw = np.arange(256) + np.iinfo(dtype).min
         return None if (levels == raw).all() else levels

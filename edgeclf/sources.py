@@ -50,11 +50,12 @@ def find_images(argument: str | os.PathLike[str]) -> list[Path]:
             folders.clear()
             continue
         entered.add(place)
-        folders[:] = [name for name in folders if not _is_passed_over(name)]
+        # Sorted: a folder that two links lead to has the same name on every disk.
+        folders[:] = sorted(name for name in folders if not is_passed_over(name))
         images += [
             Path(folder, name)
             for name in files
-            if not _is_passed_over(name)
+            if not is_passed_over(name)
             and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS  # noqa: PTH122
         ]
     # A broken link stays, so that it is named when it cannot be read.
@@ -79,5 +80,6 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def _is_passed_over(name: str) -> bool:
+def is_passed_over(name: str) -> bool:
+    """Return whether a file or folder is hidden, or litter of a file manager."""
     return name.startswith(".") or name in _LITTER

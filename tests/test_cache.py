@@ -2,6 +2,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_a_full_disk_is_said_once_and_the_work_goes_on(tmp_path):
         check=True,
     )
     assert done.stdout.split() == ["True", "None"]
-    assert done.stderr.count("cannot be written") == 1
+    assert done.stderr.count("cannot be used") == 1
 
 
 def test_a_killed_process_keeps_what_it_had_committed(tmp_path):
@@ -127,3 +128,20 @@ def test_two_processes_write_at_once(tmp_path):
         for letter in "ab":
             for number in range(200):
                 assert cache.get(f"{letter}{number}".encode()) == b"x"
+
+
+def test_a_locked_cache_is_waited_for_once(tmp_path, monkeypatch, caplog):
+    from edgeclf.training import cache as module
+
+    monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 0.2)
+    with BottleneckCache(tmp_path) as cache:
+        cache.put([(KEY, CONTENT)])
+        other = sqlite3.connect(tmp_path / FILE_NAME)
+        other.execute("BEGIN EXCLUSIVE")
+        try:
+            start = time.monotonic()
+            assert [cache.get(KEY) for _ in range(20)] == [None] * 20
+            assert time.monotonic() - start < 2
+        finally:
+            other.close()
+    assert caplog.text.count("cannot be used") == 1

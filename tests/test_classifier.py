@@ -664,3 +664,18 @@ def test_result_of_encoded_bytes_equals_result_of_the_file(
     expected = classifier.classify(path)
     assert classifier.classify(path.read_bytes()) == expected
     assert classifier.classify(io.BytesIO(path.read_bytes())) == expected
+
+
+@pytest.mark.parametrize(
+    ("quantization", "mean", "std"),
+    [((1 / 127.5, 128), 0.0, 1.0), ((1.0, 0), 127.5, 127.5)],
+)
+def test_raw_pixels_go_in_where_metadata_say_no_more(
+    quantization: tuple[float, int], mean: float, std: float
+) -> None:
+    """As backbones are read: mean 0 and deviation 1 say nothing; scale 1 is a pixel."""
+    plain = models.build(input_type="uint8", input_quantization=quantization)
+    said = models.with_metadata(plain, mean=[mean], std=[std])
+    np.testing.assert_array_equal(
+        Classifier(said).scores(PICTURE), Classifier(plain).scores(PICTURE)
+    )

@@ -98,3 +98,8 @@ def test_a_name_that_is_no_label_is_refused(tmp_path, name):
     os.mkdir(folder)  # noqa: PTH102
     with pytest.raises(DatasetError, match=r"one line of UTF-8.*Rename it\."):
         read_folder(tmp_path)
+
+
+def test_a_litter_folder_is_no_class(tmp_path):
+    touch(tmp_path, "a/1.jpg", "b/1.jpg", "@eaDir/x.jpg", "__MACOSX/a.jpg")
+    assert {example.label for example in read_folder(tmp_path)} == {"a", "b"}

@@ -346,3 +346,29 @@ def test_a_glob_of_the_shell_is_several_images(
     assert main(["--model", str(model_file()), "--image", *names, "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["image"] for line in lines] == names
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_the_rest(
+    picture: Callable[..., Path],
+    model_file: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    good = picture("red", "a.png")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> object:  # root may read everything
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(closed))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    arguments = ["--model", str(model_file()), "--json", "--image"]
+    assert main([*arguments, str(closed), str(good)]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == {"image": str(closed), "error": f"{closed}: Permission denied."}
+    assert lines[1]["image"] == str(good)
+    assert lines[1]["categories"]

@@ -6,7 +6,10 @@ import tiny
 from PIL import Image
 
 from edgeclf import Classifier
+from edgeclf.data.folders import read_folder
+from edgeclf.demo import draw_pictures
 from edgeclf.training import RetrainConfig, retrain
+from edgeclf.zoo import BUNDLED_ARCHITECTURE
 
 mediapipe = pytest.importorskip("mediapipe", reason="needs mediapipe")
 
@@ -68,6 +71,25 @@ def test_coloured_pictures(tmp_path, head):
     )
     pictures = [tiny.pixels(color, seed) for color in tiny.COLORS for seed in range(34)]
     same, largest = compare(result.model_path, pictures, (tiny.SIDE, tiny.SIDE))
+    assert same >= 0.99
+    assert largest <= 0.05
+
+
+@pytest.mark.slow
+def test_drawn_decors_on_the_bundled_backbone(tmp_path):
+    draw_pictures(tmp_path / "decors", 30, 0)
+    result = retrain(
+        RetrainConfig(
+            image_dir=tmp_path / "decors",
+            output_graph=tmp_path / "decors.tflite",
+            architecture=BUNDLED_ARCHITECTURE,
+            bottleneck_dir=tmp_path / "bottlenecks",
+        )
+    )
+    paths = [example.path for example in read_folder(tmp_path / "decors")]
+    assert len(paths) == 210
+    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    same, largest = compare(result.model_path, pictures, (224, 224))
     assert same >= 0.99
     assert largest <= 0.05
 

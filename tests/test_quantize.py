@@ -10,10 +10,11 @@ from edgeclf.training.quantize import (
     activation_names,
     cast_to_float16,
     merge_ranges,
+    moved_ranges,
     quantize,
     with_uint8_ends,
 )
-from edgeclf.zoo import graph
+from edgeclf.zoo import BUNDLED_ARCHITECTURE, graph, load_backbone
 
 WEIGHTS = np.random.default_rng(5).normal(0, 1.5, (3, tiny.DEPTH)).astype(np.float32)
 HEAD = Head(WEIGHTS, np.array([0.1, -0.2, 0.3], np.float32))
@@ -140,6 +141,16 @@ def test_ranges_are_means_over_pictures():
     lows = np.array([[-1.0, 0.0], [-3.0, 0.0]], np.float32)
     highs = np.array([[1.0, 5.0], [2.0, 7.0]], np.float32)
     assert merge_ranges(["a", "b"], lows, highs) == {"a": (-2.0, 1.5), "b": (0.0, 6.0)}
+
+
+def test_pixels_behind_a_concatenation_keep_their_range():
+    """The bundled backbone frames the picture before its first convolution."""
+    content = load_backbone(BUNDLED_ARCHITECTURE).content
+    names = activation_names(content)
+    seen = dict.fromkeys(names, (-0.9, 0.8)) | {names[0]: (-1.0, 1.0)}
+    ranges = moved_ranges(content, seen)
+    assert ranges["tall"] == ranges["framed"] == (-1.0, 1.0)
+    assert ranges["stem"] == (-0.9, 0.8)
 
 
 def test_a_missing_range_is_a_model_error(floating, calibration):

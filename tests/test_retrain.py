@@ -402,13 +402,37 @@ def test_nearly_equal_pictures_in_two_classes_are_named(configure, tmp_path, cap
     assert "in several classes: blue/resaved.jpg, red/000.png" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["output_labels", "architecture"])
+@pytest.mark.parametrize("name", ["output_labels", "architecture", "metrics_json"])
 def test_one_path_for_two_files_is_refused(configure, tmp_path, backbone, name):
     path = tmp_path / "both.tflite"
     path.write_bytes(backbone.read_bytes())
-    with pytest.raises(DatasetError, match=r"Received twice: .*both\.tflite"):
-        retrain(configure(output_graph=path, **{name: path}))
+    with pytest.raises(ValueError, match=r"Received twice: .*both\.tflite"):
+        configure(output_graph=path.with_suffix(".pb"), **{name: path})
     assert path.read_bytes() == backbone.read_bytes()
+
+
+def test_labels_are_not_written_over_the_given_split(configure, tmp_path):
+    path = tmp_path / "mine.csv"
+    with pytest.raises(ValueError, match=r"Received twice: .*mine\.csv"):
+        configure(split_file=path, output_labels=path)
+
+
+def test_a_split_file_of_other_pictures_is_refused(configure, tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("file,split\nroses/1.jpg,test\n")
+    with pytest.raises(
+        DatasetError, match=r"named like blue/000\.png. Received: roses"
+    ):
+        retrain(configure(split_file=path))
+
+
+def test_a_picture_is_not_written_over(configure, tmp_path):
+    folder = tiny.write_folder(tmp_path / "data", 8)
+    picture = folder / "red" / "001.jpg"
+    content = picture.read_bytes()
+    with pytest.raises(DatasetError, match=r"another path to write.*001\.jpg"):
+        retrain(configure(image_dir=folder, output_graph=picture))
+    assert picture.read_bytes() == content
 
 
 def test_a_given_split_file_beside_the_model_is_not_rewritten(configure, tmp_path):

@@ -135,6 +135,8 @@ def test_split_file_comes_back_as_it_was_written(tmp_path):
     [
         ("name,split\na,test\n", r"Expected the columns file,split in .*s\.csv"),
         ("", "Received: None"),
+        ("file,split\na,test\na,train\n", r"a second one for a in line 3"),
+        ('file,split\n"' + "x" * 140000, "field larger than field limit"),
         ("file,split\na,exam\n", r"line 2\. Received: 'exam'"),
     ],
 )

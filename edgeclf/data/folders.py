@@ -20,7 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edgeclf.errors import DatasetError
-from edgeclf.sources import IMAGE_ENDINGS, find_images
+from edgeclf.sources import IMAGE_ENDINGS, find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
 
@@ -70,7 +70,7 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
     labels = []
     folders = sorted(root.iterdir(), key=lambda path: path.name)
     for folder in tqdm(folders, desc="scanning", unit="folder", disable=None):
-        if folder.name.startswith(".") or not folder.is_dir():
+        if is_passed_over(folder.name) or not folder.is_dir():
             continue
         _check_label(folder)
         paths = find_images(folder)

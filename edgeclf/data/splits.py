@@ -167,18 +167,35 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
     rows = csv.DictReader(io.StringIO(text))
+    try:
+        return _splits_of(rows, path)
+    except csv.Error as error:
+        raise DatasetError(
+            f"Expected CSV with the columns file,split in {path}. Received: {error}, "
+            f"line {rows.line_num}."
+        ) from error
+
+
+def _splits_of(
+    rows: csv.DictReader[str], path: str | os.PathLike[str]
+) -> dict[str, str]:
     if not set(HEADER) <= set(rows.fieldnames or ()):
         raise DatasetError(
-            f"Expected the columns file,split in {path}. Received: {rows.fieldnames}."
+            f"Expected the columns file,split in {path}. "
+            f"Received: {repr(rows.fieldnames)[:80]}."
         )
-    splits = {}
+    splits: dict[str, str] = {}
     for row in rows:
         if row["split"] not in SPLITS:
             raise DatasetError(
                 f"Expected one of {', '.join(SPLITS)} in {path}, line "
                 f"{rows.line_num}. Received: {row['split']!r}."
             )
-        splits[row["file"]] = row["split"]
+        if splits.setdefault(row["file"], row["split"]) != row["split"]:
+            raise DatasetError(
+                f"Expected one split for each file in {path}. Received: a second one "
+                f"for {row['file']} in line {rows.line_num}."
+            )
     return splits
 
 

@@ -28,6 +28,7 @@ def evaluate(
     labels: Sequence[str],
     *,
     resize: str,
+    num_workers: int | None = None,
     description: str = "evaluation",
 ) -> list[Evaluation]:
     """Score pictures with several models; each picture is decoded once.
@@ -38,6 +39,7 @@ def evaluate(
             more is left out with a warning.
         labels: Names of the classes, in the order of the models' outputs.
         resize: Resize filter that the models were trained with.
+        num_workers: Threads that decode; None for one per processor.
         description: What the progress bar says.
 
     Returns:
@@ -55,7 +57,7 @@ def evaluate(
     scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
     kept: list[Example] = []
     bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
-    with bar, ThreadPoolExecutor(num_processors()) as executor:
+    with bar, ThreadPoolExecutor(num_workers or num_processors()) as executor:
         for start in range(0, len(examples), BATCH_SIZE):
             batch = examples[start : start + BATCH_SIZE]
             loaded = executor.map(load, batch)

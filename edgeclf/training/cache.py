@@ -48,7 +48,9 @@ class BottleneckCache:
             row = self._connection.execute(
                 "SELECT checksum, content FROM entries WHERE key = ?", (key,)
             ).fetchone()
-        except sqlite3.OperationalError as error:
+        except sqlite3.OperationalError as error:  # locked: do not wait every time
+            self._connection.close()
+            self._connection = _connect(":memory:")
             self._give_up(error)
             return None
         except sqlite3.ProgrammingError:
@@ -126,7 +128,7 @@ class BottleneckCache:
     def _give_up(self, error: Exception) -> None:
         if self._is_kept:
             logger.warning(
-                "The bottleneck cache %s cannot be written (%s): nothing more is kept "
+                "The bottleneck cache %s cannot be used (%s): nothing more is kept "
                 "for the next run. Free some space, or choose another folder with "
                 "--bottleneck_dir.",
                 self.path,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from edgeclf import console, files
+from edgeclf import console
 from edgeclf.data.splits import TEST
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.config import (
@@ -30,29 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = _parser()
     options = vars(parser.parse_args(argv))
-    metrics_json = options.pop("metrics_json")
     list_misclassified = options.pop("print_misclassified_test_images")
     try:
         config = RetrainConfig(**options)
     except ValueError as error:
         parser.error(str(error))
 
-    if metrics_json is not None and Path(metrics_json).resolve() in (
-        Path(path).resolve()
-        for path in (config.output_graph, config.output_labels or "")
-    ):
-        parser.error(f"Expected a path of its own for --metrics_json: {metrics_json}")
-
     def command() -> int:
         start = time.monotonic()
-        if metrics_json is not None:
-            files.check_writable(metrics_json)
         result = retrain(config)
-        if metrics_json is not None:
-            text = json.dumps(
-                result.metrics, ensure_ascii=False, indent=2, sort_keys=True
-            )
-            files.write_text(metrics_json, text + "\n")
         _print_result(result, config, list_misclassified=list_misclassified)
         print(f"Done in {time.monotonic() - start:.1f} s.", file=sys.stderr)
         return 0
@@ -122,7 +106,7 @@ def _parser() -> console.Parser:
         default="retrained_graph.tflite",
     )
     add(main_group, "output_labels", "labels.txt for old tools, one label a line")
-    add(main_group, "metrics_json", "write all figures to this file", default=None)
+    add(main_group, "metrics_json", "write all figures to this file")
     add(
         main_group,
         "print_misclassified_test_images",

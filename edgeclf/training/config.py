@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from edgeclf.data.splits import Shares
 from edgeclf.image import RESIZE_METHODS
@@ -16,6 +17,7 @@ from edgeclf.zoo.normalization import check_normalization
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
+MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]
 
@@ -38,6 +40,7 @@ class RetrainConfig:
         image_dir: Folder with one folder of pictures per class.
         output_graph: The `.tflite` file to write.
         output_labels: A `labels.txt` for old tools, one label a line; None for none.
+        metrics_json: A JSON file with all figures; None for none.
         architecture: Zoo name or path to a `.tflite` backbone; None for the default,
             or the bundled one where the default cannot be downloaded.
         input_mean: For a float backbone without metadata: the input is
@@ -78,6 +81,7 @@ class RetrainConfig:
     image_dir: _Path
     output_graph: _Path
     output_labels: _Path | None = None
+    metrics_json: _Path | None = None
     architecture: _Path | None = None
     input_mean: float | None = None
     input_std: float | None = None
@@ -126,6 +130,12 @@ class RetrainConfig:
                     f"Expected a finite {name} of at least {least}. "
                     f"Received: {getattr(self, name)}."
                 )
+        for name in ("random_crop", "random_scale"):
+            if getattr(self, name) > MAX_ENLARGEMENT:
+                raise ValueError(
+                    f"Expected {name} of at most {MAX_ENLARGEMENT} percent. "
+                    f"Received: {getattr(self, name)}."
+                )
         for name in ("train_batch_size", "validation_batch_size", "test_batch_size"):
             if getattr(self, name) < 1 and getattr(self, name) != -1:
                 raise ValueError(
@@ -149,14 +159,18 @@ class RetrainConfig:
                 "Expected intermediate_output_graphs_dir, where the models of "
                 "intermediate_store_frequency go. Received: none."
             )
-        if not self.final_tensor_name:
-            raise ValueError("Expected a name in final_tensor_name. Received: ''.")
+        if not self.final_tensor_name.isprintable() or not self.final_tensor_name:
+            raise ValueError(
+                "Expected a name in final_tensor_name. "
+                f"Received: {self.final_tensor_name!r}."
+            )
         if not os.fspath(self.image_dir):
             raise ValueError("Expected a folder in image_dir. Received: ''.")
         if not os.fspath(self.output_graph):
             raise ValueError("Expected a file name in output_graph. Received: ''.")
         check_normalization(self.input_mean, self.input_std)
         check_architecture(self.architecture)
+        self._check_paths()
         self.shares  # noqa: B018  # checks the percentages
 
     def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
@@ -165,6 +179,37 @@ class RetrainConfig:
                 f"Expected {name} to be one of {', '.join(choices)}. "
                 f"Received: {getattr(self, name)!r}."
             )
+
+    def _check_paths(self) -> None:
+        """Refuse to write two files to one place, or over what is read."""
+        written = [self.model_path, self.split_path]
+        written += [
+            Path(path) for path in (self.output_labels, self.metrics_json) if path
+        ]
+        read = [Path(self.architecture)] if self.architecture else []
+        if self.split_file and Path(self.split_file).resolve() != (
+            self.split_path.resolve()  # that one may be brought up to date
+        ):
+            read.append(Path(self.split_file))
+        places = [path.resolve() for path in written + read]
+        for path in written:
+            if places.count(path.resolve()) > 1:
+                raise ValueError(
+                    "Expected different paths for the backbone, the model, its labels, "
+                    f"its split and its metrics. Received twice: {path}."
+                )
+
+    @property
+    def model_path(self) -> Path:
+        """The file to write: for a `.pb` name the `.tflite` beside it."""
+        path = Path(self.output_graph)
+        return path.with_suffix(".tflite") if path.suffix == ".pb" else path
+
+    @property
+    def split_path(self) -> Path:
+        """The table of splits beside the model."""
+        stem = self.model_path.name.removesuffix(".tflite")
+        return self.model_path.with_name(f"{stem}.split.csv")
 
     @property
     def shares(self) -> Shares:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeclf.data import duplicates
 from edgeclf.data.folders import Example
-from edgeclf.data.splits import TRAIN, read_split_file, split_class
+from edgeclf.data.splits import TRAIN, split_class
 from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import (
     FINGERPRINT_BYTES,
@@ -96,13 +96,17 @@ class BottleneckDataset:
 
 
 def load_dataset(
-    config: RetrainConfig, found: Sequence[Example], extractor: BottleneckExtractor
+    config: RetrainConfig,
+    found: Sequence[Example],
+    fixed: Mapping[str, str],
+    extractor: BottleneckExtractor,
 ) -> BottleneckDataset:
     """Compute the bottlenecks, leave out what is unusable, split.
 
     Args:
         config: Settings.
         found: The pictures of `config.image_dir`.
+        fixed: Splits that are given, by name.
         extractor: Computes their bottlenecks.
 
     Raises:
@@ -139,7 +143,7 @@ def load_dataset(
         examples,
         labels,
         classes,
-        _split(examples, labels, classes, table, config),
+        _split(examples, labels, classes, table, fixed, config),
         table.digests,
         table.bottlenecks,
         extractor.activations,
@@ -184,11 +188,13 @@ def _report_unreadable(unreadable: Sequence[Unreadable], *, strict: bool) -> Non
 
 
 def _report_conflicts(groups: Sequence[Sequence[str]]) -> None:
-    for names in groups:
+    for names in groups[:NAMED_AT_MOST]:
         logger.warning(
             "The same picture stands in several classes, all copies left out: %s",
-            ", ".join(names),
+            _name_some(names),
         )
+    if len(groups) > NAMED_AT_MOST:
+        logger.warning("So do %d other pictures.", len(groups) - NAMED_AT_MOST)
 
 
 def _check_classes(
@@ -210,12 +216,17 @@ def _report_look_alikes(
     """Name pictures of different classes that are nearly the same."""
     order = np.lexsort((classes, groups))
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    for rows in np.split(order, starts[1:]):
-        if len(set(classes[rows].tolist())) > 1:
-            logger.warning(
-                "Nearly the same picture stands in several classes: %s",
-                _name_some([names[row] for row in rows.tolist()]),
-            )
+    several = [
+        [names[row] for row in rows.tolist()]
+        for rows in np.split(order, starts[1:])
+        if len(set(classes[rows].tolist())) > 1
+    ]
+    for alike in several[:NAMED_AT_MOST]:
+        logger.warning(
+            "Nearly the same picture stands in several classes: %s", _name_some(alike)
+        )
+    if len(several) > NAMED_AT_MOST:
+        logger.warning("So do %d other pictures.", len(several) - NAMED_AT_MOST)
 
 
 def _split(
@@ -223,12 +234,17 @@ def _split(
     labels: Sequence[str],
     classes: NDArray[np.intp],
     table: _FeatureTable,
+    fixed: Mapping[str, str],
     config: RetrainConfig,
 ) -> NDArray[np.str_]:
     splits = np.empty(len(examples), "<U10")
-    fixed = read_split_file(config.split_file) if config.split_file else {}
     names = [example.name for example in examples]
     unnamed = [name for name in names if name not in fixed]
+    if fixed and len(unnamed) == len(names):
+        raise DatasetError(
+            f"Expected pictures of {config.image_dir} in {config.split_file}, named "
+            f"like {names[0]}. Received: {_name_some(list(fixed)[:3])}."
+        )
     if fixed and unnamed:
         logger.warning(
             "%s does not name %d pictures (%s): they are split by their hash.",

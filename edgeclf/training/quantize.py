@@ -19,6 +19,8 @@ from edgeclf.zoo import graph
 QUANTIZE_MODES = ("int8", "float16", "none")
 HEAD_MODES = ("int8", "float")
 
+MOVING = (schema.BuiltinOperator.CONCATENATION, schema.BuiltinOperator.PAD)
+
 # The smallest and largest value that each activation took: name -> (low, high).
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -61,7 +63,7 @@ def quantize(
     statistics = _statistics(
         content,
         {
-            **ranges,
+            **moved_ranges(content, ranges),
             logits_name: (float(logits.min()), float(logits.max())),
             scores_name: (0.0, 1.0),
         },
@@ -96,6 +98,33 @@ def cast_to_float16(content: bytes) -> bytes:
         )
     ]
     return graph.pack_model(graph.read_model(_run_quantizer(content, recipe, None)))
+
+
+def moved_ranges(content: bytes, ranges: Ranges) -> dict[str, tuple[float, float]]:
+    """Return the ranges, those of values that are only moved made to hold them all.
+
+    CONCATENATION and PAD need one scale for what goes in and what comes out. The range
+    that was seen behind them on average is narrower than that of the pixels before
+    them: these would be rounded once more, and the brightest cut off.
+    """
+    model = graph.read_model(content)
+    tensors = model.subgraphs[0].tensors
+    result = dict(ranges)
+    for operator in model.subgraphs[0].operators:
+        if graph.builtin_operator(model, operator.opcodeIndex) not in MOVING:
+            continue
+        inputs = [int(index) for index in operator.inputs]
+        names = [tensors[index].name.decode() for index in inputs]
+        moved = [result[name] for name in names if name in result]
+        for index in inputs:
+            value = graph.constant(model, index)
+            if value is not None and value.dtype == np.float32:
+                moved.append((float(value.min()), float(value.max())))
+        output = tensors[int(operator.outputs[0])].name.decode()
+        if output in result and moved:
+            lows, highs = zip(*moved, strict=True)
+            result[output] = (min(lows), max(highs))
+    return result
 
 
 def _statistics(

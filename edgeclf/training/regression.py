@@ -20,7 +20,7 @@ from edgeclf.training.head import (
 # How much of the within-class covariance is replaced by a multiple of the identity.
 SHRINKAGE = 0.7
 # L2 strengths that are tried, relative to the number of pictures.
-STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
 DEFAULT_STRENGTH = 1.0  # without a validation split
 MAX_ITERATIONS = 500
 TOLERANCE = 1e-7  # of the loss, relative, and of its gradient

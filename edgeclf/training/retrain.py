@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import logging
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +17,9 @@ import numpy as np
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.data.folders import read_folder
+from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, TRAIN, format_splits, read_split_file
-from edgeclf.errors import DatasetError
+from edgeclf.errors import DatasetError, DownloadError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.training.assemble import assemble
@@ -84,7 +86,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         OSError: A folder is missing or cannot be written.
         MissingExtraError: No interpreter is installed.
     """
-    outputs = _Outputs.of(config)
+    _prepare_outputs(config)
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
     trained = _train(config)
     dataset = trained.dataset
@@ -109,9 +111,9 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
-    outputs.write(config, dataset, model)
+    _write_outputs(config, dataset, model, metrics)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
-    return RetrainResult(outputs.model, outputs.split, metrics, misclassified)
+    return RetrainResult(config.model_path, config.split_path, metrics, misclassified)
 
 
 @dataclass(frozen=True)
@@ -129,18 +131,19 @@ def _train(config: RetrainConfig) -> _Trained:
     """Read the pictures, fit the head, export the graph."""
     logger.info("Looking for pictures in %s", config.image_dir)
     found = read_folder(config.image_dir)
+    _check_no_picture_is_written(config, found)
+    fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = load_backbone(
         config.architecture,
         input_mean=config.input_mean,
         input_std=config.input_std,
         folder=config.model_dir,
     )
-    bottleneck_dir = config.bottleneck_dir or home() / "bottlenecks"
-    with BottleneckCache(bottleneck_dir) as cache:
+    with BottleneckCache(_bottleneck_dir(config)) as cache:
         extractor = BottleneckExtractor(
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
-        dataset = load_dataset(config, found, extractor)
+        dataset = load_dataset(config, found, fixed, extractor)
         train = dataset.subset(TRAIN)
         if config.distortions:
             train = train + distorted_views(config, extractor, dataset)
@@ -150,65 +153,68 @@ def _train(config: RetrainConfig) -> _Trained:
     return _Trained(backbone, dataset, fitted, floating, graph)
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """Where the files go that a run writes."""
+def _bottleneck_dir(config: RetrainConfig) -> Path:
+    if config.bottleneck_dir is not None:
+        return Path(config.bottleneck_dir)
+    try:
+        return home() / "bottlenecks"
+    except DownloadError:  # no home folder: the cache says that it keeps nothing
+        return Path(os.devnull) / "bottlenecks"
 
-    model: Path
-    split: Path
-    labels: Path | None
 
-    @classmethod
-    def of(cls, config: RetrainConfig) -> _Outputs:
-        """Return the paths of a run; fail now if one of them cannot be written."""
-        model = output_path(config.output_graph)
-        split = model.with_name(model.name.removesuffix(".tflite") + ".split.csv")
-        labels = None if config.output_labels is None else Path(config.output_labels)
-        outputs = [path for path in (model, split, labels) if path is not None]
-        _check_distinct(outputs, config.architecture)
-        for path in outputs:
+def _prepare_outputs(config: RetrainConfig) -> None:
+    """Fail now rather than after the work if an output cannot be written."""
+    if config.model_path != Path(config.output_graph):
+        logger.info(
+            "Writing a TFLite file: %s instead of %s",
+            config.model_path,
+            config.output_graph,
+        )
+    others = (config.output_labels, config.metrics_json)
+    for path in (config.model_path, config.split_path, *others):
+        if path is not None:
             files.check_writable(path)
-        return cls(model, split, labels)
-
-    def write(
-        self, config: RetrainConfig, dataset: BottleneckDataset, model: bytes
-    ) -> None:
-        """Write all files, or none."""
-        contents = {self.model: model}
-        pairs = zip(dataset.examples, dataset.splits.tolist(), strict=True)
-        table = format_splits({example.name: split for example, split in pairs})
-        if not _says(config.split_file, self.split, table):
-            contents[self.split] = files.encoded(table)
-        if self.labels is not None:
-            text = "".join(f"{label}\n" for label in dataset.labels)
-            contents[self.labels] = text.encode()
-        files.write_together(contents)
+    for folder in (config.summaries_dir, config.intermediate_output_graphs_dir):
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def output_path(output_graph: Any) -> Path:
-    """Return where the model goes: a `.pb` name becomes the `.tflite` beside it."""
-    path = Path(output_graph)
-    if path.suffix == ".pb":
-        renamed = path.with_suffix(".tflite")
-        logger.info("Writing a TFLite file: %s instead of %s", renamed, path)
-        return renamed
-    return path
-
-
-def _check_distinct(outputs: Sequence[Path], architecture: Any) -> None:
-    """Refuse to write two files, or a file and the backbone, to one place.
+def _check_no_picture_is_written(
+    config: RetrainConfig, found: Sequence[Example]
+) -> None:
+    """Refuse to write over a picture.
 
     Raises:
-        DatasetError: Two paths are one.
+        DatasetError: An output has the path of a picture.
     """
-    inputs = [] if architecture is None else [Path(architecture)]
-    places = [path.resolve() for path in [*outputs, *inputs]]
-    for path in outputs:
-        if places.count(path.resolve()) > 1:
+    outputs = (config.model_path, config.output_labels, config.metrics_json)
+    written = {Path(path).resolve() for path in outputs if path is not None}
+    for example in found:
+        if example.path.resolve() in written:
             raise DatasetError(
-                "Expected different paths for the backbone, the model, its labels "
-                f"and its split. Received twice: {path}."
+                f"Expected another path to write than a picture's: {example.path}."
             )
+
+
+def _write_outputs(
+    config: RetrainConfig,
+    dataset: BottleneckDataset,
+    model: bytes,
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write all files before the first is moved into place."""
+    contents = {config.model_path: model}
+    pairs = zip(dataset.examples, dataset.splits.tolist(), strict=True)
+    table = format_splits({example.name: split for example, split in pairs})
+    if not _says(config.split_file, config.split_path, table):
+        contents[config.split_path] = files.encoded(table)
+    if config.output_labels is not None:
+        text = "".join(f"{label}\n" for label in dataset.labels)
+        contents[Path(config.output_labels)] = text.encode()
+    if config.metrics_json is not None:
+        text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True)
+        contents[Path(config.metrics_json)] = files.encoded(text + "\n")
+    files.write_together(contents)
 
 
 def _says(given: Any, split_path: Path, table: str) -> bool:
@@ -245,7 +251,11 @@ def _measure(
             stack.enter_context(Classifier(content)) for content in models.values()
         ]
         evaluations = evaluate(
-            classifiers, examples, dataset.labels, resize=config.resize
+            classifiers,
+            examples,
+            dataset.labels,
+            resize=config.resize,
+            num_workers=config.num_workers,
         )
     if not evaluations[0].names:
         return {}

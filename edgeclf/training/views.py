@@ -59,7 +59,7 @@ class Distortions:
 
     Attributes:
         flip_left_right: Whether half of the views are mirrored.
-        random_crop: Margin around the crop box, percent (0-99).
+        random_crop: Margin around the crop box, percent.
         random_scale: How much to enlarge before cropping, percent.
         random_brightness: How far to darken or lighten, percent (0-100).
     """

@@ -22,7 +22,7 @@ from typing import Any
 
 from edgeclf.console import Parser, fail_usage, run
 from edgeclf.errors import ModelError
-from edgeclf.files import write_bytes
+from edgeclf.files import check_writable, write_bytes
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.graph import pack_model, read_model
 from edgeclf.zoo.keras_files import DEFAULT_INPUT_SIZE, Architecture, open_keras_file
@@ -216,7 +216,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_options(**options)
     except ValueError as error:
         fail_usage(parser, error)
-    return run(lambda: _write(convert(source, **options), output))
+
+    def command() -> int:
+        if Path(output).resolve() == Path(source).resolve():
+            raise ModelError(f"Expected another file for --output than {source}.")
+        check_writable(output)
+        return _write(convert(source, **options), output)
+
+    return run(command)
 
 
 def _write(backbone: Backbone, output: str) -> int:

@@ -12,7 +12,7 @@ import urllib.parse
 from http import HTTPStatus
 from io import FileIO
 
-from edgeclf.errors import DownloadError
+from edgeclf.errors import DownloadError, MissingExtraError
 from edgeclf.zoo import cache
 from edgeclf.zoo.hosted import HostedModel
 from edgeclf.zoo.request import PATIENT, PassingFailureError, Patience, ask, mirrored
@@ -87,7 +87,13 @@ def _receive(
     response: http.client.HTTPResponse, part: FileIO, offset: int, name: str
 ) -> None:
     """Write the answer's body to the end of `part`, with a progress bar."""
-    from tqdm import tqdm  # only here: not every installation has it
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise MissingExtraError(
+            "Downloading needs the package tqdm. Install it with: "
+            'pip install "edgeclf[train]"'
+        ) from error
 
     start, total = _announced(response, offset)
     if start != offset:  # the server does not do ranges

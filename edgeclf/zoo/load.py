@@ -60,7 +60,7 @@ def load_backbone(
         ModelError: The file is not a model that can serve as a backbone.
     """
     normalisation = (input_mean, input_std)
-    kept = cache.default_folder() if folder is None else Path(folder)
+    kept = None if folder is None else Path(folder)
     if architecture is None:
         return _default_backbone(normalisation, kept)
     architecture = os.fspath(architecture)
@@ -119,7 +119,7 @@ def hosted_backbone(
 
 
 def _default_backbone(
-    normalisation: tuple[float | None, float | None], folder: Path
+    normalisation: tuple[float | None, float | None], folder: Path | None
 ) -> Backbone:
     model = hosted_models()[DEFAULT_ARCHITECTURE]
     try:
