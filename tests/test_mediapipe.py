@@ -11,7 +11,9 @@ from edgeclf.demo import draw_pictures
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.zoo import BUNDLED_ARCHITECTURE
 
-mediapipe = pytest.importorskip("mediapipe", reason="needs mediapipe")
+mediapipe = pytest.importorskip(
+    "mediapipe", reason="needs mediapipe", exc_type=ImportError
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
