@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from edgeclf.errors import EdgeclfError
 
@@ -85,11 +84,6 @@ def sentence(error: Exception, name: str | None = None) -> str:
         return str(error)
     name = name or (os.fsdecode(error.filename) if error.filename else "")
     return f"{name}: {error.strerror}." if name else f"{error.strerror}."
-
-
-def fail_usage(parser: argparse.ArgumentParser, message: object) -> NoReturn:
-    """End with exit status 2 and the usage line."""
-    parser.error(str(message))
 
 
 class _PlainFormatter(logging.Formatter):

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from edgeclf.classifier import DEFAULT_TOP_K, Classifier
-from edgeclf.console import Parser, fail_usage, run, sentence
+from edgeclf.console import Parser, run, sentence
 from edgeclf.errors import EdgeclfError
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.results import Category
@@ -52,7 +52,7 @@ def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except EdgeclfError:
         raise
     except ValueError as error:
-        fail_usage(parser, error)
+        parser.error(str(error))
     return status
 
 
@@ -73,8 +73,7 @@ def _classifier(
         ("--input_width", options.input_width, width),
     ):
         if given not in (None, needed):
-            fail_usage(
-                parser,
+            parser.error(
                 f"Expected {option} {needed}, the size of the model's input; it can be "
                 f"left out. Received: {given}",
             )

@@ -148,7 +148,7 @@ def test_pixels_behind_a_concatenation_keep_their_range():
     content = load_backbone(BUNDLED_ARCHITECTURE).content
     names = activation_names(content)
     seen = dict.fromkeys(names, (-0.9, 0.8)) | {names[0]: (-1.0, 1.0)}
-    ranges = moved_ranges(content, seen)
+    ranges = moved_ranges(graph.read_model(content), seen)
     assert ranges["tall"] == ranges["framed"] == (-1.0, 1.0)
     assert ranges["stem"] == (-0.9, 0.8)
 

@@ -339,7 +339,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             quality=args.quality,
         )
     except ValueError as error:
-        console.fail_usage(parser, error)
+        parser.error(str(error))
     return console.run(lambda: _command(config, args.strict))
 
 

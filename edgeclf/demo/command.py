@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeclf.console import Parser, fail_usage, run
+from edgeclf.console import Parser, run
 from edgeclf.demo.pictures import draw_pictures
 from edgeclf.files import replacing
 
@@ -45,15 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     if arguments.per_class < LEAST_PER_CLASS:
-        fail_usage(
-            parser,
+        parser.error(
             f"Expected --per_class of at least {LEAST_PER_CLASS}. "
             f"Received: {arguments.per_class}.",
         )
     if arguments.seed < 0:
-        fail_usage(
-            parser, f"Expected --seed of at least 0. Received: {arguments.seed}."
-        )
+        parser.error(f"Expected --seed of at least 0. Received: {arguments.seed}.")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # any label prints
     output = Path(arguments.output)

@@ -182,10 +182,7 @@ class RetrainConfig:
 
     def _check_paths(self) -> None:
         """Refuse to write two files to one place, or over what is read."""
-        written = [self.model_path, self.split_path]
-        written += [
-            Path(path) for path in (self.output_labels, self.metrics_json) if path
-        ]
+        written = self.outputs
         read = [Path(self.architecture)] if self.architecture else []
         if self.split_file and Path(self.split_file).resolve() != (
             self.split_path.resolve()  # that one may be brought up to date
@@ -198,6 +195,13 @@ class RetrainConfig:
                     "Expected different paths for the backbone, the model, its labels, "
                     f"its split and its metrics. Received twice: {path}."
                 )
+
+    @property
+    def outputs(self) -> list[Path]:
+        """Every file that a run writes."""
+        others = (self.output_labels, self.metrics_json)
+        named = [Path(path) for path in others if path is not None]
+        return [self.model_path, self.split_path, *named]
 
     @property
     def model_path(self) -> Path:

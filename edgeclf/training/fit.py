@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,8 @@ from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
 from edgeclf.training.head import FittedHead, Head, LabelledBottlenecks
-from edgeclf.training.record import model_record
+from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
-from edgeclf.training.write_metadata import attach
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
@@ -86,13 +86,8 @@ def _descend(
 
     def store(step: int, head: Head) -> None:
         folder = Path(config.intermediate_output_graphs_dir or ".")
-        content = attach(
-            assemble(backbone, head, config.final_tensor_name),
-            dataset.labels,
-            backbone.input_mean,
-            backbone.input_std,
-            model_record(config, backbone, dataset.activations[-1], {}),
-        )
+        floating = assemble(backbone, head, config.final_tensor_name)
+        content = with_record(floating, config, backbone, dataset, {})
         files.write_bytes(folder / f"intermediate_{step}.tflite", content)
 
     def run(report: Callable[[DescentStep], None]) -> FittedHead:
@@ -104,7 +99,7 @@ def _descend(
 
     if config.summaries_dir is None:
         return run(_log_step)
-    with Summaries(config.summaries_dir) as summaries:
+    with contextlib.closing(Summaries(config.summaries_dir)) as summaries:
 
         def log_and_add(step: DescentStep) -> None:
             _log_step(step)

@@ -27,7 +27,10 @@ Ranges = Mapping[str, tuple[float, float]]
 
 def activation_names(content: bytes) -> list[str]:
     """Return the names of a float model's input and activations, in graph order."""
-    model = graph.read_model(content)
+    return _activation_names(graph.read_model(content))
+
+
+def _activation_names(model: graph.Model) -> list[str]:
     tensors = model.subgraphs[0].tensors
     indices = [int(index) for index in model.subgraphs[0].inputs]
     for operator in model.subgraphs[0].operators:
@@ -59,17 +62,20 @@ def quantize(
     Raises:
         ModelError: The graph holds an operator that cannot be quantized.
     """
-    logits_name, scores_name = activation_names(content)[-2:]
+    model = graph.read_model(content)
+    logits_name, scores_name = _activation_names(model)[-2:]
     statistics = _statistics(
-        content,
+        model,
         {
-            **moved_ranges(content, ranges),
+            **moved_ranges(model, ranges),
             logits_name: (float(logits.min()), float(logits.max())),
             scores_name: (0.0, 1.0),
         },
     )
     try:
-        return _run_quantizer(content, _int8_recipe(content, head), statistics)
+        return _run_quantizer(
+            content, _int8_recipe(head, logits_name, scores_name), statistics
+        )
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
         raise ModelError(
             f"The backbone cannot be quantized to int8: {error} "
@@ -100,14 +106,13 @@ def cast_to_float16(content: bytes) -> bytes:
     return graph.pack_model(graph.read_model(_run_quantizer(content, recipe, None)))
 
 
-def moved_ranges(content: bytes, ranges: Ranges) -> dict[str, tuple[float, float]]:
+def moved_ranges(model: graph.Model, ranges: Ranges) -> dict[str, tuple[float, float]]:
     """Return the ranges, those of values that are only moved made to hold them all.
 
     CONCATENATION and PAD need one scale for what goes in and what comes out. The range
     that was seen behind them on average is narrower than that of the pixels before
     them: these would be rounded once more, and the brightest cut off.
     """
-    model = graph.read_model(content)
     tensors = model.subgraphs[0].tensors
     result = dict(ranges)
     for operator in model.subgraphs[0].operators:
@@ -128,12 +133,11 @@ def moved_ranges(content: bytes, ranges: Ranges) -> dict[str, tuple[float, float
 
 
 def _statistics(
-    content: bytes, ranges: Ranges
+    model: graph.Model, ranges: Ranges
 ) -> dict[str, dict[str, NDArray[np.float32]]]:
     """Return ranges in the form the quantizer takes: arrays of each tensor's rank."""
     ranks = {
-        tensor.name.decode(): len(tensor.shape)
-        for tensor in graph.read_model(content).subgraphs[0].tensors
+        tensor.name.decode(): len(tensor.shape) for tensor in model.subgraphs[0].tensors
     }
     return {
         name: {
@@ -162,7 +166,7 @@ def _run_quantizer(content: bytes, recipe: list[Any], statistics: Any) -> bytes:
     return bytes(result.quantized_model)
 
 
-def _int8_recipe(content: bytes, head: str) -> list[Any]:
+def _int8_recipe(head: str, logits_name: str, scores_name: str) -> list[Any]:
     activations = {
         "num_bits": 8,
         "symmetric": False,
@@ -182,7 +186,6 @@ def _int8_recipe(content: bytes, head: str) -> list[Any]:
     recipe = [_rule("*", settings), _rule("FULLY_CONNECTED", per_tensor)]
     if head == "float":
         # The quantizer knows an operator by the name of its output.
-        logits_name, scores_name = activation_names(content)[-2:]
         recipe += [
             _rule(operation, {}, algorithm="no_quantize", regex=f"^{re.escape(name)}")
             for operation, name in (

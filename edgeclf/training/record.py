@@ -13,6 +13,7 @@ from edgeclf.metadata import FORMAT_VERSION
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.head import FittedHead, accuracy
+from edgeclf.training.write_metadata import attach
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
@@ -50,20 +51,34 @@ def describe_run(
     }
 
 
-def model_record(
+def with_record(
+    content: bytes,
+    config: RetrainConfig,
+    backbone: Backbone,
+    dataset: BottleneckDataset,
+    metrics: Mapping[str, Any],
+) -> bytes:
+    """Return a model file that carries its labels, preprocessing and record.
+
+    Args:
+        content: The model without them.
+        config: Settings.
+        backbone: What the head stands on.
+        dataset: Where the labels come from.
+        metrics: What has been measured so far.
+    """
+    record = _model_record(config, backbone, dataset.activations[-1], metrics)
+    mean, std = backbone.input_mean, backbone.input_std
+    return attach(content, dataset.labels, mean, std, record)
+
+
+def _model_record(
     config: RetrainConfig,
     backbone: Backbone,
     bottleneck: str,
     metrics: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the content of `edgeclf.json`; see `edgeclf.metadata`.
-
-    Args:
-        config: Settings.
-        backbone: What the head stands on.
-        bottleneck: Name of the tensor that holds the bottleneck.
-        metrics: What has been measured so far.
-    """
+    """Return the content of `edgeclf.json`; see `edgeclf.metadata`."""
     provenance = {key: metrics[key] for key in metrics if key not in _NOT_RECORDED}
     provenance["versions"] = {
         "edgeclf": __version__,

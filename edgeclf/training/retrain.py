@@ -30,8 +30,7 @@ from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
 from edgeclf.training.fit import distorted_views, fit_head
 from edgeclf.training.head import FittedHead
-from edgeclf.training.record import describe_run, model_record
-from edgeclf.training.write_metadata import attach
+from edgeclf.training.record import describe_run, with_record
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 
@@ -93,11 +92,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
 
     def complete(content: bytes) -> bytes:
-        record = model_record(
-            config, trained.backbone, dataset.activations[-1], metrics
-        )
-        mean, std = trained.backbone.input_mean, trained.backbone.input_std
-        return attach(content, dataset.labels, mean, std, record)
+        return with_record(content, config, trained.backbone, dataset, metrics)
 
     kind = "float" if config.quantize == "none" else config.quantize
     models = {"float": complete(trained.floating), kind: complete(trained.graph)}
@@ -170,10 +165,8 @@ def _prepare_outputs(config: RetrainConfig) -> None:
             config.model_path,
             config.output_graph,
         )
-    others = (config.output_labels, config.metrics_json)
-    for path in (config.model_path, config.split_path, *others):
-        if path is not None:
-            files.check_writable(path)
+    for path in config.outputs:
+        files.check_writable(path)
     for folder in (config.summaries_dir, config.intermediate_output_graphs_dir):
         if folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -187,10 +180,11 @@ def _check_no_picture_is_written(
     Raises:
         DatasetError: An output has the path of a picture.
     """
-    outputs = (config.model_path, config.output_labels, config.metrics_json)
-    written = {Path(path).resolve() for path in outputs if path is not None}
+    replaced = {path.resolve() for path in config.outputs if path.exists()}
+    if not replaced:
+        return  # nothing to write over: spares a look at every picture's path
     for example in found:
-        if example.path.resolve() in written:
+        if example.path.resolve() in replaced:
             raise DatasetError(
                 f"Expected another path to write than a picture's: {example.path}."
             )

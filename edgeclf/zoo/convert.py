@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgeclf.console import Parser, fail_usage, run
+from edgeclf.console import Parser, run
 from edgeclf.errors import ModelError
 from edgeclf.files import check_writable, write_bytes
 from edgeclf.zoo.backbone import Backbone
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _check_options(**options)
     except ValueError as error:
-        fail_usage(parser, error)
+        parser.error(str(error))
 
     def command() -> int:
         if Path(output).resolve() == Path(source).resolve():
