@@ -9,7 +9,8 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import IO, Any, TypeAlias, Union
 
 import numpy as np
@@ -17,8 +18,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from edgeclf.errors import ImageError
+from edgeclf.limits import MAX_PIXELS
 
-MAX_PIXELS = 178_956_970  # Pillow's own limit for errors: 2 x its MAX_IMAGE_PIXELS
+# What Pillow identifies but does not decode, or only with another program, or without
+# a limit of its own.
+NOT_PICTURES = {
+    "BUFR": "weather data",
+    "EPS": "PostScript",
+    "FITS": "a table or image of astronomy",
+    "GRIB": "weather data",
+    "HDF5": "an HDF5 file",
+    "MPEG": "a film",
+    "WMF": "a drawing in WMF",
+}
 
 ImageSource: TypeAlias = Union[
     str,
@@ -82,7 +94,7 @@ def pillow_settings() -> Iterator[None]:
             _Settings.load_truncated_images = ImageFile.LOAD_TRUNCATED_IMAGES
             _Settings.catcher = warnings.catch_warnings()
             _Settings.catcher.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.filterwarnings("ignore", module=r"(PIL|edgeclf)\.")
             Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
             ImageFile.LOAD_TRUNCATED_IMAGES = False
         _Settings.running += 1
@@ -148,6 +160,7 @@ def open_image(source: ImageSource, name: str) -> Image.Image:
             "Expected an image as path, bytes, binary file, PIL.Image or uint8 array. "
             f"Received: {type(source).__name__}"
         )
+    image: Image.Image
     with translated_errors(name):
         try:
             image = Image.open(file)
@@ -155,10 +168,44 @@ def open_image(source: ImageSource, name: str) -> Image.Image:
             if _is_empty(file):
                 raise ImageError("is empty (0 bytes).") from None
             raise
-        if image.format == "EPS":  # Pillow would run Ghostscript on it
+        except Image.DecompressionBombError:
+            large = _large_jpeg(file)
+            if large is None:
+                raise
+            image = large
+        if image.format in NOT_PICTURES:
             image.close()
-            raise ImageError("is PostScript, not a picture. Convert it to PNG first.")
+            raise ImageError(
+                f"is {NOT_PICTURES[image.format]}, not a picture. Convert it to PNG "
+                "first."
+            )
+    if image.format == "TIFF":
+        _silence_libtiff()
     return image
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing to stderr what Pillow raises as an error too."""
+    import ctypes
+
+    from PIL import _imaging
+
+    with suppress(OSError, AttributeError):  # it is not linked as elsewhere
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
+def _large_jpeg(file: Any) -> Image.Image | None:
+    """Open a JPEG of any size: it may be scaled down while it is decoded."""
+    from PIL.JpegImagePlugin import JpegImageFile  # knows no limit
+
+    if not isinstance(file, str):
+        if not file.seekable():
+            return None
+        file.seek(0)
+    with suppress(SyntaxError):  # not a JPEG
+        return JpegImageFile(file)
+    return None
 
 
 def _is_empty(file: Any) -> bool:
@@ -176,48 +223,3 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
             f"Received: shape={array.shape}"
         )
     return Image.fromarray(np.ascontiguousarray(array))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the picture in mode RGB, as a viewer would show it on white."""
-    image.load()
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith(("I", "F")):
-        return _from_wide(image)
-    if image.mode in ("La", "RGBa"):
-        image = image.convert(image.mode.upper())
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        return white
-    return image.convert("RGB")
-
-
-def _from_wide(image: Image.Image) -> Image.Image:
-    """Scale gray of more than 8 bits to 0-255.
-
-    Integers mean 0-65535; floats the least of 0-1, 0-255 and 0-65535 that holds them.
-    Values outside are stretched from the darkest to the lightest one.
-    """
-    values = np.asarray(image)
-    transparent = image.info.get("transparency")
-    hidden = values == transparent if isinstance(transparent, int) else None
-    if values.dtype.itemsize == 2:
-        levels = np.arange(1 << 16, dtype=np.uint32)
-        gray = ((levels + 128) // 257).astype(np.uint8)[values]
-    else:
-        gray = _gray_of(values, (1, 255, 65535) if image.mode == "F" else (65535,))
-    if hidden is not None:
-        gray[hidden] = 255
-    return Image.fromarray(gray).convert("RGB")
-
-
-def _gray_of(values: NDArray[Any], tops: tuple[int, ...]) -> NDArray[np.uint8]:
-    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= tops[-1]:
-        low, high = 0.0, float(next(top for top in tops if high <= top))
-    scale = 255 / (high - low) if high > low else 0.0
-    return np.rint((values - low) * scale).astype(np.uint8)

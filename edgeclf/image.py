@@ -10,24 +10,27 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from numbers import Integral, Real
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgeclf.color import STRIP_PIXELS, strips, to_rgb
 from edgeclf.decoder import (
     DAMAGE,
     ImageSource,
     open_image,
     pillow_settings,
     source_name,
-    to_rgb,
     translated_errors,
 )
+from edgeclf.limits import check_cost
 
 PREPROCESSING_VERSION = 1  # changes when `load` returns other pixels for a picture
 RESIZE_METHODS = ("antialias", "bilinear", "nearest")
+
+_JPEG_FORMATS = ("JPEG", "MPO")  # MPO: several pictures in one file, as phones write
 
 Box: TypeAlias = tuple[float, float, float, float]
 
@@ -67,6 +70,18 @@ _FILTERS = {
 }
 
 
+class Decoded(NamedTuple):
+    """A decoded picture, before it is resized.
+
+    Attributes:
+        image: Upright and rotated, mode RGB; a JPEG may have been scaled down.
+        box: The region in it, `(left, top, right, bottom)` in pixels.
+    """
+
+    image: Image.Image
+    box: Box
+
+
 def load(
     source: ImageSource,
     input_size: tuple[int, int] | None,
@@ -90,8 +105,9 @@ def load(
         resize: "antialias": bilinear, over every source pixel that a target pixel
             covers (a JPEG may be scaled down while it is decoded, to no less than
             twice `input_size`). "bilinear": the nearest 2 x 2 source pixels,
-            half-pixel centres, fractions dropped, as TensorFlow Lite and MediaPipe
-            resize. "nearest": the nearest source pixel.
+            half-pixel centres, as TensorFlow and OpenCV resize, but fractions are
+            dropped. (MediaPipe Tasks 1.2.2 takes pixels of the upper left half of
+            what a target pixel covers.) "nearest": the pixel under the centre.
         region: `(left, top, right, bottom)` of the upright and rotated picture:
             floats in [0, 1] relative to it, or ints in pixels. Default: all of it.
         rotation: 0, 90, 180 or 270 degrees clockwise, after EXIF, before `region`.
@@ -102,39 +118,144 @@ def load(
 
     Raises:
         ImageError: The picture is damaged, cut short, empty, in an unknown format,
-            or has more than `decoder.MAX_PIXELS` pixels.
+            or would take more memory or time than `edgeclf.limits` allows.
         FileNotFoundError: The path does not exist. (Another `OSError`: it cannot be
             opened.)
         TypeError: `source` is none of the types above, or an array that is not uint8.
         ValueError: Another argument is outside its range.
     """
-    _check_arguments(input_size, resize, rotation)
+    return stretch(
+        decode(
+            source,
+            input_size,
+            resize=resize,
+            region=region,
+            rotation=rotation,
+            name=name,
+        ),
+        input_size,
+        resize,
+    )
+
+
+def decode(
+    source: ImageSource,
+    input_size: tuple[int, int] | None,
+    *,
+    resize: str = "antialias",
+    region: Sequence[float] | None = None,
+    rotation: int = 0,
+    name: str | None = None,
+) -> Decoded:
+    """Decode a picture, upright and RGB: the first half of `load`.
+
+    Args:
+        source: As for `load`.
+        input_size: What `stretch` will make of it: a JPEG is decoded no larger than
+            that needs. None: in full.
+        resize: The filter of `stretch`.
+        region: As for `load`.
+        rotation: As for `load`.
+        name: As for `load`.
+
+    Returns:
+        The picture and where `region` lies in it. It may be `source` itself: not to
+        be changed.
+
+    Raises:
+        ImageError, OSError, TypeError, ValueError: As `load`.
+    """
+    _check_filter(input_size, resize)
+    if isinstance(rotation, bool) or rotation not in (0, *_CLOCKWISE):
+        raise ValueError(
+            "Expected rotation to be 0, 90, 180 or 270 degrees. "
+            f"Received: rotation={rotation!r}"
+        )
     name = source_name(source) if name is None else name
     with pillow_settings():
-        image = open_image(source, name)
-        # Leaving the block closes a path's file, never one of the caller's.
-        with nullcontext() if image is source else image:
-            with translated_errors(name):
-                turns = _turns(image, rotation)
-            width, height = image.size[::-1] if _swaps_axes(turns) else image.size
-            box = _pixel_box(region, width, height)
-            size = input_size or _own_size(box)
-            with translated_errors(name):
+        image, box, turns = _read(source, input_size, resize, region, rotation, name)
+        with translated_errors(name):
+            for turn in turns:
+                image = image.transpose(turn)
+    return Decoded(image, box)
+
+
+def stretch(
+    decoded: Decoded, input_size: tuple[int, int] | None, resize: str = "antialias"
+) -> NDArray[np.uint8]:
+    """Resize the decoded region to `input_size`: the second half of `load`.
+
+    Args:
+        decoded: What `decode` returned for the same `input_size` and `resize`.
+        input_size: `(height, width)` of the result in pixels. None: the region's own.
+        resize: As for `load`.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`, RGB, contiguous, the caller's own.
+
+    Raises:
+        ValueError: An argument is outside its range.
+    """
+    _check_filter(input_size, resize)
+    image, box = decoded
+    height, width = input_size or _own_size(box)
+    # Cropped first: the filter must not see what lies outside the region.
+    left, top = math.floor(box[0]), math.floor(box[1])
+    right, bottom = math.ceil(box[2]), math.ceil(box[3])
+    if (left, top, right, bottom) != (0, 0, *image.size):
+        image = image.crop((left, top, right, bottom))
+        box = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    if resize == "bilinear":
+        image = image.transform(
+            (width, height), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR
+        )
+    elif (image.size, box) != ((width, height), (0, 0, width, height)):
+        image = image.resize((width, height), _FILTERS[resize], box)
+    if width * height <= STRIP_PIXELS:
+        return np.array(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for strip in strips(image.size):  # Pillow makes two copies on the way
+        pixels[strip[1] : strip[3]] = np.asarray(image.crop(strip))
+    return pixels
+
+
+def _read(
+    source: ImageSource,
+    input_size: tuple[int, int] | None,
+    resize: str,
+    region: Sequence[float] | None,
+    rotation: int,
+    name: str,
+) -> tuple[Image.Image, Box, list[Image.Transpose]]:
+    """Return the picture as it is stored, in RGB, `decode`'s box, and how to turn it.
+
+    Only what is returned outlives the call: the file's own pixels do not stay in
+    memory while the picture is turned.
+    """
+    image = open_image(source, name)
+    # Leaving the block closes a path's file, never one of the caller's.
+    with nullcontext() if image is source else image:
+        stored_size = image.size
+        with translated_errors(name):
+            if image.format not in _JPEG_FORMATS:
+                check_cost(image, stored_size)
+                image.load()  # a PNG may keep its EXIF behind the pixels
+            turns = _turns(image, rotation)
+        width, height = image.size[::-1] if _swaps_axes(turns) else image.size
+        box = _pixel_box(region, width, height)
+        with translated_errors(name):
+            if image.format in _JPEG_FORMATS:
                 if image is not source and resize == "antialias":
-                    box = _draft(image, box, size, turns)
-                upright = to_rgb(image)
-                for turn in turns:
-                    upright = upright.transpose(turn)
-                return _stretch(upright, box, size, resize)
+                    box = _draft(image, box, input_size or _own_size(box), turns)
+                check_cost(image, stored_size)
+            return to_rgb(image), box, turns
 
 
 def _own_size(box: Box) -> tuple[int, int]:
     return max(1, round(box[3] - box[1])), max(1, round(box[2] - box[0]))
 
 
-def _check_arguments(
-    input_size: tuple[int, int] | None, resize: str, rotation: int
-) -> None:
+def _check_filter(input_size: tuple[int, int] | None, resize: str) -> None:
     if input_size is not None and (
         len(input_size) != 2 or any(side < 1 for side in input_size)
     ):
@@ -147,17 +268,10 @@ def _check_arguments(
             f"Expected resize to be one of {', '.join(RESIZE_METHODS)}. "
             f"Received: resize={resize!r}"
         )
-    if rotation not in (0, *_CLOCKWISE):
-        raise ValueError(
-            "Expected rotation to be 0, 90, 180 or 270 degrees. "
-            f"Received: rotation={rotation!r}"
-        )
 
 
 def _turns(image: Image.Image, rotation: int) -> list[Image.Transpose]:
     """Return what makes the picture upright, then rotated, in this order."""
-    if image.format not in ("JPEG", "MPO"):
-        image.load()  # a PNG may keep its EXIF behind the pixels
     turns = []
     if image.format == "TIFF" or _METADATA_KEYS.intersection(image.info):
         with suppress(*DAMAGE):  # broken EXIF must not stop a whole picture
@@ -171,25 +285,28 @@ def _pixel_box(region: Sequence[float] | None, width: int, height: int) -> Box:
     if region is None:
         return (0.0, 0.0, width, height)
     edges = tuple(region)
-    if len(edges) != 4 or not all(isinstance(edge, Real) for edge in edges):
+    if len(edges) != 4 or not all(map(_is_number, edges)):
         raise ValueError(
             "Expected region=(left, top, right, bottom): floats in [0, 1] or ints in "
             f"pixels. Received: region={region!r}"
         )
+    across, down = width, height
+    bounds = "relative picture, [0, 1]"
     if all(isinstance(edge, Integral) for edge in edges):
-        scale = (1, 1)
+        across = down = 1
         bounds = f"{width} x {height} pixels of the picture"
-    else:
-        scale = (width, height)
-        bounds = "relative picture, [0, 1]"
-    left, top, right, bottom = edges
-    box = (left * scale[0], top * scale[1], right * scale[0], bottom * scale[1])
+    left, top, right, bottom = map(float, edges)
+    box = (left * across, top * down, right * across, bottom * down)
     if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         raise ValueError(
             f"Expected region=(left, top, right, bottom) with left < right and "
             f"top < bottom inside the {bounds}. Received: region={region!r}"
         )
     return box
+
+
+def _is_number(edge: object) -> bool:
+    return isinstance(edge, Real) and not isinstance(edge, bool)
 
 
 def _draft(
@@ -204,15 +321,16 @@ def _draft(
     frequencies; twice the target keeps enough of them for the filter that follows.
     """
     height, width = input_size
-    across = 2 * width / (box[2] - box[0])  # wanted pixels for each source pixel
-    down = 2 * height / (box[3] - box[1])
+    # Wanted pixels for each source pixel.
+    across = min(1.0, 2 * width / (box[2] - box[0]))
+    down = min(1.0, 2 * height / (box[3] - box[1]))
     if _swaps_axes(turns):
         across, down = down, across
     full_width, full_height = image.size
     drafted = image.draft(
         None, (math.ceil(full_width * across), math.ceil(full_height * down))
     )
-    if drafted is None:
+    if drafted is None:  # drafted before
         return box
     shrink = round(full_width / drafted[1][2])  # 1, 2, 4 or 8
     # The last column and row may cover less than others. Turned, they may be the first.
@@ -241,22 +359,3 @@ def _turned(edges: Box, turns: list[Image.Transpose]) -> Box:
 
 def _swaps_axes(turns: list[Image.Transpose]) -> bool:
     return _turned((0, 1, 0, 1), turns)[0] == 1
-
-
-def _stretch(
-    image: Image.Image, box: Box, input_size: tuple[int, int], resize: str
-) -> NDArray[np.uint8]:
-    height, width = input_size
-    # Cropped first: the filter must not see what lies outside the region.
-    left, top = math.floor(box[0]), math.floor(box[1])
-    right, bottom = math.ceil(box[2]), math.ceil(box[3])
-    if (left, top, right, bottom) != (0, 0, *image.size):
-        image = image.crop((left, top, right, bottom))
-        box = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
-    if resize == "bilinear":
-        image = image.transform(
-            (width, height), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR
-        )
-    else:
-        image = image.resize((width, height), _FILTERS[resize], box)
-    return np.array(image)
