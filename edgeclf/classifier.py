@@ -4,61 +4,74 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.errors import LabelError, ModelError
-from edgeclf.metadata import ModelInfo, read_labels, read_model_info
-from edgeclf.network import ModelSource, Network, named_errors, read_model
+from edgeclf.labels import Labels, check_number, given_labels
+from edgeclf.model_info import ModelInfo
+from edgeclf.network import ModelSource, named_errors, open_network
 from edgeclf.results import Category
+from edgeclf.scores import chosen_output, ends_in_probabilities, probabilities
 
 logger = logging.getLogger("edgeclf")
 
 DEFAULT_TOP_K = 5
 DEFAULT_TAG_THRESHOLD = 0.5  # of multi-label models without thresholds of their own
 UNKNOWN = "unknown"
-SUM_TOLERANCE = 1e-2  # of scores that are probabilities: 8-bit outputs are rounded
-
-Labels: TypeAlias = "str | os.PathLike[str] | Sequence[str]"
 
 
 class Classifier:
     """Labels pictures with a TensorFlow Lite model.
 
-    The model has one input of shape `(1, height, width, 3)`, RGB, and one output whose
-    size is the number of classes: `(1, n)`, `(1, 1, 1, n)` or `(n,)`. Both are float32,
-    uint8 or int8. The whole picture is stretched to the input's size.
+    The model has one input of shape `(1, height, width, 3)` or `(height, width, 3)`,
+    RGB, of float32, float16, uint8, int8 or int16. The whole picture is stretched to
+    the input's size.
 
-    - A float32 input gets `(pixel - mean) / std`, from the model's metadata, else from
-      `input_mean` and `input_std`, else `(pixel - 127.5) / 127.5`, which one logged
-      line says.
-    - A quantized input gets the same, quantized with the tensor's scale and zero point;
-      the raw pixel (int8: less 128) when the metadata do not tell.
-    - The output is dequantized with its own scale and zero point. If the graph does not
-      end in SOFTMAX or LOGISTIC, and the values are no probabilities, a softmax is
-      applied.
+    - A float input gets `(pixel - mean) / std`, from the model's metadata or from
+      `input_mean` and `input_std`. A model that has neither is refused.
+    - An 8-bit input gets the same, quantized with the tensor's scale and zero point;
+      the raw pixel (int8: less 128) when the metadata do not tell. A 16-bit input is
+      quantized too, and needs the metadata or the arguments, as floats do.
+    - Height and width may be dynamic: then they are `input_size`, else those of the
+      metadata or of the tensor as it is stored, else the picture's own, shrunk to at
+      most 512 pixels a side.
 
-    Refused with `ModelError`: several inputs or outputs, another number of channels, a
-    batch, dynamic height or width, other dtypes.
+    One output holds a score for each class, in one to four dimensions of which all but
+    one are 1. Of several outputs it is the one that the metadata name labels for, or
+    the only one that can be meant.
 
-    One object must not be used by two threads at a time: the interpreter holds the
-    picture. Give every thread its own, made from the same bytes.
+    - It is dequantized with its own scale and zero point. If the graph does not end in
+      SOFTMAX or LOGISTIC, and the values are no probabilities, a softmax is applied.
+    - A score calibration in the metadata of other makers is applied instead.
+
+    Refused with `ModelError`: several inputs, outputs that cannot be told apart,
+    another number of channels, a batch, other dtypes, operators that the interpreter
+    does not have.
+
+    Threads may share one object: pictures are decoded at the same time, and then go
+    through the interpreter one after the other.
 
     Args:
         model: Path or content of a `.tflite` file.
         labels: Names of the classes, in the order of the output: a UTF-8 file with one
-            a line, or a list. Default: the model's own.
-        num_threads: Threads of one inference. Default: the interpreter's choice.
+            a line, or a list. Numbers before all lines of a file, `0 cat`, are left
+            out. Default: the model's own.
+        num_threads: Threads of one inference. Default: one. More gain little on small
+            models, and lose much when the machine does other work too.
         resize: "antialias", "bilinear" or "nearest", see `edgeclf.image.load`.
             Default: what the model was trained with, else "antialias".
         input_mean: For float models without metadata; one value, or three for R, G, B.
         input_std: See `input_mean`; both or none.
+        input_size: `(height, width)` for a model of dynamic size. A fixed model takes
+            only its own.
+        delegate: Library of an accelerator, such as `libedgetpu.so.1`. When it cannot
+            be used, one logged line says why, and the processor does the work.
+        delegate_options: Options of the delegate, by name.
 
     Raises:
         FileNotFoundError: There is no such model or labels file.
@@ -76,22 +89,37 @@ class Classifier:
         resize: str | None = None,
         input_mean: float | Sequence[float] | None = None,
         input_std: float | Sequence[float] | None = None,
+        *,
+        input_size: tuple[int, int] | None = None,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
     ) -> None:
-        self._name, content = read_model(model)
+        names, source = (None, "") if labels is None else given_labels(labels)
+        self._name, content, self._info, self._network = open_network(
+            model,
+            outputs=lambda content, info: chosen_output(content, info, names),
+            num_threads=num_threads,
+            resize=resize,
+            input_mean=input_mean,
+            input_std=input_std,
+            input_size=input_size,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
         with named_errors(self._name):
-            self._info = read_model_info(content)
-            self._network = Network(
-                content,
-                self._info,
-                num_threads=num_threads,
-                resize=resize,
-                input_mean=input_mean,
-                input_std=input_std,
-            )
             self._num_classes = self._count_classes()
-            self._is_probability = _is_probability(content, self._info)
-        self._labels = self._checked_labels(labels)
-        if self._labels is None and not self._is_probability:
+            self._is_probability = ends_in_probabilities(content, self._info)
+            calibration = self._info.score_calibration
+            self._calibration = calibration and calibration.fitted(self._num_classes)
+        if names is None:
+            names, source = self._info.labels, "the file itself"
+        self._labels = names
+        if names is not None:
+            shape = self._network.output_shapes[0]
+            check_number(
+                names, self._num_classes, f"{self._name} (output shape {shape})", source
+            )
+        elif not self._is_probability:
             logger.info(
                 "%s has no labels and does not end in probabilities: it may be a "
                 "feature extractor rather than a classifier.",
@@ -110,8 +138,8 @@ class Classifier:
         return self._num_classes
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """`(height, width)` of the model's input in pixels."""
+    def input_size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the input in pixels; None: each picture's own."""
         return self._network.input_size
 
     @property
@@ -147,8 +175,9 @@ class Classifier:
                 shape `(height, width, 3)`, RGB.
             top_k: How many categories at most, the best first. Default: 5; of a
                 multi-label model all tags that reach their threshold.
-            score_threshold: Least score of a category, in [0, 1]. Default: none; of a
-                multi-label model each tag's own, unless `top_k` is given.
+            score_threshold: Least score of a category, in [0, 1]. Default: what other
+                makers' metadata recommend, else none; of a multi-label model each
+                tag's own, unless `top_k` is given.
             allow: Only these labels.
             deny: All labels but these.
             region: `(left, top, right, bottom)` of the upright, rotated picture: floats
@@ -168,32 +197,39 @@ class Classifier:
             TypeError: `image` is none of the types above.
             ValueError: Another argument is outside its range, or the classifier closed.
         """
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"Expected top_k of at least 1. Received: top_k={top_k}")
-        if score_threshold is not None and not 0 <= score_threshold <= 1:
-            raise ValueError(
-                "Expected score_threshold in [0, 1]. "
-                f"Received: score_threshold={score_threshold}"
-            )
-        wanted = self._wanted(allow, deny)
+        wanted = self._checked_choice(top_k, score_threshold, allow, deny)
         scores = self.scores(image, region=region, rotation=rotation)
-        best = float(scores.max())
-        if reject and best < self._least_known_score():
-            return [Category(None, UNKNOWN, best)]
-        least: float | NDArray[np.float32] = score_threshold or 0.0
-        if self.multi_label and top_k is None:
-            if score_threshold is None:
-                least = self._thresholds
-        elif top_k is None:
-            top_k = DEFAULT_TOP_K
-        order = np.argsort(-scores, kind="stable")  # ties stay in index order
-        order = order[(wanted & (scores >= least))[order]][:top_k]
-        return [
-            Category(
-                int(index), self._labels[index] if self._labels else None, float(score)
-            )
-            for index, score in zip(order, scores[order], strict=True)
-        ]
+        return self._chosen(scores, wanted, top_k, score_threshold, reject)
+
+    def categories(
+        self,
+        scores: NDArray[np.float32],
+        *,
+        top_k: int | None = None,
+        score_threshold: float | None = None,
+        allow: Collection[str] | None = None,
+        deny: Collection[str] | None = None,
+        reject: bool = False,
+    ) -> list[Category]:
+        """Choose the labels that go with scores, the mean of several frames perhaps.
+
+        Args:
+            scores: Of shape `(num_classes,)`, as `scores` returns them.
+            top_k: As for `classify`, like the rest.
+            score_threshold: Likewise.
+            allow: Likewise.
+            deny: Likewise.
+            reject: Likewise.
+
+        Returns:
+            Categories by falling score; equal scores by index.
+
+        Raises:
+            LabelError: `allow` or `deny` for a model without labels.
+            TypeError, ValueError: An argument is outside its range.
+        """
+        wanted = self._checked_choice(top_k, score_threshold, allow, deny)
+        return self._chosen(scores, wanted, top_k, score_threshold, reject)
 
     def scores(
         self,
@@ -210,17 +246,24 @@ class Classifier:
             rotation: As for `classify`.
 
         Returns:
-            float32 array of shape `(num_classes,)`, probabilities in [0, 1].
+            float32 array of shape `(num_classes,)`: probabilities in [0, 1], or what
+            the metadata's score calibration makes of them.
 
         Raises:
             ImageError, OSError, ModelError, TypeError, ValueError: As `classify`.
         """
         with named_errors(self._name):
-            values = self._network.run(image, region=region, rotation=rotation)
+            (values,) = self._network.run(image, region=region, rotation=rotation)
+        values = values.reshape(-1)
+        if self._calibration is not None:
+            return self._calibration(values)
         return values if self._is_probability else probabilities(values)
 
     def close(self) -> None:
-        """Give the interpreter's memory back. A second call does nothing."""
+        """Give the interpreter's memory back. A second call does nothing.
+
+        A picture that another thread is labelling is finished first.
+        """
         self._network.close()
 
     def __enter__(self) -> Classifier:
@@ -244,24 +287,6 @@ class Classifier:
             )
         return sizes[0] if sizes else 1
 
-    def _checked_labels(self, labels: Labels | None) -> tuple[str, ...] | None:
-        """Return the labels, the caller's or the model's own, one for each class."""
-        source = "the file itself"
-        names = self._info.labels
-        if isinstance(labels, (str, os.PathLike)):
-            source = os.fsdecode(labels)
-            names = _read_labels_file(source)
-        elif labels is not None:
-            source = "the list of labels"
-            names = tuple(labels)
-        if names is not None and len(names) != self._num_classes:
-            raise LabelError(
-                f"Expected {self._num_classes} labels for {self._name} "
-                f"(output shape {self._network.output_shapes[0]}). "
-                f"Received: {len(names)} in {source}."
-            )
-        return names
-
     def _tag_thresholds(self) -> NDArray[np.float32]:
         thresholds = self._info.record.get("thresholds")
         if thresholds is None:
@@ -276,6 +301,51 @@ class Classifier:
     def _least_known_score(self) -> float:
         rule = self._info.record.get("reject")
         return float(rule["min_score"]) if rule else -math.inf
+
+    def _chosen(
+        self,
+        scores: NDArray[np.float32],
+        wanted: NDArray[np.bool_],
+        top_k: int | None,
+        score_threshold: float | None,
+        reject: bool,
+    ) -> list[Category]:
+        best = float(scores.max())
+        if reject and best < self._least_known_score():
+            return [Category(None, UNKNOWN, best)]
+        if score_threshold is None:
+            score_threshold = self._info.score_threshold
+        least: float | NDArray[np.float32] = score_threshold or 0.0
+        if self.multi_label and top_k is None:
+            if score_threshold is None:
+                least = self._thresholds
+        elif top_k is None:
+            top_k = DEFAULT_TOP_K
+        order = np.argsort(-scores, kind="stable")  # ties stay in index order
+        order = order[(wanted & (scores >= least))[order]][:top_k]
+        return [
+            Category(
+                int(index), self._labels[index] if self._labels else None, float(score)
+            )
+            for index, score in zip(order, scores[order], strict=True)
+        ]
+
+    def _checked_choice(
+        self,
+        top_k: int | None,
+        score_threshold: float | None,
+        allow: Collection[str] | None,
+        deny: Collection[str] | None,
+    ) -> NDArray[np.bool_]:
+        """Return a mask of the classes that may be returned."""
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"Expected top_k of at least 1. Received: top_k={top_k}")
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise ValueError(
+                "Expected score_threshold in [0, 1]. "
+                f"Received: score_threshold={score_threshold}"
+            )
+        return self._wanted(allow, deny)
 
     def _wanted(
         self, allow: Collection[str] | None, deny: Collection[str] | None
@@ -302,33 +372,3 @@ class Classifier:
             )
         named = np.array([label in names for label in self._labels])
         return named if deny is None else ~named
-
-
-def probabilities(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the softmax of logits; values that are probabilities stay as they are."""
-    in_range = values.min() >= 0 and values.max() <= 1
-    if in_range and abs(values.sum() - 1) <= SUM_TOLERANCE:
-        return values
-    powers: NDArray[np.float32] = np.exp(values - values.max())  # at most 1
-    powers /= powers.sum()
-    return powers
-
-
-def _is_probability(content: bytes, info: ModelInfo) -> bool:
-    """Tell whether the graph itself ends in probabilities."""
-    if "multi_label" in info.record:
-        return True  # a file of our own ends in SOFTMAX or LOGISTIC
-    from edgeclf.graph import Graph  # needs flatbuffers, which our own files do not
-
-    return Graph(content).output_is_probability()
-
-
-def _read_labels_file(path: str) -> tuple[str, ...]:
-    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time
-        text = file.read()
-    try:
-        return read_labels(text)
-    except UnicodeDecodeError as error:
-        raise LabelError(
-            f"Expected {path} to be UTF-8 text with one label a line. Received: {error}"
-        ) from error

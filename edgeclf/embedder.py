@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
-from edgeclf.graph import Graph
-from edgeclf.metadata import read_model_info
-from edgeclf.network import ModelSource, Network, named_errors, read_model
+from edgeclf.model_info import ModelInfo
+from edgeclf.network import ModelSource, named_errors, open_network
+from edgeclf.scores import scores_output
+from edgeclf.tflite.graph import Graph
 
 
 class Embedder:
@@ -20,14 +21,17 @@ class Embedder:
 
     Of a file of edgeclf's own the vector is named in its record. Of another classifier
     it is the input of the last fully connected layer, of a feature extractor the
-    output. Pictures are prepared as `Classifier` does, threads likewise.
+    output. Pictures are prepared as `Classifier` does; threads may share it likewise.
 
     Args:
         model: Path or content of a `.tflite` file.
-        num_threads: As for `Classifier`.
-        resize: As for `Classifier`.
-        input_mean: As for `Classifier`.
-        input_std: As for `Classifier`.
+        num_threads: As for `Classifier`, like all that follow.
+        resize: See there.
+        input_mean: See there.
+        input_std: See there.
+        input_size: See there.
+        delegate: See there.
+        delegate_options: See there.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -43,25 +47,26 @@ class Embedder:
         resize: str | None = None,
         input_mean: float | Sequence[float] | None = None,
         input_std: float | Sequence[float] | None = None,
+        *,
+        input_size: tuple[int, int] | None = None,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
     ) -> None:
-        self._name, content = read_model(model)
-        with named_errors(self._name):
-            info = read_model_info(content)
-            graph = Graph(content)
-            recorded = info.record.get("bottleneck")
-            tensor = graph.tensor_named(recorded) if recorded else graph.bottleneck()
-            self._network = Network(
-                graph.with_outputs([tensor]),
-                info,
-                num_threads=num_threads,
-                resize=resize,
-                input_mean=input_mean,
-                input_std=input_std,
-            )
+        self._name, _, _, self._network = open_network(
+            model,
+            outputs=_bottleneck,
+            num_threads=num_threads,
+            resize=resize,
+            input_mean=input_mean,
+            input_std=input_std,
+            input_size=input_size,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """`(height, width)` of the model's input in pixels."""
+    def input_size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the input in pixels; None: each picture's own."""
         return self._network.input_size
 
     @property
@@ -75,6 +80,7 @@ class Embedder:
         *,
         region: Sequence[float] | None = None,
         rotation: int = 0,
+        normalize: bool = False,
     ) -> NDArray[np.float32]:
         """Return the vector of one picture.
 
@@ -82,6 +88,8 @@ class Embedder:
             image: As for `Classifier.classify`.
             region: As for `Classifier.classify`.
             rotation: As for `Classifier.classify`.
+            normalize: Whether to divide the vector by its length, so that the product
+                of two is their cosine similarity. Zeros stay zeros.
 
         Returns:
             float32 array of shape `(depth,)`.
@@ -91,10 +99,15 @@ class Embedder:
                 `Classifier.classify`.
         """
         with named_errors(self._name):
-            return self._network.run(image, region=region, rotation=rotation)
+            (vector,) = self._network.run(image, region=region, rotation=rotation)
+        vector = vector.reshape(-1)
+        return _normalized(vector) if normalize else vector
 
     def close(self) -> None:
-        """Give the interpreter's memory back. A second call does nothing."""
+        """Give the interpreter's memory back. A second call does nothing.
+
+        A picture that another thread is embedding is finished first.
+        """
         self._network.close()
 
     def __enter__(self) -> Embedder:
@@ -107,3 +120,50 @@ class Embedder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def cosine_similarity(
+    first: NDArray[np.float32], second: NDArray[np.float32]
+) -> float | NDArray[np.float32]:
+    """Return the cosine of the angle between vectors: 1 for the same direction.
+
+    Args:
+        first: Shape `(depth,)`, or `(n, depth)` for several.
+        second: Likewise `(depth,)` or `(m, depth)`.
+
+    Returns:
+        A float in [-1, 1]; for several vectors a float32 array of shape `(n,)`, `(m,)`
+        or `(n, m)`: each of `first` with each of `second`. 0 where a vector is zero.
+
+    Raises:
+        ValueError: They are of another number of dimensions, or of unlike depth.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    if not (first.ndim in (1, 2) and second.ndim in (1, 2)) or (
+        first.shape[-1] != second.shape[-1]
+    ):
+        raise ValueError(
+            "Expected vectors of shape (depth,) or (n, depth), of the same depth. "
+            f"Received: shapes {first.shape} and {second.shape}"
+        )
+    cosines = np.asarray(_normalized(first) @ _normalized(second).T)
+    cosines = cosines.clip(-1, 1)  # rounding may lead beyond
+    return cosines if cosines.ndim else float(cosines)
+
+
+def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide each vector by its length; zeros stay zeros."""
+    wide = vectors.astype(np.float64)  # squares of large values would overflow
+    lengths = np.sqrt(np.square(wide).sum(-1, keepdims=True))
+    return np.divide(wide, np.where(lengths, lengths, 1)).astype(np.float32)
+
+
+def _bottleneck(content: bytes, info: ModelInfo) -> list[int]:
+    graph = Graph(content)
+    recorded = info.record.get("bottleneck")
+    if recorded:
+        return [graph.tensor_named(recorded)]
+    output = None
+    if len(graph.outputs) > 1:
+        output = scores_output(graph, info, info.labels)
+    return [graph.bottleneck(output)]

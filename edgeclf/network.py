@@ -2,30 +2,104 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.errors import ModelError
-from edgeclf.image import RESIZE_METHODS, load
-from edgeclf.interpreter import InterpreterLike, create_interpreter
-from edgeclf.metadata import ModelInfo
+from edgeclf.image import RESIZE_METHODS, decode, stretch
+from edgeclf.input_tensor import InputTensor, given_normalization
+from edgeclf.interpreter import InterpreterLike, allocate, load_model
+from edgeclf.metadata import read_model_info
+from edgeclf.model_info import ModelInfo
+from edgeclf.quantization import dequantize
 
-logger = logging.getLogger("edgeclf")
-
-CHANNELS = 3
 DEFAULT_RESIZE = "antialias"
-HALF_A_LEVEL = 0.51  # and what float32 scales add to it
-DEFAULT_MEAN = DEFAULT_STD = 127.5  # of float models that do not say
+MAX_OWN_SIDE = 512  # of pictures that keep their own size: they are shrunk to it
+PROBE_SIZE = (224, 224)  # that a model of any size is tried with
 
 ModelSource: TypeAlias = "str | os.PathLike[str] | bytes"
-Normalization: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
+ChooseOutputs: TypeAlias = "Callable[[bytes, ModelInfo], Sequence[int] | None]"
+
+
+class OpenModel(NamedTuple):
+    """What `open_network` returns.
+
+    Attributes:
+        name: What errors call the model: its path, else "the model".
+        content: The `.tflite` file that runs; its outputs are the chosen ones.
+        info: What the file says about itself.
+        network: The model, loaded.
+    """
+
+    name: str
+    content: bytes
+    info: ModelInfo
+    network: Network
+
+
+def open_network(
+    model: ModelSource,
+    *,
+    outputs: ChooseOutputs | None = None,
+    num_threads: int | None = None,
+    resize: str | None = None,
+    input_mean: float | Sequence[float] | None = None,
+    input_std: float | Sequence[float] | None = None,
+    input_size: tuple[int, int] | None = None,
+    delegate: str | None = None,
+    delegate_options: Mapping[str, str] | None = None,
+) -> OpenModel:
+    """Read, check and load a `.tflite` file.
+
+    Args:
+        model: Its path or content.
+        outputs: Gets content and information, and returns the indices of the tensors
+            that become the outputs; None: the graph's own. Default: the graph's own.
+        num_threads: As for `Classifier`, like all that follow.
+        resize: See there.
+        input_mean: See there.
+        input_std: See there.
+        input_size: See there.
+        delegate: See there.
+        delegate_options: See there.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ModelError: The model is damaged or unsupported.
+        MissingExtraError: No interpreter is installed.
+        ValueError: Another argument is outside its range, or does not fit the model.
+    """
+    name, content = read_model(model)
+    with named_errors(name):
+        info = read_model_info(content)
+        if "crc32" not in info.record:  # else it is the file that edgeclf wrote
+            from edgeclf.tflite.verify import check_model
+
+            check_model(content)
+        tensors = None if outputs is None else outputs(content, info)
+        if tensors is not None:
+            from edgeclf.tflite.graph import Graph  # needs flatbuffers
+
+            content = Graph(content).with_outputs(tensors)
+        network = Network(
+            content,
+            info,
+            num_threads=num_threads,
+            resize=resize,
+            input_mean=input_mean,
+            input_std=input_std,
+            input_size=input_size,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
+    return OpenModel(name, content, info, network)
 
 
 def read_model(model: ModelSource) -> tuple[str, bytes]:
@@ -53,8 +127,13 @@ def named_errors(name: str) -> Iterator[None]:
 class Network:
     """A model in an interpreter, and how its input wants a picture.
 
+    Threads may share it: `run` decodes at the same time for all of them, and lets one
+    after the other at the interpreter. `feed`, `invoke` and `outputs` are its steps,
+    for who runs them alone.
+
     Attributes:
-        input_size: `(height, width)` of the input in pixels.
+        input_size: `(height, width)` of the input in pixels; None: the picture's own,
+            shrunk to at most `MAX_OWN_SIDE` pixels a side.
         output_shapes: Shape of each output.
         resize: The filter that pictures are resized with.
     """
@@ -64,182 +143,139 @@ class Network:
         content: bytes,
         info: ModelInfo,
         *,
-        num_threads: int | None,
-        resize: str | None,
-        input_mean: float | Sequence[float] | None,
-        input_std: float | Sequence[float] | None,
+        num_threads: int | None = None,
+        resize: str | None = None,
+        input_mean: float | Sequence[float] | None = None,
+        input_std: float | Sequence[float] | None = None,
+        input_size: tuple[int, int] | None = None,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
     ) -> None:
-        given = _given_normalization(input_mean, input_std)
+        given = given_normalization(input_mean, input_std)
         self.resize = _checked_resize(resize, info)
-        self._interpreter: InterpreterLike | None = create_interpreter(
-            content, num_threads
+        self._lock = threading.Lock()
+        interpreter = load_model(
+            content, num_threads, delegate=delegate, delegate_options=delegate_options
         )
-        details = self._interpreter.get_input_details()
-        self._input = _checked_input(details)
-        _, height, width, _ = self._input["shape"]
-        self.input_size = (int(height), int(width))
-        self._outputs = self._interpreter.get_output_details()
+        self._interpreter: InterpreterLike | None = interpreter
+        self._input = InputTensor(
+            interpreter.get_input_details(), info, given=given, input_size=input_size
+        )
+        self.input_size = self._input.input_size
+        self._allocated: tuple[int, int] | None = None  # the size of pictures
+        self._allocate(interpreter, self.input_size or PROBE_SIZE)
+        self._outputs = interpreter.get_output_details()
         self.output_shapes: list[tuple[int, ...]] = [
             tuple(details["shape"].tolist()) for details in self._outputs
         ]
-        self._normalization = self._find_normalization(given, info)
-        self._levels = self._quantized_levels()
-        self._buffer = np.empty(self._input["shape"], np.float32)  # virtual until used
-
-    def close(self) -> None:
-        """Give the interpreter back."""
-        self._interpreter = None
 
     def run(
         self,
         source: ImageSource,
         *,
-        region: Sequence[float] | None,
-        rotation: int,
-    ) -> NDArray[np.float32]:
-        """Decode a picture, run the model, return its first output, dequantized.
+        region: Sequence[float] | None = None,
+        rotation: int = 0,
+    ) -> list[NDArray[np.float32]]:
+        """Decode a picture, run the model, return its outputs.
+
+        Args:
+            source: As for `image.load`.
+            region: As for `image.load`.
+            rotation: As for `image.load`.
+
+        Returns:
+            As `outputs`.
 
         Raises:
             ValueError: The network is closed.
             ImageError, OSError, TypeError, ValueError: As `image.load`.
             ModelError: The model fails, or its output is not finite.
         """
-        interpreter = self._interpreter
-        if interpreter is None:
-            raise ValueError("This model is closed. Make a new one to label more.")
-        pixels = load(
+        self._opened()  # before work is done in vain
+        size = self.input_size
+        decoded = decode(
             source,
-            self.input_size,
+            size or (MAX_OWN_SIDE, MAX_OWN_SIDE),
             resize=self.resize,
             region=region,
             rotation=rotation,
         )
-        interpreter.set_tensor(self._input["index"], self._prepared(pixels))
+        pixels = stretch(decoded, size or _own_size(decoded.box), self.resize)
+        with self._lock:
+            self.feed(pixels)
+            self.invoke()
+            return self.outputs()
+
+    def feed(self, pixels: NDArray[np.uint8]) -> None:
+        """Write a picture into the interpreter's own tensor, as the model wants it.
+
+        Args:
+            pixels: uint8 array of shape `(height, width, 3)`, RGB, of `input_size`.
+
+        Raises:
+            ValueError: The network is closed, or the pixels are of another size.
+            ModelError: The model does not run on pictures of this size.
+        """
+        interpreter = self._opened()
+        height, width, _ = pixels.shape
+        if self.input_size not in (None, (height, width)):
+            raise ValueError(
+                f"Expected pixels of the size {self.input_size}. "
+                f"Received: shape={pixels.shape}"
+            )
+        self._allocate(interpreter, (height, width))
+        # The view must be gone before `invoke`, which may move the tensor.
+        self._input.write(pixels, interpreter.tensor(self._input.index)())
+
+    def invoke(self) -> None:
+        """Compute the outputs.
+
+        Raises:
+            ValueError: The network is closed.
+            ModelError: The model fails.
+        """
+        interpreter = self._opened()
         try:
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"The interpreter cannot run it: {error}") from error
-        details = self._outputs[0]
-        return dequantize(interpreter.get_tensor(details["index"]), details)
 
-    def _find_normalization(
-        self, given: Normalization | None, info: ModelInfo
-    ) -> Normalization | None:
-        """Return what the model says or the caller gives; None: raw pixels."""
-        known = None
-        if info.input_mean is not None and info.input_std is not None:
-            known = _per_channel(info.input_mean), _per_channel(info.input_std)
-        is_float = self._input["dtype"] == np.float32
-        if given is None:
-            if known is None and is_float:
-                logger.info(
-                    "The model does not say how its float input is normalised: "
-                    "(pixel - %s) / %s is used. Give input_mean and input_std to "
-                    "change that.",
-                    DEFAULT_MEAN,
-                    DEFAULT_STD,
-                )
-                return _per_channel([DEFAULT_MEAN]), _per_channel([DEFAULT_STD])
-            return known
-        if known is None and is_float:
-            return given
-        if known is not None and all(map(np.allclose, given, known)):
-            return known
-        reason = f"its input is {np.dtype(self._input['dtype'])}, not float32"
-        if known is not None:
-            reason = f"its metadata say {info.input_mean} and {info.input_std}"
-        raise ValueError(
-            f"Expected no input_mean and input_std for this model: {reason}. Received: "
-            f"input_mean={given[0].tolist()}, input_std={given[1].tolist()}"
-        )
+    def outputs(self) -> list[NDArray[np.float32]]:
+        """Return the values of all outputs, dequantized, in their own shapes.
 
-    def _quantized_levels(self) -> NDArray[Any] | None:
-        """Return what to feed for pixels 0-255; None for the raw pixel."""
-        dtype = np.dtype(self._input["dtype"])
-        scale, zero_point = _quantization(self._input)
-        if dtype == np.float32 or self._normalization is None or not scale:
-            return None
-        mean, std = self._normalization
-        # Neither says more than that pixels go in as they are: an input that can hold
-        # nothing else, and metadata of mean 0 and deviation 1.
-        holds_pixels = (scale, zero_point) == (1.0, np.iinfo(dtype).min)
-        if holds_pixels or not (mean.any() or (std != 1).any()):
-            return None
-        levels = quantized_levels(*self._normalization, scale, zero_point, dtype)
-        raw = np.arange(256) + np.iinfo(dtype).min
-        return None if (levels == raw).all() else levels
+        Raises:
+            ValueError: The network is closed.
+            ModelError: A value is not finite, or an output cannot be dequantized.
+        """
+        interpreter = self._opened()
+        return [
+            dequantize(interpreter.get_tensor(details["index"]), details)
+            for details in self._outputs
+        ]
 
-    def _prepared(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the input tensor's value, shape (1, height, width, 3)."""
-        if self._input["dtype"] == np.float32 and self._normalization is not None:
-            mean, std = self._normalization
-            np.subtract(pixels, mean, out=self._buffer[0], dtype=np.float32)
-            return np.divide(self._buffer, std, out=self._buffer)
-        if self._levels is not None:
-            channel = np.arange(CHANNELS) % len(self._levels)
-            return self._levels[channel, pixels][np.newaxis]
-        if self._input["dtype"] == np.int8:
-            return (pixels ^ 0x80).view(np.int8)[np.newaxis]  # x - 128
-        return pixels[np.newaxis]
+    def close(self) -> None:
+        """Give the interpreter back, after the picture that runs at the moment."""
+        with self._lock:
+            self._interpreter = None
+
+    def _allocate(self, interpreter: InterpreterLike, size: tuple[int, int]) -> None:
+        if size == self._allocated:
+            return
+        self._allocated = None  # if it fails, the next picture has to try again
+        allocate(interpreter, self._input.index, self._input.shape_for(size))
+        self._allocated = size
+
+    def _opened(self) -> InterpreterLike:
+        if self._interpreter is None:
+            raise ValueError("This model is closed. Make a new one to label more.")
+        return self._interpreter
 
 
-def quantized_levels(
-    mean: NDArray[np.float32],
-    std: NDArray[np.float32],
-    scale: float,
-    zero_point: int,
-    dtype: np.dtype[Any],
-) -> NDArray[Any]:
-    """Return what an 8-bit input gets for pixels 0-255.
-
-    Normalising and quantising are one step, q = (x - mean) / std / scale + zero_point.
-    Where that is the raw pixel to within half a level, the raw pixel it is: that is
-    what readers feed who know nothing of normalisation.
-
-    Args:
-        mean: One value, or one for each of R, G, B.
-        std: Likewise.
-        scale: The tensor's.
-        zero_point: The tensor's.
-        dtype: uint8 or int8.
-
-    Returns:
-        Shape `(1, 256)` or `(3, 256)`, of `dtype`.
-    """
-    pixels = np.arange(256.0)
-    levels = (pixels - mean[:, np.newaxis]) / std[:, np.newaxis] / scale + zero_point
-    limits = np.iinfo(dtype)
-    raw = pixels + limits.min
-    if np.abs(levels - raw).max() <= HALF_A_LEVEL:
-        levels = np.broadcast_to(raw, levels.shape)
-    return np.clip(np.rint(levels), limits.min, limits.max).astype(dtype)
-
-
-def dequantize(values: NDArray[Any], details: dict[str, Any]) -> NDArray[np.float32]:
-    """Return a tensor's real values, flat, by its own scale and zero point.
-
-    Raises:
-        ModelError: They are not finite, or the tensor has no scale.
-    """
-    values = values.reshape(-1)
-    if values.dtype != np.float32:
-        scale, zero_point = _quantization(details)
-        if not np.issubdtype(values.dtype, np.integer) or not scale:
-            raise ModelError(
-                "Expected an output of float32, or of integers with a scale. "
-                f"Received: {values.dtype}, scale {scale}"
-            )
-        # Widened first: 8-bit integers would wrap around.
-        values = ((values.astype(np.int64) - zero_point) * scale).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ModelError("The model's output has values that are not finite.")
-    return values
-
-
-def _quantization(details: dict[str, Any]) -> tuple[float, int]:
-    """Return scale and zero point of a tensor; scale 0 when it has none."""
-    scale, zero_point = details["quantization"]
-    return float(scale), int(zero_point)
+def _own_size(box: Sequence[float]) -> tuple[int, int]:
+    """Return `(height, width)` of a region in whole pixels, shrunk if it is large."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    shrink = max(1.0, width / MAX_OWN_SIDE, height / MAX_OWN_SIDE)
+    return max(1, round(height / shrink)), max(1, round(width / shrink))
 
 
 def _checked_resize(resize: str | None, info: ModelInfo) -> str:
@@ -257,60 +293,3 @@ def _checked_resize(resize: str | None, info: ModelInfo) -> str:
             f"Received: resize={resize!r}"
         )
     return resize
-
-
-def _checked_input(details: list[dict[str, Any]]) -> dict[str, Any]:
-    if len(details) != 1:
-        raise ModelError(
-            f"Expected a model with one input, a picture. Received: {len(details)}"
-        )
-    shape = [int(size) for size in details[0]["shape"]]
-    signature = [int(size) for size in details[0]["shape_signature"]]
-    if len(shape) != 4 or shape[0] != 1 or shape[3] != CHANNELS:
-        raise ModelError(
-            f"Expected an input of shape (1, height, width, 3). Received: {shape}"
-        )
-    if -1 in signature[1:3]:
-        raise ModelError(
-            "Expected an input of fixed height and width. "
-            f"Received: {signature}; convert the model with a fixed input shape."
-        )
-    if details[0]["dtype"] not in (np.float32, np.uint8, np.int8):
-        raise ModelError(
-            "Expected an input of float32, uint8 or int8. "
-            f"Received: {np.dtype(details[0]['dtype'])}"
-        )
-    return details[0]
-
-
-def _per_channel(values: Sequence[float]) -> NDArray[np.float32]:
-    if len(values) not in (1, CHANNELS):
-        raise ModelError(
-            "Expected a normalisation of one value, or of one for each of R, G, B. "
-            f"Received: {list(values)}"
-        )
-    return np.asarray(values, np.float32)
-
-
-def _given_normalization(
-    input_mean: float | Sequence[float] | None,
-    input_std: float | Sequence[float] | None,
-) -> Normalization | None:
-    if input_mean is None and input_std is None:
-        return None
-    received = f"input_mean={input_mean}, input_std={input_std}"
-    if input_mean is None or input_std is None:
-        raise ValueError(
-            f"Expected input_mean and input_std together. Received: {received}"
-        )
-    mean = np.atleast_1d(np.asarray(input_mean, np.float32))
-    std = np.atleast_1d(np.asarray(input_std, np.float32))
-    for values in (mean, std):
-        if values.shape not in ((1,), (CHANNELS,)) or not np.isfinite(values).all():
-            raise ValueError(
-                "Expected input_mean and input_std to be one finite number, or three "
-                f"for R, G, B. Received: {received}"
-            )
-    if not std.all():
-        raise ValueError(f"Expected input_std other than 0. Received: {received}")
-    return mean, std

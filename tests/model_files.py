@@ -28,6 +28,7 @@ Op = schema.BuiltinOperator
 Options = schema.BuiltinOptions
 TENSOR_TYPES = {
     "float32": schema.TensorType.FLOAT32,
+    "float16": schema.TensorType.FLOAT16,
     "uint8": schema.TensorType.UINT8,
     "int8": schema.TensorType.INT8,
     "int16": schema.TensorType.INT16,
@@ -52,7 +53,7 @@ class Classifier:
     weights: np.ndarray = field(default_factory=lambda: WEIGHTS)
     activation: str | None = "softmax"
     output_shape: tuple[int, ...] | None = None
-    outputs: int = 1
+    outputs: tuple[str, ...] = ("scores",)  # also tensors by name: "bottleneck", ...
     head: bool = True  # False: a feature extractor
     convolution: bool = False  # the head is a 1 x 1 CONV_2D and a SQUEEZE
     outside: bool = False  # the weights lie outside the flatbuffer
@@ -86,6 +87,9 @@ class _Builder:
         self.graph.inputs = [source]
         if wanted.input_type != "float32":
             source = self.operator(Op.DEQUANTIZE, [source], "real_image", shape)
+        if len(shape) == 3:
+            shape = (1, *shape)
+            source = self.reshape(source, "batch", shape)
         axes = self.tensor("axes", (2,), "int32", np.array([1, 2], np.int32))
         keep = schema.ReducerOptionsT()
         keep.keepDims = wanted.convolution
@@ -111,12 +115,7 @@ class _Builder:
             last = self.operator(Op.LOGISTIC, [last], "p", (1, size))
         final = wanted.output_shape or (1, size)
         if final != (1, size):
-            reshape = schema.ReshapeOptionsT()
-            reshape.newShape = list(final)
-            new = self.tensor("new_shape", (len(final),), "int32", np.int32(final))
-            last = self.operator(
-                Op.RESHAPE, [last, new], "r", final, Options.ReshapeOptions, reshape
-            )
+            last = self.reshape(last, "r", final)
         if wanted.output_type != "float32":
             quantized = self.tensor(
                 "scores",
@@ -125,8 +124,19 @@ class _Builder:
                 quantization=wanted.output_quantization,
             )
             last = self.operator(Op.QUANTIZE, [last], quantized, final)
-        self.graph.outputs = [last] + [self.graph.inputs[0]] * (wanted.outputs - 1)
+        names = [tensor.name.decode() for tensor in self.graph.tensors]
+        self.graph.outputs = [
+            last if name == "scores" else names.index(name) for name in wanted.outputs
+        ]
         return self.packed()
+
+    def reshape(self, source: int, name: str, shape: Sequence[int]) -> int:
+        options = schema.ReshapeOptionsT()
+        options.newShape = list(shape)
+        new = self.tensor(f"{name}_shape", (len(shape),), "int32", np.int32(shape))
+        return self.operator(
+            Op.RESHAPE, [source, new], name, shape, Options.ReshapeOptions, options
+        )
 
     def head(self, features: int) -> int:
         classes, depth = self.wanted.weights.shape
@@ -187,7 +197,7 @@ class _Builder:
                 buffer.data = np.frombuffer(data.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         tensor.buffer = len(self.model.buffers) - 1
-        if quantization is not None and dtype != "float32":
+        if quantization is not None and not dtype.startswith("float"):
             tensor.quantization = schema.QuantizationParametersT()
             if quantization[0]:
                 tensor.quantization.scale = [quantization[0]]
@@ -225,6 +235,17 @@ class _Builder:
         weights = self.wanted.weights.tobytes()
         offset = struct.pack("<Q", len(content))
         return content.replace(struct.pack("<Q", PLACEHOLDER), offset) + weights
+
+
+def with_operator(content: bytes, name: str) -> bytes:
+    """Make the last operator of a model a custom one."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    code = model.operatorCodes[-1]
+    code.builtinCode = code.deprecatedBuiltinCode = Op.CUSTOM
+    code.customCode = name.encode()
+    for operator in model.subgraphs[0].operators[-1:]:
+        operator.builtinOptionsType, operator.builtinOptions = Options.NONE, None
+    return pack(model)
 
 
 def pack(model: Any) -> bytes:
@@ -265,6 +286,11 @@ def with_files(
     return content + archive.getvalue()
 
 
+def with_labels(content: bytes, labels: Sequence[str] = COLORS) -> bytes:
+    """Attach `labels.txt`."""
+    return with_files(content, {"labels.txt": "".join(f"{name}\n" for name in labels)})
+
+
 def own(
     labels: Sequence[str] = COLORS,
     entry: Mapping[str, Any] | None = None,
@@ -278,21 +304,54 @@ def own(
     return with_files(build(**changes), files)
 
 
+@dataclass
+class OutputMetadata:
+    """What TFLite Metadata say about an output tensor.
+
+    `files` are (name, type, locale); `calibration` (transformation, default score).
+    """
+
+    files: Sequence[tuple[str, int, str | None]] = ()
+    calibration: tuple[int, float] | None = None
+    threshold: float | None = None
+
+
 def with_metadata(
     content: bytes,
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     files: Sequence[tuple[str, int, str | None]] = (),
+    outputs: Sequence[OutputMetadata] | None = None,
+    input_files: Sequence[tuple[str, int, str | None]] = (),
+    default_size: tuple[int, int] | None = None,
     identifier: bytes = b"M001",
 ) -> bytes:
     """Add a TFLite Metadata flatbuffer, written field by field.
 
-    `files` are the output tensor's associated files: (name, type, locale).
+    `files` are the only output tensor's associated files: (name, type, locale).
+    `default_size` is (height, width).
     """
+    writer = _MetadataWriter()
+    units = []
+    if mean is not None and std is not None:
+        normalization = {0: writer.floats(mean), 1: writer.floats(std)}
+        units.append(writer.unit(1, writer.table(normalization)))
+    image = {}
+    if default_size is not None:
+        size = writer.table(uints={0: default_size[1], 1: default_size[0]})
+        properties = writer.table({1: size}, {0: 1})  # RGB
+        image[3] = writer.table({1: properties}, {0: 2})
+    sources = [writer.tensor("image", units, input_files, image)]
+    heads = [
+        writer.output(f"head {index}", output)
+        for index, output in enumerate(outputs or [OutputMetadata(files)])
+    ]
+    graph = writer.table({2: writer.vector(sources), 3: writer.vector(heads)})
+    packed = writer.finish(writer.table({3: writer.vector([graph])}), identifier)
+
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     buffer = schema.BufferT()
-    packed = _metadata(mean, std, files, identifier)
     buffer.data = np.frombuffer(packed, np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
@@ -301,44 +360,74 @@ def with_metadata(
     return pack(model)
 
 
-def _metadata(
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    files: Sequence[tuple[str, int, str | None]],
-    identifier: bytes,
-) -> bytes:
-    builder = flatbuffers.Builder(256)
+class _MetadataWriter:
+    """Writes tables of metadata_schema.fbs; slots are the fields' positions."""
 
-    def table(fields: Mapping[int, int], enums: Mapping[int, int] | None = None) -> int:
-        enums = enums or {}
+    def __init__(self) -> None:
+        self._builder = flatbuffers.Builder(256)
+
+    def table(
+        self,
+        offsets: Mapping[int, int] | None = None,
+        bytes_: Mapping[int, int] | None = None,
+        floats: Mapping[int, float] | None = None,
+        uints: Mapping[int, int] | None = None,
+    ) -> int:
+        builder = self._builder
         builder.StartObject(8)
-        for slot, offset in fields.items():
+        for slot, offset in (offsets or {}).items():
             builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
-        for slot, value in enums.items():
+        for slot, number in (floats or {}).items():
+            builder.PrependFloat32Slot(slot, number, 0.0)
+        for slot, value in (uints or {}).items():
+            builder.PrependUint32Slot(slot, value, 0)
+        for slot, value in (bytes_ or {}).items():
             builder.PrependInt8Slot(slot, value, 0)
         return builder.EndObject()
 
-    def vector(offsets: Sequence[int]) -> int:
-        builder.StartVector(4, len(offsets), 4)
+    def vector(self, offsets: Sequence[int]) -> int:
+        self._builder.StartVector(4, len(offsets), 4)
         for offset in reversed(offsets):
-            builder.PrependUOffsetTRelative(offset)
-        return builder.EndVector()
+            self._builder.PrependUOffsetTRelative(offset)
+        return self._builder.EndVector()
 
-    def floats(values: Sequence[float]) -> int:
-        return builder.CreateNumpyVector(np.asarray(values, np.float32))
+    def floats(self, values: Sequence[float]) -> int:
+        return self._builder.CreateNumpyVector(np.asarray(values, np.float32))
 
-    associated = []
-    for name, kind, locale in files:
-        fields = {0: builder.CreateString(name)}
-        if locale is not None:
-            fields[3] = builder.CreateString(locale)
-        associated.append(table(fields, {2: kind}))
-    units = []
-    if mean is not None and std is not None:
-        options = table({0: floats(mean), 1: floats(std)})
-        units.append(table({1: options}, {0: 1}))
-    input_tensor = table({4: vector(units)} if units else {})
-    output_tensor = table({6: vector(associated)} if associated else {})
-    subgraph = table({2: vector([input_tensor]), 3: vector([output_tensor])})
-    builder.Finish(table({3: vector([subgraph])}), identifier)
-    return bytes(builder.Output())
+    def unit(self, kind: int, options: int) -> int:
+        return self.table({1: options}, {0: kind})
+
+    def output(self, name: str, output: OutputMetadata) -> int:
+        units = []
+        if output.calibration is not None:
+            transformation, default = output.calibration
+            units.append(
+                self.unit(2, self.table({}, {0: transformation}, {1: default}))
+            )
+        if output.threshold is not None:
+            units.append(self.unit(3, self.table(floats={0: output.threshold})))
+        return self.tensor(name, units, output.files)
+
+    def tensor(
+        self,
+        name: str,
+        units: Sequence[int],
+        files: Sequence[tuple[str, int, str | None]],
+        fields: Mapping[int, int] | None = None,
+    ) -> int:
+        associated = []
+        for file, kind, locale in files:
+            entries = {0: self._builder.CreateString(file)}
+            if locale is not None:
+                entries[3] = self._builder.CreateString(locale)
+            associated.append(self.table(entries, {2: kind}))
+        fields = {0: self._builder.CreateString(name), **(fields or {})}
+        if units:
+            fields[4] = self.vector(units)
+        if associated:
+            fields[6] = self.vector(associated)
+        return self.table(fields)
+
+    def finish(self, root: int, identifier: bytes) -> bytes:
+        self._builder.Finish(root, identifier)
+        return bytes(self._builder.Output())

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import io
 import itertools
-import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from edgeclf import (
     ModelError,
     image,
 )
-from edgeclf.classifier import probabilities
-from edgeclf.network import dequantize
+from edgeclf.scores import probabilities
 
 RED, GREEN, BLUE = range(3)
 PIXEL = np.array([200, 30, 90])
+NORMAL: dict[str, Any] = {"input_mean": 127.5, "input_std": 127.5}
+BYTES = models.build(input_type="uint8")  # takes pixels as they are
 PICTURE = np.broadcast_to(PIXEL.astype(np.uint8), (8, 6, 3))
 
 
@@ -64,7 +65,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("input_type", ["float32", "uint8", "int8"])
 @pytest.mark.parametrize(("output_type", "activation"), OUTPUTS)
-@pytest.mark.parametrize("output_shape", [(1, 3), (1, 1, 1, 3), (3,)])
+@pytest.mark.parametrize("output_shape", [(1, 3), (1, 1, 3), (1, 1, 1, 3), (3,)])
 def test_scores_equal_reference(
     input_type: str,
     output_type: str,
@@ -89,8 +90,8 @@ def test_scores_equal_reference(
         levels = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
         expected = (levels - zero_point) * scale
         expected = expected if activation else softmax(expected)
-    with Classifier(content) as classifier:
-        actual = classifier.scores(PICTURE)
+    with Classifier(content, **(NORMAL if input_type == "float32" else {})) as model:
+        actual = model.scores(PICTURE)
     assert actual.dtype == np.float32
     assert actual.shape == (3,)
     # A level may round to either side where the kernel computes in float32.
@@ -102,7 +103,7 @@ def test_int8_scores_do_not_wrap_around() -> None:
     content = models.build(
         output_type="int8", output_quantization=(1 / 256, -128), weights=weights
     )
-    scores = Classifier(content).scores(PICTURE)
+    scores = Classifier(content, **NORMAL).scores(PICTURE)
     assert scores[RED] == pytest.approx(255 / 256)  # level 127: 127 + 128 = 255
 
 
@@ -145,22 +146,20 @@ def test_quantizing_within_half_a_level_of_the_pixel_is_left_out(
         )
 
 
-def test_float_model_that_does_not_say_is_normalised_with_one_line(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("model_class", [Classifier, Embedder])
+@pytest.mark.parametrize("input_type", ["float32", "float16", "int16"])
+def test_model_that_does_not_say_how_it_is_normalised_is_refused(
+    model_class: Any, input_type: str, model_file: Callable[..., Path]
 ) -> None:
-    with caplog.at_level(logging.INFO, "edgeclf"):
-        scores = Classifier(models.build()).scores(PICTURE)
-    np.testing.assert_allclose(
-        scores, expected_scores((PIXEL - 127.5) / 127.5), atol=1e-5
+    path = model_file(models.build(input_type=input_type))
+    with pytest.raises(ModelError) as caught:
+        model_class(path)
+    assert str(caught.value) == (
+        f"{path}: Expected a model that says how its {input_type} input is normalised. "
+        "This one has no such metadata: give input_mean and input_std (--input_mean, "
+        "--input_std), usually 127.5 and 127.5 for an input of -1 to 1, or 0 and 255 "
+        "for one of 0 to 1."
     )
-    (line,) = caplog.messages
-    assert "(pixel - 127.5) / 127.5 is used" in line
-    caplog.clear()
-    with caplog.at_level(logging.INFO, "edgeclf"):
-        Classifier(models.own())
-        Classifier(models.build(), input_mean=0, input_std=255)
-        Classifier(models.build(input_type="uint8"))
-    assert not caplog.messages
 
 
 def test_given_normalisation_is_used_and_zero_is_a_mean() -> None:
@@ -191,7 +190,7 @@ def test_given_normalisation_that_the_model_has_itself_is_accepted() -> None:
             models.build(input_type="uint8"),
             0,
             255,
-            "its input is uint8, not float32",
+            "its input is uint8, which takes pixels as they are",
         ),
         (
             models.build(),
@@ -371,7 +370,7 @@ def test_allow_and_deny_are_checked(model_file: Callable[..., Path]) -> None:
     with pytest.raises(TypeError, match=r"a list of labels. Received: 'red'"):
         classifier.classify(PICTURE, allow="red")
     with pytest.raises(LabelError, match=r"the model has none. Give them with lab"):
-        Classifier(models.build()).classify(PICTURE, allow=["red"])
+        Classifier(BYTES).classify(PICTURE, allow=["red"])
 
 
 def test_reject_answers_unknown_below_the_models_limit() -> None:
@@ -423,8 +422,17 @@ def test_labels_argument_overrides_the_models_own(tmp_path: Path) -> None:
         assert classifier.classify(PICTURE)[0].label == "0 rot"
 
 
+def test_only_a_labels_file_loses_its_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("0 red\n1 green\n2 blue\n")
+    assert Classifier(models.own(), labels=path).labels == models.COLORS
+    numbered = ("0 red", "1 green", "2 blue")
+    assert Classifier(models.own(), labels=list(numbered)).labels == numbered
+    assert Classifier(models.own(numbered)).labels == numbered
+
+
 def test_model_without_labels_gives_indices() -> None:
-    classifier = Classifier(models.build())
+    classifier = Classifier(BYTES)
     assert classifier.labels is None
     assert classifier.classify(PICTURE, top_k=1)[0].label is None
 
@@ -468,26 +476,26 @@ def test_missing_model_stays_file_not_found(tmp_path: Path) -> None:
         (models.build()[:700], "damaged|refuses the model|cut short"),
         (
             models.build(input_shape=(2, 8, 6, 3)),
-            r"3\). Received: \[2, 8, 6, 3\]",
+            r"Received: \[2, 8, 6, 3\]|shape \(2, 3\). Received: \(1, 3\)",
         ),
         (
             models.build(input_shape=(1, 8, 6, 1), weights=np.ones((2, 1), np.float32)),
-            r"Expected an input of shape \(1, height, width, 3\). Received: \[1, 8, 6",
+            r"input of shape \(1, height, width, 3\) or .* Received: \[1, 8, 6, 1\]",
         ),
         (
-            models.build(input_signature=(1, -1, -1, 3)),
-            r"fixed height and width. Received: \[1, -1, -1, 3\]; convert the model",
+            models.build(input_type="int32"),
+            "one of float32, float16, uint8, int8, int16. Received: int32",
         ),
         (
-            models.build(input_type="int16", input_quantization=(1 / 32768, 0)),
-            "Expected an input of float32, uint8 or int8. Received: int16",
+            models.build(input_type="uint8", outputs=("logits", "scores", "scores")),
+            r"one output of shape \(1, num_classes\). Received: outputs of shape \(1,",
         ),
         (
-            models.build(outputs=2),
-            r"one output of shape \(1, num_classes\). Received",
-        ),
-        (
-            models.build(weights=np.ones((4, 3), np.float32), output_shape=(1, 2, 2)),
+            models.build(
+                input_type="uint8",
+                weights=np.ones((4, 3), np.float32),
+                output_shape=(1, 2, 2),
+            ),
             r"Received: outputs of shape \(1, 2, 2\)",
         ),
         (
@@ -510,24 +518,242 @@ def test_unsupported_models_are_refused_by_name(
 
 
 def test_output_that_is_not_finite_is_refused() -> None:
-    content = models.build(weights=np.full((3, 3), np.nan, np.float32))
+    content = models.own(weights=np.full((3, 3), np.nan, np.float32))
     with pytest.raises(ModelError, match=r"^the model: The model's output has values"):
         Classifier(content).scores(PICTURE)
 
 
-@pytest.mark.parametrize(
-    ("values", "scale"), [(np.uint8([1]), 0.0), (np.bool_([True]), 1.0)]
-)
-def test_output_without_real_values_is_refused(
-    values: np.ndarray, scale: float
-) -> None:
-    with pytest.raises(ModelError, match=f"Received: {values.dtype}, scale {scale}"):
-        dequantize(values, {"quantization": (scale, 0)})
-
-
 def test_dynamic_batch_is_accepted() -> None:
-    content = models.build(input_signature=(-1, 8, 6, 3))
+    content = models.build(input_signature=(-1, 8, 6, 3), input_type="uint8")
     assert Classifier(content).classify(PICTURE)[0].index == RED
+
+
+@pytest.mark.parametrize("input_type", ["float32", "uint8", "int8"])
+def test_input_without_a_batch_is_accepted(input_type: str) -> None:
+    content = models.own(
+        input_shape=(8, 6, 3),
+        input_type=input_type,
+        input_quantization=(1 / 127.5, 0 if input_type == "int8" else 128),
+    )
+    classifier = Classifier(content)
+    assert classifier.input_size == (8, 6)
+    assert classifier.classify(PICTURE)[0].label == "red"
+
+
+@pytest.mark.parametrize(
+    ("input_type", "scale", "zero_point"), [("float16", 0, 0), ("int16", 1 / 32768, 0)]
+)
+def test_wide_inputs_get_what_normalisation_and_scale_say(
+    input_type: str, scale: float, zero_point: int
+) -> None:
+    content = models.build(
+        input_type=input_type, input_quantization=(scale, zero_point)
+    )
+    expected = expected_scores((PIXEL - 127.5) / 127.5)
+    scores = Classifier(content, **NORMAL).scores(PICTURE)
+    np.testing.assert_allclose(scores, expected, atol=2e-3)
+    known = models.with_metadata(content, mean=[100, 110, 120], std=[130, 150, 160])
+    expected = expected_scores((PIXEL - [100, 110, 120]) / [130, 150, 160])
+    np.testing.assert_allclose(Classifier(known).scores(PICTURE), expected, atol=2e-3)
+
+
+def test_wide_integers_need_a_scale() -> None:
+    content = models.build(input_type="int16", input_quantization=(0, 0))
+    with pytest.raises(ModelError, match=r"with a scale. Received: int16 without one"):
+        Classifier(content, **NORMAL)
+
+
+def dynamic(shape: tuple[int, int] = (1, 1), **changes: Any) -> bytes:
+    """A model of any height and width: its first layer is a mean."""
+    signature = changes.pop("input_signature", (1, -1, -1, 3))
+    return models.own(input_shape=(1, *shape, 3), input_signature=signature, **changes)
+
+
+@pytest.mark.parametrize("model_class", [Classifier, Embedder])
+def test_dynamic_size_is_the_callers_the_tensors_or_the_pictures(
+    model_class: Any,
+) -> None:
+    assert model_class(dynamic(), input_size=(40, 30)).input_size == (40, 30)
+    assert model_class(dynamic((20, 10))).input_size == (20, 10)
+    assert model_class(dynamic((1, 10))).input_size == (10, 10)
+    assert model_class(dynamic()).input_size is None
+    said = models.with_metadata(
+        models.build(
+            input_type="uint8", input_shape=(1, 5, 5, 3), input_signature=(1, -1, -1, 3)
+        ),
+        default_size=(12, 34),
+    )
+    assert model_class(said).input_size == (12, 34)
+    assert model_class(said, input_size=(9, 9)).input_size == (9, 9)
+
+
+def test_size_that_the_metadata_say_must_not_take_all_memory() -> None:
+    content = models.build(
+        input_type="uint8", input_shape=(1, 5, 5, 3), input_signature=(1, -1, -1, 3)
+    )
+    for size in ((1025, 8), (8, 2**31), (0, 8)):
+        said = models.with_metadata(content, default_size=size)
+        assert Classifier(said).input_size == (5, 5)
+
+
+@pytest.mark.parametrize("input_type", ["float32", "uint8"])
+@pytest.mark.parametrize("input_size", [None, (5, 9)])
+def test_model_of_dynamic_size_labels_pictures_of_all_sizes(
+    input_type: str, input_size: tuple[int, int] | None
+) -> None:
+    random = np.random.default_rng(3)
+    content = dynamic(input_type=input_type)
+    classifier = Classifier(content, input_size=input_size)
+    for shape in ((7, 9), (3, 4), (1, 1), (900, 1300), (7, 9)):
+        pixels = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        size = input_size or shape
+        if shape[1] == 1300 and input_size is None:
+            size = (354, 512)
+        stretched = image.load(pixels, size).mean((0, 1))
+        mean = 127.5 if input_type == "float32" else 128
+        expected = expected_scores((stretched - mean) / 127.5)
+        np.testing.assert_allclose(classifier.scores(pixels), expected, atol=1e-4)
+
+
+def test_dynamic_size_of_a_region_is_the_regions(noise: np.ndarray) -> None:
+    classifier = Classifier(dynamic())
+    region = (3, 5, 20, 30)
+    expected = expected_scores((noise[5:30, 3:20].mean((0, 1)) - 127.5) / 127.5)
+    actual = classifier.scores(noise, region=region)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "input_size", "sentence"),
+    [
+        (models.own(), (9, 6), r"as the model has it: \(8, 6\). Received: .*\(9, 6\)"),
+        (dynamic(), (0, 6), r"\(1-4096, 1-4096\). Received: input_size=\(0, 6\)"),
+        (dynamic(), (5000, 6), r"Received: input_size=\(5000, 6\)"),
+        (dynamic(), (2.5, 6), r"Received: input_size=\(2.5, 6\)"),
+        (dynamic(), (5,), r"Received: input_size=\(5,\)"),
+        (
+            dynamic((8, 1), input_signature=(1, 8, -1, 3)),
+            (9, 5),
+            r"\(8, 1-4096\). Received",
+        ),
+    ],
+)
+def test_input_size_that_does_not_fit_is_refused(
+    content: bytes, input_size: Any, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence) as caught:
+        Classifier(content, input_size=input_size)
+    assert not isinstance(caught.value, ModelError)
+
+
+def test_input_size_of_a_fixed_model_may_be_said() -> None:
+    assert Classifier(models.own(), input_size=(8, 6)).input_size == (8, 6)
+
+
+def expected_label(content: bytes, **options: Any) -> tuple[str | None, float]:
+    best = Classifier(content, **options).classify(PICTURE)[0]
+    return best.label, best.score
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [("bottleneck", "scores"), ("scores", "image"), ("logits", "image", "scores")],
+)
+def test_scores_are_found_among_several_outputs(outputs: tuple[str, ...]) -> None:
+    weights = np.vstack([models.WEIGHTS, np.zeros((2, 3), np.float32)])
+    changes: dict[str, Any] = {"input_type": "uint8", "weights": weights}
+    single = models.with_labels(models.build(**changes), "abcde")
+    several = models.with_labels(models.build(**changes, outputs=outputs), "abcde")
+    np.testing.assert_array_equal(
+        Classifier(several).scores(PICTURE), Classifier(single).scores(PICTURE)
+    )
+    np.testing.assert_array_equal(
+        Embedder(several).embed(PICTURE), Embedder(single).embed(PICTURE)
+    )
+
+
+def test_output_of_as_many_values_as_labels_is_the_scores() -> None:
+    weights = np.vstack([models.WEIGHTS, np.zeros((2, 3), np.float32)])
+    changes: dict[str, Any] = {"input_type": "uint8", "weights": weights}
+    content = models.build(**changes, activation=None, outputs=("bottleneck", "logits"))
+    with pytest.raises(ModelError, match="Expected an image classifier: one output"):
+        Classifier(content)
+    expected = Classifier(models.build(**changes)).scores(PICTURE)
+    scores = Classifier(content, labels=list("abcde")).scores(PICTURE)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_metadata_say_which_output_has_the_scores() -> None:
+    content = models.build(input_type="uint8", outputs=("scores", "p", "p"))
+    named = [
+        models.OutputMetadata([("other.txt", 3, None)]),
+        models.OutputMetadata([("names.txt", 2, None)]),
+        models.OutputMetadata([("labels.txt", 1, None)]),
+    ]
+    content = models.with_metadata(content, outputs=named)
+    files = {"labels.txt": "x\n", "other.txt": "y\n", "names.txt": "r\ng\nb\n"}
+    classifier = Classifier(models.with_files(content, files))
+    assert classifier.labels == ("r", "g", "b")
+    assert classifier.classify(PICTURE)[0].label == "r"
+
+
+def test_recommended_threshold_is_the_default() -> None:
+    content = models.with_metadata(
+        models.with_labels(BYTES), outputs=[models.OutputMetadata(threshold=0.5)]
+    )
+    classifier = Classifier(content)
+    assert indices(classifier.classify(PICTURE)) == [RED]
+    assert len(classifier.classify(PICTURE, score_threshold=0)) == 3
+
+
+def test_score_calibration_replaces_the_softmax() -> None:
+    calibration = "1,2,-1\n0.5,1,0.25\n\n"
+    plain = models.build(input_type="uint8", activation=None)
+    content = models.with_metadata(
+        plain,
+        outputs=[models.OutputMetadata([("c.csv", 4, None)], calibration=(0, 0.125))],
+    )
+    scores = Classifier(models.with_files(content, {"c.csv": calibration})).scores(
+        PICTURE
+    )
+    logits = models.WEIGHTS @ ((PIXEL - 128) / 127.5)
+    expected = [
+        1 / (1 + np.exp(-(2 * logits[RED] - 1))),
+        0.5 / (1 + np.exp(-(logits[GREEN] + 0.25))),
+        0.125,
+    ]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    short = models.with_files(content, {"c.csv": "1,2,-1\n"})
+    with pytest.raises(ModelError, match=r"calibration of 3 lines.* Received: 2"):
+        Classifier(short)
+
+
+def test_threads_share_a_classifier() -> None:
+    random = np.random.default_rng(1)
+    pictures = list(random.integers(0, 256, (60, 9, 7, 3), dtype=np.uint8))
+    for content in (models.own(), dynamic(), models.own(input_type="uint8")):
+        classifier, embedder = Classifier(content), Embedder(content)
+        expected = [classifier.scores(pixels) for pixels in pictures]
+        vectors = [embedder.embed(pixels) for pixels in pictures]
+        with ThreadPoolExecutor(8) as executor:
+            actual = list(executor.map(classifier.scores, pictures * 5))
+            np.testing.assert_array_equal(actual, expected * 5)
+            actual = list(executor.map(embedder.embed, pictures * 5))
+            np.testing.assert_array_equal(actual, vectors * 5)
+
+
+def test_closing_while_threads_label_ends_in_an_answer_or_a_sentence() -> None:
+    expected = Classifier(models.own()).scores(PICTURE)
+    for _ in range(20):
+        classifier = Classifier(models.own())
+        with ThreadPoolExecutor(4) as executor:
+            answers = [executor.submit(classifier.scores, PICTURE) for _ in range(50)]
+            classifier.close()
+        for answer in answers:
+            if isinstance(answer.exception(), ValueError):
+                assert "is closed" in str(answer.exception())
+            else:
+                np.testing.assert_array_equal(answer.result(), expected)
 
 
 def test_arguments_are_checked_before_the_picture_is_read(tmp_path: Path) -> None:
@@ -560,66 +786,6 @@ def test_one_classifier_labels_many_pictures() -> None:
     for color, _ in itertools.product(models.COLORS, range(3)):
         pixels = np.full((9, 9, 3), models.PIXELS[color], np.uint8)
         assert classifier.classify(pixels)[0].label == color
-
-
-@pytest.mark.parametrize("convolution", [False, True])
-@pytest.mark.parametrize("outside", [False, True])
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("types", [("float32", "float32"), ("uint8", "uint8")])
-def test_embedder_returns_what_the_head_reads(
-    convolution: bool, outside: bool, own: bool, types: tuple[str, str]
-) -> None:
-    changes: dict[str, Any] = {
-        "convolution": convolution,
-        "outside": outside,
-        "input_type": types[0],
-        "output_type": types[1],
-        "input_quantization": (1 / 127.5, 128),
-    }
-    content = models.own(**changes) if own else models.build(**changes)
-    with Embedder(content) as embedder:
-        assert embedder.input_size == (8, 6)
-        assert embedder.depth == 3
-        vector = embedder.embed(PICTURE)
-    assert vector.dtype == np.float32
-    mean = 127.5 if types[0] == "float32" else 128
-    np.testing.assert_allclose(vector, (PIXEL - mean) / 127.5, atol=1e-5)
-
-
-def test_embedder_of_a_feature_extractor_returns_its_output() -> None:
-    content = models.build(head=False, activation=None)
-    vector = Embedder(content, input_mean=0, input_std=1).embed(PICTURE)
-    np.testing.assert_allclose(vector, PIXEL, rtol=1e-6)
-
-
-def test_embedder_dequantizes() -> None:
-    content = models.build(
-        head=False,
-        activation=None,
-        output_type="int8",
-        output_quantization=(0.01, -5),
-    )
-    vector = Embedder(content).embed(PICTURE)
-    np.testing.assert_allclose(vector, (PIXEL - 127.5) / 127.5, atol=0.0051)
-
-
-def test_embedder_takes_region_and_rotation(noise: np.ndarray) -> None:
-    region = (0.0, 0.0, 0.5, 0.5)
-    pixels = image.load(noise, (8, 6), region=region, rotation=180)
-    vector = Embedder(models.own()).embed(noise, region=region, rotation=180)
-    np.testing.assert_allclose(vector, (pixels.mean((0, 1)) - 127.5) / 127.5, atol=1e-5)
-
-
-def test_embedder_names_the_tensor_that_is_missing(
-    model_file: Callable[..., Path],
-) -> None:
-    path = model_file(models.own(entry=models.record(bottleneck="pool")))
-    with pytest.raises(ModelError) as caught:
-        Embedder(path)
-    assert str(caught.value) == (
-        f"{path}: Expected a tensor named pool in the model. Found none."
-    )
-    assert Classifier(path).classify(PICTURE)[0].label == "red"
 
 
 def test_google_models_label_a_flower_photo(shared: Path) -> None:
@@ -679,3 +845,26 @@ def test_raw_pixels_go_in_where_metadata_say_no_more(
     np.testing.assert_array_equal(
         Classifier(said).scores(PICTURE), Classifier(plain).scores(PICTURE)
     )
+
+
+def test_categories_are_chosen_from_scores_as_classify_does() -> None:
+    classifier = Classifier(many_classes())
+    scores = classifier.scores(PICTURE)
+    labels = ["class 2", "class 5"]
+    for options in (
+        {},
+        {"top_k": 2},
+        {"score_threshold": float(scores[6])},
+        {"allow": labels},
+        {"deny": labels},
+    ):
+        expected = classifier.classify(PICTURE, **options)  # type: ignore[arg-type]
+        assert classifier.categories(scores, **options) == expected  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="top_k"):
+        classifier.categories(scores, top_k=0)
+    best = float(scores.max())
+    entry = models.record(reject={"min_score": best})
+    classifier = Classifier(many_classes(entry=entry))
+    assert len(classifier.categories(scores, reject=True)) == 5
+    (unknown,) = classifier.categories(scores * 0.9, reject=True)
+    assert unknown == Category(None, "unknown", pytest.approx(0.9 * best))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from edgeclf import ModelError
-from edgeclf.graph import Graph
 from edgeclf.interpreter import create_interpreter
+from edgeclf.tflite.graph import Graph
 
 
 @pytest.mark.parametrize(

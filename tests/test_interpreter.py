@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import model_files as models
 import numpy as np
 import pytest
 
-from edgeclf import ModelError
-from edgeclf.interpreter import create_interpreter
+from edgeclf import Classifier, Embedder, ModelError
+from edgeclf.interpreter import allocate, create_interpreter, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
+SYSTEM_LIBRARY = next(Path(np.__file__).parent.rglob("_multiarray_umath*.so"))
 
 
 def test_model_runs() -> None:
@@ -50,15 +54,193 @@ def test_other_content_is_refused(content: bytes) -> None:
         create_interpreter(content)
 
 
-def test_unknown_operator_is_refused() -> None:
-    from ai_edge_litert import schema_py_generated as schema
+@pytest.mark.parametrize(
+    ("operator", "sentence"),
+    [
+        (
+            "edgetpu-custom-op",
+            "The model is compiled for an EdgeTPU and runs nowhere else: give "
+            'delegate="libedgetpu.so.1" (--delegate libedgetpu.so.1), or use the file '
+            "that it was compiled from.",
+        ),
+        (
+            "FlexErf",
+            "The model needs TensorFlow's own operator FlexErf, which TensorFlow Lite "
+            "does not have. Convert it without SELECT_TF_OPS.",
+        ),
+        (
+            "My op (new)",
+            "The model needs the custom operator My op (new), which this interpreter "
+            "does not have. Convert the model without it.",
+        ),
+    ],
+)
+def test_operators_that_are_not_there_are_named(operator: str, sentence: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        create_interpreter(models.with_operator(models.build(), operator))
+    assert str(caught.value) == sentence
 
-    model = schema.ModelT.InitFromPackedBuf(models.build(), 0)
-    code = model.operatorCodes[-1]
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
-    code.customCode = b"edgetpu-custom-op"
-    with pytest.raises(ModelError, match=r"refuses the model: .*edgetpu-custom-op"):
-        create_interpreter(models.pack(model))
+
+DELEGATE = """
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct { int size; int *data; } IntArray;
+
+/* TfLiteDelegate of tensorflow/lite/core/c/common.h; it takes no operator. */
+typedef struct Delegate {
+  void *data;
+  int (*prepare)(void *context, struct Delegate *delegate);
+  void *copy_from, *copy_to, *free_buffer;
+  long long flags;
+  void *opaque;
+} Delegate;
+
+static int prepared(void *context, Delegate *delegate) { return 0; }
+static int broken(void *context, Delegate *delegate) { return 1; }
+
+Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count,
+                                        void (*report)(const char *)) {
+  int fails = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!strcmp(keys[i], "device") && !strcmp(values[i], "usb:9")) {
+      report("No device usb:9.\\n");
+      return NULL;
+    }
+    fails |= !strcmp(keys[i], "fail");
+  }
+  Delegate *delegate = calloc(1, sizeof(Delegate));
+  delegate->prepare = fails ? broken : prepared;
+  return delegate;
+}
+
+void tflite_plugin_destroy_delegate(Delegate *delegate) { free(delegate); }
+"""
+
+
+@pytest.fixture(scope="module")
+def delegate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real external delegate, which leaves all the work to the processor."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("delegate")
+    source, library = folder / "delegate.c", folder / "libdelegate.so"
+    source.write_text(DELEGATE)
+    command = [compiler, "-shared", "-fPIC", "-w", "-o", str(library), str(source)]
+    subprocess.run(command, check=True)
+    return str(library)
+
+
+def first_score(interpreter: Any) -> float:
+    interpreter.allocate_tensors()
+    (source,) = interpreter.get_input_details()
+    (scores,) = interpreter.get_output_details()
+    interpreter.set_tensor(source["index"], np.zeros((1, 8, 6, 3), np.float32))
+    interpreter.invoke()
+    return float(interpreter.get_tensor(scores["index"])[0, 0])
+
+
+@pytest.mark.parametrize("options", [None, {}, {"device": "usb:0", "speed": "max"}])
+def test_delegate_and_its_options_are_used(
+    delegate: str, options: dict[str, str] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    interpreter = load_model(
+        models.build(), delegate=delegate, delegate_options=options
+    )
+    assert first_score(interpreter) == pytest.approx(1 / 3)
+    assert not caplog.messages
+    assert interpreter._delegates  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"device": "usb:9"}, "No device usb:9."),
+        ({"fail": "1"}, "."),
+    ],
+)
+def test_delegate_that_fails_is_left_out_with_one_line(
+    delegate: str,
+    options: dict[str, str],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    interpreter = load_model(
+        models.build(), delegate=delegate, delegate_options=options
+    )
+    assert first_score(interpreter) == pytest.approx(1 / 3)
+    (line,) = caplog.messages
+    assert line.startswith(
+        f"The delegate {delegate} cannot be used, so the processor is: "
+    )
+    assert line.endswith(reason)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_library_that_is_missing_or_no_delegate_is_left_out_with_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    for library, reason in (
+        ("libmissing.so.1", "cannot open shared object file"),
+        (str(text), "file too short|invalid ELF header"),
+        (str(SYSTEM_LIBRARY), "it has no tflite_plugin_create_delegate"),
+    ):
+        caplog.clear()
+        interpreter = load_model(models.build(), delegate=library)
+        assert first_score(interpreter) == pytest.approx(1 / 3)
+        (line,) = caplog.messages
+        assert re.search(reason, line)
+    assert "Exception ignored" not in capfd.readouterr().err
+
+
+def test_edgetpu_file_without_its_device_says_both(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    content = models.with_operator(models.build(), "edgetpu-custom-op")
+    with pytest.raises(ModelError, match="compiled for an EdgeTPU"):
+        Classifier(content, delegate="libedgetpu.so.1", input_mean=0, input_std=1)
+    assert "The delegate libedgetpu.so.1 cannot be used" in caplog.text
+
+
+def test_classifier_and_embedder_hand_the_delegate_on(
+    delegate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    content = models.own()
+    expected = Classifier(content).scores(pixels)
+    vector = Embedder(content).embed(pixels)
+    options: dict[str, Any] = {
+        "delegate": delegate,
+        "delegate_options": {"device": "usb:0"},
+    }
+    with Classifier(content, **options) as model, Embedder(content, **options) as other:
+        np.testing.assert_allclose(model.scores(pixels), expected, atol=1e-6)
+        np.testing.assert_allclose(other.embed(pixels), vector, atol=1e-6)
+    assert not caplog.messages
+    options["delegate_options"] = {"device": "usb:9"}
+    np.testing.assert_array_equal(
+        Classifier(content, **options).scores(pixels), expected
+    )
+    assert "No device usb:9" in caplog.text
+
+
+def test_options_without_a_delegate_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Received: \{'device': 'usb'\}"):
+        load_model(models.build(), delegate_options={"device": "usb"})
+
+
+def test_input_of_another_shape_is_allocated_or_refused() -> None:
+    content = models.build(input_signature=(1, -1, -1, 3))
+    interpreter = load_model(content)
+    allocate(interpreter, 0, [1, 4, 9, 3])
+    assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 4, 9, 3]
+    with pytest.raises(ModelError, match="The interpreter refuses the model"):
+        allocate(interpreter, 0, [1, -4, 9, 3])
 
 
 def run_without(modules: list[str], folder: Path, code: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from edgeclf import ModelError
-from edgeclf.metadata import MAX_FILE_BYTES, ModelInfo, read_labels, read_model_info
+from edgeclf.metadata import read_model_info
+from edgeclf.model_info import ModelInfo
+from edgeclf.tflite.attached_files import MAX_FILE_BYTES
 
-AXIS_LABELS, DESCRIPTIONS, VALUE_LABELS = 2, 1, 3  # AssociatedFileType
+AXIS_LABELS, VALUE_LABELS, SCORE_CALIBRATION = 2, 3, 4  # AssociatedFileType
 
 
 def test_own_file_says_everything_in_its_record() -> None:
@@ -39,7 +42,9 @@ def test_other_makers_metadata_are_read() -> None:
     )
     files = {"names.txt": "a\nb\nc\n", "german.txt": "ä\nb\nc\n", "labels.txt": "x\n"}
     info = read_model_info(models.with_files(content, files))
-    assert info == ModelInfo(("a", "b", "c"), (1.5, 0.0, 3.0), (58.0, 57.0, 56.0), {})
+    assert info == ModelInfo(
+        ("a", "b", "c"), (1.5, 0.0, 3.0), (58.0, 57.0, 56.0), scores_output=0
+    )
 
 
 def test_labels_file_is_found_without_being_named() -> None:
@@ -50,9 +55,77 @@ def test_labels_file_is_found_without_being_named() -> None:
     assert read_model_info(content).labels is None
 
 
-def test_named_labels_that_are_not_there_are_no_labels() -> None:
+def test_named_labels_that_are_not_there_are_no_labels(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     content = models.with_metadata(models.build(), files=[("l.txt", AXIS_LABELS, None)])
-    assert read_model_info(content) == ModelInfo()
+    for model in (content, models.with_labels(content)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "edgeclf"):
+            assert read_model_info(model) == ModelInfo(scores_output=0)
+        assert caplog.messages == [
+            "The model's metadata name the labels file l.txt, which is not attached to "
+            "it: give one with labels=."
+        ]
+
+
+def test_files_that_other_tensors_name_are_no_labels() -> None:
+    names = [("labels.txt", AXIS_LABELS, None)]
+    content = models.with_metadata(models.build(), input_files=names)
+    assert read_model_info(models.with_labels(content)) == ModelInfo()
+    heads = [models.OutputMetadata(), models.OutputMetadata(names)]
+    info = read_model_info(
+        models.with_labels(models.with_metadata(models.build(), outputs=heads))
+    )
+    assert info == ModelInfo(models.COLORS, scores_output=1)
+
+
+def test_labels_of_one_language_only_are_used() -> None:
+    names = [("pl.txt", AXIS_LABELS, "pl"), ("de.txt", AXIS_LABELS, "de")]
+    content = models.with_metadata(models.build(), files=names)
+    content = models.with_files(content, {"de.txt": "rot\n", "pl.txt": "czerwień\r\n"})
+    assert read_model_info(content).labels == ("czerwień",)
+
+
+def test_two_heads_with_labels_are_not_told_apart() -> None:
+    heads = [models.OutputMetadata([(f"{n}.txt", AXIS_LABELS, None)]) for n in "ab"]
+    content = models.with_metadata(models.build(), outputs=heads)
+    info = read_model_info(models.with_files(content, {"a.txt": "a", "b.txt": "b"}))
+    assert info.scores_output is None
+
+
+def test_size_threshold_and_calibration_are_read() -> None:
+    head = models.OutputMetadata(
+        [("sigmoids.csv", SCORE_CALIBRATION, None)],
+        calibration=(2, 0.25),
+        threshold=0.5,
+    )
+    content = models.with_metadata(
+        models.build(), outputs=[head], default_size=(120, 90)
+    )
+    info = read_model_info(models.with_files(content, {"sigmoids.csv": "1,2,3\n\n"}))
+    assert info.input_size == (120, 90)
+    assert info.score_threshold == 0.5
+    calibration = info.score_calibration
+    assert calibration is not None
+    assert calibration.transformation == 2
+    assert calibration.default_score == 0.25
+    np.testing.assert_array_equal(calibration.parameters[0], [1, 2, 3, -np.inf])
+
+
+def test_calibration_that_is_not_there_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for files in ([], [("sigmoids.csv", SCORE_CALIBRATION, None)]):
+        caplog.clear()
+        head = models.OutputMetadata(files, calibration=(0, 0.0))
+        content = models.with_metadata(models.build(), outputs=[head])
+        assert read_model_info(content).score_calibration is None
+        assert len(caplog.messages) == 1
+        assert "scores are not calibrated" in caplog.text
+    head = models.OutputMetadata(threshold=float("nan"))
+    with pytest.raises(ModelError, match="Expected finite numbers in the metadata"):
+        read_model_info(models.with_metadata(models.build(), outputs=[head]))
 
 
 def test_google_model_with_metadata(shared: Path) -> None:
@@ -62,23 +135,6 @@ def test_google_model_with_metadata(shared: Path) -> None:
     assert len(info.labels) == 1001
     assert info.labels[:3] == ("background", "tench", "goldfish")
     assert (info.input_mean, info.input_std) == ((127.5,), (127.5,))
-
-
-@pytest.mark.parametrize(
-    ("text", "labels"),
-    [
-        (b"a\nb\n", ("a", "b")),
-        (b"a\r\nb\r\n\r\n", ("a", "b")),
-        (b"\xef\xbb\xbfa\nb", ("a", "b")),
-        (
-            "wzory łowickie \n\n\u2028b\x85\n".encode(),
-            ("wzory łowickie ", "", "\u2028b\x85"),
-        ),
-        (b"", ()),
-    ],
-)
-def test_labels_are_lines(text: bytes, labels: tuple[str, ...]) -> None:
-    assert read_labels(text) == labels
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -45,7 +45,7 @@ def test_file_still_runs_and_is_the_same_each_time():
 
 def test_record_is_plain_utf8_json():
     content = written(note="ł")
-    start = content.rindex(b'{"format_version"')
+    start = content.rindex(b'{"crc32"')
     text = content[start : content.index(b"PK\x01\x02", start)].decode()
     assert json.loads(text)["note"] == "ł"
     assert "ł" in text

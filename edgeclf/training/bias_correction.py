@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edgeclf.interpreter import create_interpreter
-from edgeclf.network import quantized_levels
+from edgeclf.quantization import quantized_levels
 from edgeclf.zoo import graph
 from edgeclf.zoo.backbone import Backbone
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgeclf.metadata import LABELS_NAME, RECORD_NAME
+from edgeclf.metadata import RECORD_NAME
+from edgeclf.tflite.attached_files import LABELS_NAME
 from edgeclf.zoo import graph
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -47,7 +49,8 @@ def attach(
         labels: One name for each class, in the order of the output.
         input_mean: The input is `(pixel - input_mean) / input_std`, pixels 0-255.
         input_std: See `input_mean`.
-        record: What `edgeclf.json` holds; see `edgeclf.metadata`.
+        record: What `edgeclf.json` holds, see `edgeclf.metadata`; here `crc32` is
+            added, the checksum of the model before the zip.
     """
     model = graph.read_model(content)
     entries = [e for e in model.metadata or [] if e.name != METADATA_NAME.encode()]
@@ -60,6 +63,9 @@ def attach(
     entry.buffer = len(model.buffers) - 1
     model.metadata = [*entries, entry]
 
+    packed_model = graph.pack_model(model)
+    # Of every byte before the zip; the files in the zip have checksums of their own.
+    record = {**record, "crc32": zlib.crc32(packed_model)}
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
         for name, text in (
@@ -69,7 +75,7 @@ def attach(
             # A path in the record need not be UTF-8.
             content = text.encode(errors="backslashreplace")
             files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content)
-    return graph.pack_model(model) + archive.getvalue()
+    return packed_model + archive.getvalue()
 
 
 def model_metadata(input_mean: float, input_std: float) -> bytes:

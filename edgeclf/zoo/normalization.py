@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf import network
 from edgeclf.errors import ModelError
+from edgeclf.input_tensor import USUAL_MEAN, USUAL_STD
 from edgeclf.metadata import read_model_info
 from edgeclf.zoo.check import CHANNELS
 from edgeclf.zoo.dequantize import quantization
@@ -19,7 +19,7 @@ from edgeclf.zoo.graph import add_operator, add_tensor, schema, tensor_shape
 if TYPE_CHECKING:
     from edgeclf.zoo.graph import Model
 
-DEFAULT_MEAN, DEFAULT_STD = network.DEFAULT_MEAN, network.DEFAULT_STD
+DEFAULT_MEAN, DEFAULT_STD = USUAL_MEAN, USUAL_STD
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 """`(input_mean, input_std)`: one value each, or one for each of R, G and B."""

@@ -79,6 +79,14 @@ def integer(table: Table, slot: int, code: str, default: int = 0) -> int:
     return int(struct.unpack_from("<" + code, table.Bytes, position)[0])
 
 
+def real(table: Table, slot: int) -> float:
+    """Return a float field, 0 when it is absent."""
+    position = field(table, slot)
+    if not position:
+        return 0.0
+    return float(struct.unpack_from("<f", table.Bytes, position)[0])
+
+
 def text(table: Table, slot: int) -> str | None:
     """Return a string field, None when it is absent."""
     position = field(table, slot)

@@ -1,0 +1,1 @@
+"""What other makers' .tflite files hold: read, checked, without a schema package."""

@@ -1,0 +1,96 @@
+"""The files in the zip that readers of TFLite Metadata look for behind a model."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+from edgeclf.errors import ModelError
+
+LABELS_NAME = "labels.txt"
+MAX_FILE_BYTES = 8 << 20  # of one attached file, unpacked: a zip is hostile input
+MAX_FILES = 1000
+
+# Zip: end of central directory and central directory header. Source: PKWARE
+# APPNOTE.TXT 4.3.16 and 4.3.12. (Importing zipfile takes longer than labelling.)
+_END = struct.Struct("<4s4H2IH")
+_ENTRY = struct.Struct("<4s6H3I5H2I")
+_END_SIGNATURE = b"PK\5\6"
+_LOCAL_HEADER_BYTES = 30
+_STORED = 0
+
+
+class AttachedFiles:
+    """The files in the zip at the end of a model file; none without a zip.
+
+    Raises:
+        ModelError: The zip, or the file that is asked for, is damaged or too large.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._start = 0  # of the zip: offsets in it may count from there
+        self._entries: dict[str, tuple[Any, ...]] = {}
+        end = _end_of_zip(content)
+        if end >= 0:
+            self._read_directory(end)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def checksum_before(self) -> int:
+        """Return the CRC-32 of everything that lies before the zip."""
+        start = min(self._start + entry[16] for entry in self._entries.values())
+        return zlib.crc32(memoryview(self._content)[:start])
+
+    def _read_directory(self, end: int) -> None:
+        *_, count, size, offset, _ = _END.unpack_from(self._content, end)
+        position = end - size
+        self._start = position - offset
+        if count > MAX_FILES or position < 0 or self._start < 0:
+            raise ModelError("The zip attached to the model is damaged.")
+        for _ in range(count):
+            entry = _ENTRY.unpack_from(self._content, position)
+            if entry[0] != b"PK\1\2":
+                raise ModelError("The zip attached to the model is damaged.")
+            name_size, extra_size, comment_size = entry[10:13]
+            position += _ENTRY.size
+            name = self._content[position : position + name_size].decode()
+            position += name_size + extra_size + comment_size
+            self._entries[name] = entry
+
+    def read(self, name: str) -> bytes:
+        """Unpack one file."""
+        entry = self._entries[name]
+        encrypted, method, checksum = entry[3] & 1, entry[4], entry[7]
+        packed_size, size, header = entry[8], entry[9], self._start + entry[16]
+        if size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"The attached file {name} is too large: {size} bytes where at most "
+                f"{MAX_FILE_BYTES} are read."
+            )
+        name_size, extra_size = struct.unpack_from("<2H", self._content, header + 26)
+        begin = header + _LOCAL_HEADER_BYTES + name_size + extra_size
+        data = self._content[begin : begin + packed_size]
+        try:
+            if method == zlib.DEFLATED:
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
+            elif method != _STORED:
+                raise zlib.error(f"compression method {method}")
+            if encrypted or len(data) != size or zlib.crc32(data) != checksum:
+                raise zlib.error("wrong size or checksum")
+        except zlib.error as error:
+            raise ModelError(f"The attached file {name} is damaged: {error}.") from None
+        return data
+
+
+def _end_of_zip(content: bytes) -> int:
+    """Return where the end record of a zip begins, -1 without a zip."""
+    end = len(content)
+    while (end := content.rfind(_END_SIGNATURE, max(0, len(content) - 65557), end)) > 0:
+        if end + _END.size <= len(content):
+            comment_size = _END.unpack_from(content, end)[-1]
+            if end + _END.size + comment_size == len(content):
+                return end
+    return -1
