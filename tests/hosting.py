@@ -6,12 +6,17 @@ import gzip
 import hashlib
 import http.server
 import io
+import os
 import re
+import socket
+import ssl
+import struct
 import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -56,8 +61,14 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.scheme = "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+            self.scheme = "https"
         self.lock = threading.Lock()
         self.files: dict[str, bytes] = {}
         self.script: list[Behaviour] = []
@@ -67,7 +78,10 @@ class Server(http.server.ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet: clients hang up here, and refuse certificates."""
 
     def host(self, name: str, content: bytes, **fields: str) -> HostedModel:
         """Serve `content` as an archive and return the table's row for it."""
@@ -83,9 +97,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Run a server for the length of the block."""
-    server = Server()
+def running(certificate: Path | None = None) -> Iterator[Server]:
+    """Run a server for the length of the block, with https if it has a certificate."""
+    server = Server(certificate)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -180,6 +194,49 @@ def redirect_to(url: str) -> Behaviour:
         handler.end_headers()
 
     return behave
+
+
+def saying(code: int = 200, body: bytes = b"", **headers: str) -> Behaviour:
+    """Answer with exactly this, `Content_Type=` and the like, and hang up."""
+
+    def behave(handler: Handler, _: bytes) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    return behave
+
+
+def raw(*pieces: bytes, pause_s: float = 0) -> Behaviour:
+    """Send these bytes, which need not be http, and hang up."""
+
+    def behave(handler: Handler, _: bytes) -> None:
+        for piece in pieces:
+            handler.wfile.write(piece)
+            if handler.server.stopped.wait(pause_s):
+                break
+        handler.close_connection = True
+
+    return behave
+
+
+def endless(handler: Handler, _: bytes) -> None:
+    """Send a body that does not end."""
+    handler.send_response(200)
+    handler.end_headers()
+    while not handler.server.stopped.is_set():
+        handler.wfile.write(bytes(1 << 16))
+
+
+def reset(handler: Handler, _: bytes) -> None:
+    """Cut the connection so that the client gets an error, not an end."""
+    linger = struct.pack("ii", 1, 0)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    os.close(handler.connection.detach())
+    handler.close_connection = True
 
 
 def wrong_range(handler: Handler, content: bytes) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edgeclf.errors import DatasetError
-from edgeclf.sources import IMAGE_ENDINGS, find_images, is_passed_over
+from edgeclf.inputs.paths import IMAGE_ENDINGS, find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
 

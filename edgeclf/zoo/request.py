@@ -17,8 +17,7 @@ from urllib.error import HTTPError, URLError
 
 import edgeclf
 from edgeclf.errors import DownloadError
-
-RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+from edgeclf.inputs.fetch import RETRIED_STATUS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Where pictures come from besides plain files: patterns, lists, the web, cameras."""
