@@ -10,14 +10,13 @@ from edgeclf.evaluation.contact_sheet import (
     GAP,
     HEAD,
     MARGIN,
-    PAPER,
     RIGHT,
     SIDE,
     WRONG,
     LabelledPicture,
     contact_sheet,
 )
-from edgeclf.evaluation.lettering import draw_text, drawable, text_width
+from edgeclf.lettering import PAPER, draw_text, drawable, text_width
 from edgeclf.results import Category
 
 TILE = 80

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from edgeclf import image
-from edgeclf.evaluation.lettering import draw_text, text_width
+from edgeclf.lettering import INK, PAPER, SOFT_INK, TRACK, draw_text, text_width
 from edgeclf.results import Category
 
 # Blue and vermilion are told apart with every kind of colour vision. Source: M. Okabe
@@ -18,10 +18,6 @@ from edgeclf.results import Category
 RIGHT = (0, 114, 178)
 WRONG = (213, 94, 0)
 WRONG_INK = (168, 66, 0)  # dark enough to be read on white
-INK = (34, 38, 46)
-SOFT_INK = (106, 112, 122)
-TRACK = (224, 227, 232)
-PAPER = (255, 255, 255)
 
 MARGIN = 24
 GAP = 12

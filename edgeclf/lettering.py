@@ -15,6 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Fill = tuple[int, int, int]
 
+INK = (34, 38, 46)
+SOFT_INK = (106, 112, 122)
+TRACK = (224, 227, 232)  # of a bar, where it is not filled
+PAPER = (255, 255, 255)
+
 _STROKED = {"ł": "l", "Ł": "L"}
 _PLAIN = str.maketrans(
     {

@@ -1,0 +1,185 @@
+"""Say where in a picture the evidence for a class lies.
+
+A classifier that ends in a linear layer on the mean over a feature map can be read in
+the other order: the layer first, at every place of the map, the mean afterwards. What
+every place adds to the class's logit is then known exactly. Source: B. Zhou, A. Khosla,
+A. Lapedriza, A. Oliva and A. Torralba, "Learning Deep Features for Discriminative
+Localization", 2016, equation 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.decoder import ImageSource
+from edgeclf.errors import LabelError
+from edgeclf.linear_head import find_linear_head
+from edgeclf.model_info import ModelInfo
+from edgeclf.network import ModelSource, named_errors, open_network
+from edgeclf.scores import scores_output
+from edgeclf.tflite.graph import Graph
+
+
+class ClassActivationMapper:
+    """Maps the evidence for a class over a picture.
+
+    The model is a classifier whose logits are a linear layer (FULLY_CONNECTED, or
+    CONV_2D on one pixel) of the mean over a feature map (MEAN or AVERAGE_POOL_2D over
+    all of it), float or quantized: edgeclf's own files, and other makers' of that form.
+    Pictures are prepared as `Classifier` does, threads likewise.
+
+    Args:
+        model: Path or content of a `.tflite` file.
+        num_threads: As for `Classifier`.
+        resize: As for `Classifier`.
+        input_mean: As for `Classifier`.
+        input_std: As for `Classifier`.
+        input_size: As for `Classifier`.
+        delegate: As for `Classifier`.
+        delegate_options: As for `Classifier`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ModelError: The model is damaged, unsupported, or not of that form.
+        MissingExtraError: No interpreter is installed.
+        ValueError: Another argument is outside its range, or does not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: ModelSource,
+        num_threads: int | None = None,
+        resize: str | None = None,
+        input_mean: float | Sequence[float] | None = None,
+        input_std: float | Sequence[float] | None = None,
+        *,
+        input_size: tuple[int, int] | None = None,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
+    ) -> None:
+        def feature_map(content: bytes, info: ModelInfo) -> list[int]:
+            graph = Graph(content)
+            output = scores_output(graph, info, info.labels)
+            self._head = find_linear_head(graph, output)
+            return [self._head.feature_map]
+
+        self._name, _, info, self._network = open_network(
+            model,
+            outputs=feature_map,
+            num_threads=num_threads,
+            resize=resize,
+            input_mean=input_mean,
+            input_std=input_std,
+            input_size=input_size,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
+        self._labels = info.labels
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes in the order of the output; None without labels."""
+        return self._labels
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, the size of the output."""
+        return len(self._head.bias)
+
+    @property
+    def bias(self) -> NDArray[np.float32]:
+        """What is added to the evidence of all places, `(num_classes,)`."""
+        return self._head.bias
+
+    def map(
+        self,
+        image: ImageSource,
+        label: str | int | None = None,
+        *,
+        region: Sequence[float] | None = None,
+        rotation: int = 0,
+    ) -> NDArray[np.float32]:
+        """Return what every place of a picture adds to the logit of a class.
+
+        The sum over all places and `bias[label]` is the logit: exactly for a float
+        model, to within the rounding of its layers for a quantized one.
+
+        Args:
+            image: As for `Classifier.classify`.
+            label: A class, by name or index. Default: the one with the highest logit.
+            region: As for `Classifier.classify`.
+            rotation: As for `Classifier.classify`.
+
+        Returns:
+            float32 array `(rows, columns)` of the feature map, which covers the picture
+            (or its region) from edge to edge. Negative where a place speaks against
+            the class.
+
+        Raises:
+            LabelError: A name for a model without labels.
+            ImageError, OSError, ModelError, TypeError, ValueError: As
+                `Classifier.classify`.
+        """
+        index = None if label is None else self._index(label)
+        with named_errors(self._name):
+            (maps,) = self._network.run(image, region=region, rotation=rotation)
+        _, rows, columns, _ = maps.shape
+        features = maps[0] / (rows * columns)
+        if index is None:
+            logits = self._head.weights @ features.sum(axis=(0, 1)) + self._head.bias
+            index = int(logits.argmax())
+        evidence: NDArray[np.float32] = features @ self._head.weights[index]
+        return evidence
+
+    def close(self) -> None:
+        """Give the interpreter's memory back. A second call does nothing."""
+        self._network.close()
+
+    def __enter__(self) -> ClassActivationMapper:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _index(self, label: str | int) -> int:
+        if isinstance(label, str):
+            if self._labels is None:
+                raise LabelError(
+                    f"Expected the index of a class: {self._name} has no labels. "
+                    f"Received: label={label!r}"
+                )
+            if label not in self._labels:
+                raise ValueError(
+                    f"Expected a label of {self._name}. Received: label={label!r}, "
+                    "which it does not have."
+                )
+            return self._labels.index(label)
+        if not 0 <= label < self.num_classes:
+            raise ValueError(
+                f"Expected the index of one of {self.num_classes} classes. "
+                f"Received: label={label}"
+            )
+        return label
+
+
+def relative(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return evidence as a share of the most there is in this picture.
+
+    Args:
+        evidence: As `ClassActivationMapper.map` returns it.
+
+    Returns:
+        float32, same shape, in [0, 1]: 0 where there is none or some against the class,
+        1 at the strongest place. All 0 when nothing speaks for the class.
+    """
+    most = max(float(evidence.max()), np.finfo(np.float32).tiny)
+    return np.asarray(evidence.clip(0) / most, np.float32)

@@ -1,0 +1,1 @@
+"""`edgeclf export`: a model as C source for microcontrollers."""

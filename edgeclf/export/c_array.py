@@ -1,0 +1,203 @@
+"""A model as C source, for TensorFlow Lite Micro: a header and an array of bytes.
+
+Both files are valid C11 and C++11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeclf.export.micro_model import MicroModel
+from edgeclf.quantization import quantized_levels
+from edgeclf.tflite.graph import Tensor
+
+BYTES_A_LINE = 16
+ALIGNMENT = 16  # of tensors. Source: tflite-micro, micro_arena_constants.h
+
+# Methods of MicroMutableOpResolver by BuiltinOperator: those that image classifiers are
+# made of. Source: tflite-micro, tensorflow/lite/micro/micro_mutable_op_resolver.h, and
+# tensorflow/lite/schema/schema.fbs.
+# fmt: off
+RESOLVER_METHODS = {
+    0: "AddAdd", 1: "AddAveragePool2D", 2: "AddConcatenation", 3: "AddConv2D",
+    4: "AddDepthwiseConv2D", 6: "AddDequantize", 9: "AddFullyConnected",
+    11: "AddL2Normalization", 14: "AddLogistic", 17: "AddMaxPool2D", 18: "AddMul",
+    19: "AddRelu", 21: "AddRelu6", 22: "AddReshape", 23: "AddResizeBilinear",
+    25: "AddSoftmax", 28: "AddTanh", 34: "AddPad", 39: "AddTranspose", 40: "AddMean",
+    41: "AddSub", 43: "AddSqueeze", 45: "AddStridedSlice", 53: "AddCast",
+    54: "AddPrelu", 55: "AddMaximum", 57: "AddMinimum", 60: "AddPadV2",
+    70: "AddExpandDims", 77: "AddShape", 83: "AddPack",
+    97: "AddResizeNearestNeighbor", 98: "AddLeakyRelu", 114: "AddQuantize",
+    117: "AddHardSwish",
+}
+# fmt: on
+
+_HEADER = """\
+#ifndef {upper}_H_
+#define {upper}_H_
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const unsigned char {name}[];
+extern const unsigned int {name}_len;
+
+/* Input: {dtype}, rows from the top, R, G, B.
+   {pixels} */
+{constants}
+{labels}
+/* tflite::MicroMutableOpResolver<{num_operators}> resolver;
+{operators}
+
+   The tensor arena takes more than {arena_bytes} bytes: that much is held at one
+   time. Measure the rest with interpreter.arena_used_bytes(). */
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+_SOURCE = """\
+#include "{header}"
+
+#ifndef __cplusplus
+#include <stdalign.h>
+#endif
+
+alignas({alignment}) const unsigned char {name}[] = {{
+{content}
+}};
+const unsigned int {name}_len = {size};
+{labels}"""
+
+
+def c_header(model: MicroModel, labels: Sequence[str] | None, name: str) -> str:
+    """Return the header, ASCII.
+
+    Args:
+        model: What is exported.
+        labels: Names of its classes; None: there are none to declare.
+        name: A C identifier: of the array, and what other names begin with.
+    """
+    upper = name.upper()
+    constants = _constants(model)
+    return _HEADER.format(
+        upper=upper,
+        name=name,
+        dtype=model.input.dtype,
+        pixels=_pixels(model),
+        constants="\n".join(
+            f"#define {upper}_{key} {constants[key]}" for key in constants
+        ),
+        labels=f"extern {_labels_declaration(name)};\n" if labels else "",
+        num_operators=len(model.operators),
+        operators="\n".join(map(_resolver_line, model.operators)),
+        arena_bytes=model.arena_bytes,
+    )
+
+
+def c_source(
+    model: MicroModel, labels: Sequence[str] | None, name: str, header: str
+) -> str:
+    """Return the source, ASCII.
+
+    Args:
+        model: What is exported.
+        labels: As for `c_header`.
+        name: As for `c_header`.
+        header: Name of the header's file.
+    """
+    numbers = [f"0x{byte:02x}" for byte in range(256)]
+    lines = [
+        ",".join(
+            [numbers[byte] for byte in model.content[start : start + BYTES_A_LINE]]
+        )
+        for start in range(0, len(model.content), BYTES_A_LINE)
+    ]
+    strings = "".join(f"    {c_string(label)},\n" for label in labels or ())
+    return _SOURCE.format(
+        header=header,
+        alignment=ALIGNMENT,
+        name=name,
+        content=",\n".join(lines),
+        size=len(model.content),
+        labels=f"{_labels_declaration(name)} = {{\n{strings}}};\n" if labels else "",
+    )
+
+
+def c_string(text: str) -> str:
+    r"""Return a C string literal of the text in UTF-8, itself ASCII.
+
+    Other bytes are octal escapes: these end after three digits, where `\x` would go on.
+    So is `?`, two of which may begin a trigraph.
+    """
+    letters = [
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
+        for byte in text.encode(errors="surrogateescape")
+    ]
+    return f'"{"".join(letters)}"'
+
+
+def _labels_declaration(name: str) -> str:
+    return f"const char *const {name}_labels[{name.upper()}_NUM_CLASSES]"
+
+
+def _resolver_line(code: int) -> str:
+    if code in RESOLVER_METHODS:
+        return f"   resolver.{RESOLVER_METHODS[code]}();"
+    return f"   and the method for BuiltinOperator {code} of schema.fbs"
+
+
+def _constants(model: MicroModel) -> dict[str, str]:
+    _, height, width, channels = model.input.shape
+    return {
+        "INPUT_HEIGHT": str(height),
+        "INPUT_WIDTH": str(width),
+        "INPUT_CHANNELS": str(channels),
+        **_quantization("INPUT", model.input),
+        "NUM_CLASSES": str(model.num_classes),
+        **_quantization("OUTPUT", model.output),
+    }
+
+
+def _quantization(end: str, tensor: Tensor) -> dict[str, str]:
+    """Return the constants of a tensor whose values are integers."""
+    if not len(tensor.scales):
+        return {}
+    # Exact: nine digits tell float32 values apart. A C float has a point or exponent.
+    return {
+        f"{end}_SCALE": f"{tensor.scales[0]:.8e}f /* real = (value - zero) * scale */",
+        f"{end}_ZERO_POINT": str(int(tensor.zero_points[0])),
+    }
+
+
+def _pixels(model: MicroModel) -> str:
+    """Say what has to be written into the input for a pixel."""
+    mean, std, tensor = model.info.input_mean, model.info.input_std, model.input
+    if mean is None or std is None:
+        return "The model does not say how pixels, 0-255, are normalised."
+    real = f"(pixel - {_listed(mean)}) / {_listed(std)}"
+    if tensor.dtype not in (np.uint8, np.int8) or not len(tensor.scales):
+        return f"Write {real} for pixels 0-255."
+    lowest = int(np.iinfo(tensor.dtype).min)
+    levels = quantized_levels(
+        np.asarray(mean, np.float32),
+        np.asarray(std, np.float32),
+        float(tensor.scales[0]),
+        int(tensor.zero_points[0]),
+        tensor.dtype,
+    )
+    if (levels == np.arange(256) + lowest).all():
+        raw = "pixel - 128" if lowest else "the pixel, 0-255, as it is"
+        return f"Write {raw}: the model takes it as {real}."
+    return f"Write {real} / scale + zero point, rounded and within {tensor.dtype}."
+
+
+def _listed(values: Sequence[float]) -> str:
+    numbers = ", ".join(f"{value:g}" for value in values)
+    return numbers if len(values) == 1 else f"({numbers})"

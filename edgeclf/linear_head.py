@@ -1,0 +1,149 @@
+"""The linear layer on a pooled feature map that many image classifiers end in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.errors import ModelError
+from edgeclf.tflite import flatbuffer
+from edgeclf.tflite.graph import (
+    CONV_2D,
+    DEQUANTIZE,
+    FULLY_CONNECTED,
+    LOGISTIC,
+    QUANTIZE,
+    RESHAPE,
+    SOFTMAX,
+    SQUEEZE,
+    Graph,
+    Operator,
+)
+
+# BuiltinOperator of tensorflow/lite/schema/schema.fbs, and where each operator that
+# can have an activation built in keeps it among its options
+AVERAGE_POOL_2D, MEAN = 1, 40
+_ACTIVATION_SLOTS = {AVERAGE_POOL_2D: 5, CONV_2D: 3, FULLY_CONNECTED: 0}
+_FILTER_WIDTH_SLOT, _FILTER_HEIGHT_SLOT = 3, 4  # of Pool2DOptions
+
+_SAME_VALUES = frozenset({DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE})
+_HEIGHT_AND_WIDTH = {1, 2}
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear layer: `logits = mean(feature map) @ weights.T + bias`.
+
+    Attributes:
+        feature_map: Index of the tensor that is pooled, `(1, rows, columns, depth)`.
+        weights: float32, shape `(num_classes, depth)`.
+        bias: float32, shape `(num_classes,)`.
+    """
+
+    feature_map: int
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
+    """Return the head that an output of a classifier comes from.
+
+    Between mean and layer only shape and type may change; behind the layer SOFTMAX or
+    LOGISTIC may follow too.
+
+    Args:
+        graph: The model's.
+        output: The output's tensor. Default: the first output.
+
+    Raises:
+        ModelError: The classifier ends otherwise, or is damaged.
+    """
+    with flatbuffer.damage_reported():
+        producers = {
+            tensor: operator
+            for operator in graph.operators()
+            for tensor in operator.outputs
+        }
+        behind = _SAME_VALUES | {SOFTMAX, LOGISTIC}
+        output = graph.outputs[0] if output is None else output
+        layer = _producer(producers, output, behind)
+        if layer is None or layer.code not in (FULLY_CONNECTED, CONV_2D):
+            raise _refusal("its output does not come from such a layer")
+        pool = _producer(producers, layer.inputs[0], _SAME_VALUES)
+        if pool is None or not _pools_all(graph, pool):
+            shape = graph.tensor(layer.inputs[0]).shape
+            raise _refusal(
+                f"what the last layer reads, of shape {shape}, is no such mean"
+            )
+        if _has_activation(layer) or _has_activation(pool):
+            raise _refusal("an activation is built into the layer or the mean")
+        weights = _constant(graph, producers, layer.inputs[1])
+        depth = graph.tensor(pool.inputs[0]).shape[-1]
+        if weights.shape[1:] not in ((depth,), (1, 1, depth)):
+            raise _refusal(
+                f"weights of shape {weights.shape} on a feature map of depth {depth}"
+            )
+        bias = np.zeros(len(weights), np.float32)
+        if len(layer.inputs) > 2 and layer.inputs[2] >= 0:
+            bias = bias + _constant(graph, producers, layer.inputs[2])
+        return LinearHead(pool.inputs[0], weights.reshape(-1, depth), bias)
+
+
+def _producer(
+    producers: dict[int, Operator], tensor: int, passed: frozenset[int]
+) -> Operator | None:
+    """Return what computes a tensor, back over operators whose code is in `passed`."""
+    for _ in range(len(producers) + 1):  # bounded: a damaged graph may hold a cycle
+        operator = producers.get(tensor)
+        if operator is None or operator.code not in passed:
+            return operator
+        tensor = operator.inputs[0]
+    return None
+
+
+def _pools_all(graph: Graph, pool: Operator) -> bool:
+    """Tell whether an operator is the mean over all rows and columns of a map."""
+    shape = graph.tensor(pool.inputs[0]).shape
+    if len(shape) != 4:
+        return False
+    if pool.code == MEAN:
+        axes = np.frombuffer(graph.tensor(pool.inputs[1]).data, "<i4")
+        return {int(axis) % 4 for axis in axes} == _HEIGHT_AND_WIDTH
+    if pool.code != AVERAGE_POOL_2D or pool.options is None:
+        return False
+    window = tuple(
+        flatbuffer.integer(pool.options, slot, "i")
+        for slot in (_FILTER_HEIGHT_SLOT, _FILTER_WIDTH_SLOT)
+    )
+    after = graph.tensor(pool.outputs[0]).shape
+    return window == shape[1:3] and after[1:3] == (1, 1)
+
+
+def _has_activation(operator: Operator) -> bool:
+    slot = _ACTIVATION_SLOTS.get(operator.code)
+    if slot is None or operator.options is None:
+        return False
+    return flatbuffer.integer(operator.options, slot, "b") != 0
+
+
+def _constant(
+    graph: Graph, producers: dict[int, Operator], index: int
+) -> NDArray[np.float32]:
+    """Return real values; of float16 weights those behind their DEQUANTIZE."""
+    source = producers.get(index)
+    if source is not None and source.code == DEQUANTIZE:
+        index = source.inputs[0]
+    tensor = graph.tensor(index)
+    if not tensor.data or tensor.dtype is None:
+        raise _refusal("the weights of its last layer are computed, or of another type")
+    return tensor.values()
+
+
+def _refusal(reason: str) -> ModelError:
+    return ModelError(
+        "Expected a classifier that ends in a linear layer (FULLY_CONNECTED or 1 x 1 "
+        "CONV_2D) on the mean over all of a feature map (MEAN or AVERAGE_POOL_2D): "
+        f"only of these is it known where the evidence lies. Received: {reason}."
+    )
