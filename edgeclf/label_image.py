@@ -11,22 +11,41 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edgeclf.classifier import DEFAULT_TOP_K, Classifier
 from edgeclf.console import Parser, run, sentence
+from edgeclf.decoder import ImageSource
 from edgeclf.errors import EdgeclfError
-from edgeclf.image import RESIZE_METHODS
+from edgeclf.labelling.arguments import (
+    add_model_options,
+    add_picture_options,
+    check_arguments,
+    check_input_size,
+    help_formatter,
+    inputs_of,
+    model_arguments,
+    positive,
+    seconds,
+    share,
+)
+from edgeclf.labelling.output import FORMATS, reporter
+from edgeclf.labelling.progress import Progress
+from edgeclf.labelling.workers import outcomes
 from edgeclf.results import Category
-from edgeclf.sources import image_arguments
+from edgeclf.sources import Input
 
 logger = logging.getLogger("edgeclf")
 
-FORMATS = ("text", "json", "csv", "hashtags")
-CSV_HEADER = ("image", "rank", "index", "label", "score", "error")
+if TYPE_CHECKING:
+    from edgeclf.labelling.keepers import Keep
 
-Report = Callable[[str, "list[Category] | None", str], None]
-"""Writes one picture's result: its argument, its categories, or None and the error."""
+Label = Callable[[ImageSource], "list[Category]"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,86 +65,140 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     try:
-        with _classifier(parser, options) as classifier:
-            status = _label_all(classifier, options)
-        sys.stdout.flush()
+        _check_usage(options)
+        with ExitStack() as stack:
+            return _label_all(options, stack)
     except EdgeclfError:
         raise
     except ValueError as error:
         parser.error(str(error))
-    return status
 
 
-def _classifier(
-    parser: argparse.ArgumentParser, options: argparse.Namespace
-) -> Classifier:
-    classifier = Classifier(
-        _tflite_beside(options.model),
-        labels=options.labels,
-        num_threads=options.num_threads,
-        resize=options.resize,
-        input_mean=options.input_mean,
-        input_std=options.input_std,
-    )
-    height, width = classifier.input_size
-    for option, given, needed in (
-        ("--input_height", options.input_height, height),
-        ("--input_width", options.input_width, width),
-    ):
-        if given not in (None, needed):
-            parser.error(
-                f"Expected {option} {needed}, the size of the model's input; it can be "
-                f"left out. Received: {given}",
-            )
-    if options.input_layer or options.output_layer:
-        logger.info("--input_layer and --output_layer are not needed: ignored.")
-    return classifier
+def _check_usage(options: argparse.Namespace) -> None:
+    check_arguments(options)
+    if options.camera is None and (options.every is not None or options.smooth):
+        raise ValueError("Expected --every and --smooth only with --camera.")
+    if options.show is not None and options.show == options.heatmap:
+        raise ValueError("Expected --show and --heatmap to differ. Received: one path.")
+    if options.camera is not None and options.workers > 1:
+        raise ValueError(
+            "Expected --workers only with --image: frames come one by one."
+        )
 
 
-def _label_all(classifier: Classifier, options: argparse.Namespace) -> int:
-    images = [(name, _images_of(name)) for name in options.image]
-    several = sum(1 if isinstance(n, str) else len(n) for _, n in images) > 1
-    report = _reporter(options.format, several)
+def _label_all(options: argparse.Namespace, stack: ExitStack) -> int:
+    classifiers = _classifiers(options, stack)
+    pictures, total = _pictures(options, stack)
+    keepers = _keepers(options, stack, classifiers[0], total)
+    report = reporter(options.format, several=total != 1)
     failed = False
-    if (options.allow or options.deny) and classifier.labels is None:
-        raise ValueError("Expected a model with labels for --allow and --deny.")
-    if options.reject and not classifier.info.record.get("reject"):
-        logger.info("--reject has no effect: the model has no limit for unknown.")
-    for argument, names in images:
-        if isinstance(names, str):
-            failed = True
-            logger.error("%s", names)
-            report(argument, None, names)
-            continue
-        for name in names:
-            try:
-                categories = classifier.classify(
-                    name,
-                    top_k=options.top_k,
-                    score_threshold=options.score_threshold,
-                    allow=options.allow,
-                    deny=options.deny,
-                    reject=options.reject,
-                )
-            except (EdgeclfError, OSError) as exception:
+    progress = stack.enter_context(Progress(total))
+    # Ctrl-C is how a camera's run ends.
+    stop = nullcontext() if options.camera is None else suppress(KeyboardInterrupt)
+    with stop:
+        for outcome in outcomes(pictures, _labellers(options, classifiers)):
+            errors = [outcome.error] if outcome.error else []
+            with progress.hidden(sys.stdout):
+                report(outcome.name, outcome.result, outcome.error)
+            if outcome.source is not None and outcome.result is not None:
+                errors += _kept(keepers, outcome.name, outcome.source, outcome.result)
+            if errors:
                 failed = True
-                error = sentence(exception, name)
-                logger.error("%s", error)
-                report(name, None, error)
-            else:
-                report(name, categories, "")
-            sys.stdout.flush()  # whoever reads the pipe waits for each result
+                with progress.hidden(sys.stderr):
+                    for error in errors:
+                        logger.error("%s", error)
+            progress.advance()
     return 1 if failed else 0
 
 
-def _images_of(argument: str) -> list[str] | str:
-    """Return the pictures that an argument stands for, or why there are none."""
-    try:
-        return image_arguments(argument) or (
-            f"{argument} is a folder without image files."
-        )
-    except OSError as error:  # a folder that cannot be read: the rest goes on
-        return sentence(error)
+def _classifiers(options: argparse.Namespace, stack: ExitStack) -> list[Classifier]:
+    """Return a classifier for each worker; what there is to say, one of them says."""
+    model = _tflite_beside(options.model)
+    open_one = partial(
+        Classifier, model, labels=options.labels, **model_arguments(options)
+    )
+    classifiers = [stack.enter_context(open_one())]
+    classifier = classifiers[0]
+    check_input_size(options, classifier.input_size)
+    if options.input_layer or options.output_layer:
+        logger.info("--input_layer and --output_layer are not needed: ignored.")
+    if options.allow or options.deny:
+        if classifier.labels is None:
+            raise ValueError("Expected a model with labels for --allow and --deny.")
+        # Refuses unknown names now: later errors are the pictures'.
+        pixel = np.zeros((1, 1, 3), np.uint8)
+        classifier.classify(pixel, allow=options.allow, deny=options.deny)
+    if options.reject and not classifier.info.record.get("reject"):
+        logger.info("--reject has no effect: the model has no limit for unknown.")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    for _ in range(options.workers - 1):
+        classifiers.append(stack.enter_context(open_one()))
+    logger.setLevel(level)
+    return classifiers
+
+
+def _pictures(
+    options: argparse.Namespace, stack: ExitStack
+) -> tuple[Iterable[Input], int | None]:
+    """Return the pictures, and how many they are if that is known."""
+    if options.camera is None:
+        inputs = inputs_of(options.image, options)
+        return inputs, inputs.len_hint()
+    from edgeclf.inputs.camera import Camera  # rare
+
+    return stack.enter_context(Camera(options.camera, options.every or 0.0)), None
+
+
+def _labellers(
+    options: argparse.Namespace, classifiers: Sequence[Classifier]
+) -> list[Label]:
+    view = {"region": options.region, "rotation": options.rotation}
+    choice = {
+        "top_k": options.top_k,
+        "score_threshold": options.score_threshold,
+        "allow": options.allow,
+        "deny": options.deny,
+        "reject": options.reject,
+    }
+    if not options.smooth:
+        return [partial(each.classify, **choice, **view) for each in classifiers]
+    from edgeclf.inputs.camera import Smoother
+
+    smooth, (classifier,) = Smoother(options.smooth), classifiers
+
+    def label(frame: ImageSource) -> list[Category]:
+        scores = smooth(classifier.scores(frame, **view))
+        return classifier.categories(scores, **choice)
+
+    return [label]
+
+
+def _keepers(
+    options: argparse.Namespace,
+    stack: ExitStack,
+    classifier: Classifier,
+    total: int | None,
+) -> list[Keep]:
+    if options.sort_into is options.show is options.heatmap is None:
+        return []
+    from edgeclf.labelling.keepers import keepers  # rare
+
+    model = _tflite_beside(options.model)
+    return keepers(options, stack, model, classifier, total)
+
+
+def _kept(
+    keepers: Iterable[Keep], name: str, source: ImageSource, categories: list[Category]
+) -> list[str]:
+    """Do more with a picture; return what went wrong, the rest being done."""
+    errors = []
+    for keep in keepers:
+        try:
+            keep(name, source, categories)
+        except (EdgeclfError, OSError, ValueError) as error:
+            errors.append(sentence(error))
+    return errors
 
 
 def _tflite_beside(model: str) -> str:
@@ -139,93 +212,37 @@ def _tflite_beside(model: str) -> str:
     return stem + ".tflite"
 
 
-def _reporter(output_format: str, several: bool) -> Report:
-    """Return what writes results to stdout in one of `FORMATS`."""
-    if output_format == "json":
-        return _json_reporter()
-    if output_format == "csv":
-        return _csv_reporter()
-
-    def report(name: str, categories: list[Category] | None, _: str) -> None:
-        if categories is None:
-            return
-        if several:
-            print(f"{name}:")
-        if output_format == "hashtags":
-            print(" ".join(_hashtag(category) for category in categories))
-            return
-        for category in categories:
-            print(f"{_label_of(category)} {category.score:.4f}")
-
-    return report
-
-
-def _label_of(category: Category) -> str:
-    return str(category.index) if category.label is None else category.label
-
-
-def _hashtag(category: Category) -> str:
-    """Return `#` and the label's letters and digits; the rest becomes underscores."""
-    words = "".join(c if c.isalnum() else " " for c in _label_of(category)).split()
-    return "#" + "_".join(words)
-
-
-def _json_reporter() -> Report:
-    import json  # each format imports what it needs: starting is most of the time
-
-    ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
-
-    def report(name: str, categories: list[Category] | None, error: str) -> None:
-        line: dict[str, object] = {"image": name}
-        if categories is None:
-            line["error"] = error
-        else:
-            line["categories"] = [vars(category) for category in categories]
-        print(json.dumps(line, ensure_ascii=ascii_only))
-
-    return report
-
-
-def _csv_reporter() -> Report:
-    import csv
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(CSV_HEADER)
-
-    def report(name: str, categories: list[Category] | None, error: str) -> None:
-        if not categories:  # none above the threshold, or the picture is bad
-            writer.writerow((name, None, None, None, None, error or None))
-        for rank, category in enumerate(categories or (), 1):
-            writer.writerow((name, rank, *vars(category).values(), None))
-
-    return report
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog="label_image",
         description="Label pictures with a model.",
-        formatter_class=_help_formatter,
+        formatter_class=help_formatter,
     )
-    add = parser.add_argument
-    add("--model", "--graph", required=True, metavar="FILE", help="the .tflite file")
-    add(
+    one = parser.add_mutually_exclusive_group(required=True).add_argument
+    one(
         "--image",
         action="extend",
         nargs="+",
-        required=True,
         metavar="PATH",
-        help="pictures and folders of pictures; may be repeated",
+        help="pictures, folders of them, patterns such as 'photos/**/*.jpg', .txt "
+        "files of paths, http(s) addresses; - is stdin: paths, one a line, or a "
+        "picture. May be repeated",
     )
+    one("--camera", metavar="N|PATH", help="a camera's number or device, or a video")
+    add = parser.add_argument
+    add(
+        "--every", type=seconds, metavar="S", help="seconds between the camera's frames"
+    )
+    add("--smooth", type=positive, metavar="N", help="mean of the scores of N frames")
     add("--labels", metavar="FILE", help="names of the classes, if not the model's own")
     add(
         "--top_k",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"how many labels a picture gets at most (default: {DEFAULT_TOP_K}; of a "
         "model that gives several labels, all above their threshold)",
     )
-    add("--score_threshold", type=_share, metavar="S", help="least score, 0-1")
+    add("--score_threshold", type=share, metavar="S", help="least score, 0-1")
     add("--allow", nargs="+", action="extend", metavar="LABEL", help="only these")
     add("--deny", nargs="+", action="extend", metavar="LABEL", help="all but these")
     add("--reject", action="store_true", help="say unknown when the model is unsure")
@@ -237,45 +254,27 @@ def _parser() -> Parser:
         const="json",
         help="same as --format json: one line for each picture",
     )
-    add("--num_threads", type=_positive, metavar="N", help="threads of one inference")
-    add("--resize", choices=RESIZE_METHODS, help="default: as the model was trained")
-    add("--input_mean", type=float, metavar="X", help="for float models without it")
-    add("--input_std", type=float, metavar="X", help="see --input_mean")
-    add("--input_height", type=_positive, metavar="N", help="only checked")
-    add("--input_width", type=_positive, metavar="N", help="only checked")
+    add(
+        "--sort_into",
+        metavar="DIR",
+        help="copy each picture into DIR/<label>/; the original stays",
+    )
+    add(
+        "--show",
+        metavar="OUT",
+        help="draw the picture with its labels: a .png or .jpg file for one picture, "
+        "a folder for several",
+    )
+    add(
+        "--heatmap",
+        metavar="OUT",
+        help="draw where the best label's evidence is; see --show",
+    )
+    add_picture_options(add)
+    add_model_options(add)
     add("--input_layer", metavar="NAME", help="ignored")
     add("--output_layer", metavar="NAME", help="ignored")
     return parser
-
-
-def _help_formatter(prog: str) -> argparse.HelpFormatter:
-    """Give the width, which argparse asks for before any help is wanted.
-
-    It would import shutil, and that bz2 and lzma, to find it out.
-    """
-    try:
-        columns = os.get_terminal_size().columns
-    except (ValueError, OSError):  # no terminal
-        columns = 80
-    return argparse.HelpFormatter(prog, width=columns - 2)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"expected a whole number of 1 or more, received {text}"
-        )
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"expected 0 to 1, received {text}")
-    return number
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""Write the labels of pictures to stdout: text, JSON lines, CSV or hashtags."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from edgeclf.results import Category
+
+FORMATS = ("text", "json", "csv", "hashtags")
+CSV_HEADER = ("image", "rank", "index", "label", "score", "error")
+
+Report = Callable[[str, "Sequence[Category] | None", str], None]
+"""Writes one picture's result: its name, its categories, or None and the error."""
+
+
+def reporter(output_format: str, several: bool) -> Report:
+    """Return what writes results in one of `FORMATS`; CSV begins with its header.
+
+    Each result is flushed: whoever reads the pipe waits for it.
+
+    Args:
+        output_format: Of text and hashtags a picture that failed has no line.
+        several: Whether text and hashtags name the picture before its labels.
+    """
+    if output_format == "json":
+        return _json_reporter()
+    if output_format == "csv":
+        return _csv_reporter()
+    lines_of = _hashtag_line if output_format == "hashtags" else _text_lines
+
+    def report(name: str, categories: Sequence[Category] | None, _: str) -> None:
+        if categories is not None:
+            header = [f"{name}:"] if several else []
+            _write_lines(*header, *lines_of(categories))
+
+    return report
+
+
+def write_json_line(line: dict[str, object]) -> None:
+    """Write one line of JSON, letters beyond ASCII as they are if stdout has them."""
+    import json  # each format imports what it needs: starting is most of the time
+
+    ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
+    _write_lines(json.dumps(line, ensure_ascii=ascii_only))
+
+
+def label_of(category: Category) -> str:
+    """Return the label; of a model without labels the index."""
+    return str(category.index) if category.label is None else category.label
+
+
+def _write_lines(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _text_lines(categories: Sequence[Category]) -> list[str]:
+    return [f"{label_of(category)} {category.score:.4f}" for category in categories]
+
+
+def _hashtag_line(categories: Sequence[Category]) -> list[str]:
+    return [" ".join(_hashtag(category) for category in categories)]
+
+
+def _hashtag(category: Category) -> str:
+    """Return `#` and the label's letters and digits; the rest becomes underscores."""
+    words = "".join(c if c.isalnum() else " " for c in label_of(category)).split()
+    return "#" + "_".join(words)
+
+
+def _json_reporter() -> Report:
+    def report(name: str, categories: Sequence[Category] | None, error: str) -> None:
+        if categories is None:
+            write_json_line({"image": name, "error": error})
+        else:
+            write_json_line({"image": name, "categories": [*map(vars, categories)]})
+
+    return report
+
+
+def _csv_reporter() -> Report:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+
+    def report(name: str, categories: Sequence[Category] | None, error: str) -> None:
+        if not categories:  # none above the threshold, or the picture is bad
+            writer.writerow((name, None, None, None, None, error or None))
+        for rank, category in enumerate(categories or (), 1):
+            writer.writerow((name, rank, *vars(category).values(), None))
+        sys.stdout.flush()
+
+    return report
