@@ -1,6 +1,7 @@
 #!/bin/sh
 # An int8 file of the bundled backbone, labelled with LiteRT and with tflite-runtime
-# 2.14, the last one for 32-bit Arm: the wheel alone, NumPy 1, nothing of training.
+# 2.14, the last one for 32-bit Arm: the wheel alone, NumPy 1, nothing of training. Then
+# packages are broken and taken away, and the doctor must name the line that mends it.
 #   sh tests/old_runtime.sh .venv/bin/python dist/edgeclf-VERSION.whl
 set -eu
 python=$(realpath -s "$1")
@@ -43,3 +44,26 @@ for ours, theirs in zip(first, second):
 assert largest <= 0.1, largest
 print(f"tflite-runtime 2.14: 36 of 36 labels the same, scores within {largest:.3f}")
 END
+
+doctor() { # the exit status and the words that are expected
+    status=0
+    old/bin/python -m edgeclf doctor > report.txt || status=$?
+    if [ "$status" != "$1" ] || ! grep -qF -- "$2" report.txt; then
+        cat report.txt
+        echo "error: Expected exit status $1 and: $2. Received: $status" >&2
+        exit 1
+    fi
+    echo "doctor: $2"
+}
+pip() {
+    old/bin/pip --quiet --disable-pip-version-check "$@"
+}
+doctor 0 "tflite-runtime 2.14.0"
+pip install 'numpy>=2' 2> conflict.txt
+doctor 1 'pip install "numpy<2"'
+pip uninstall --yes tflite-runtime
+doctor 1 "pip install ai-edge-litert"
+pip uninstall --yes numpy
+doctor 1 'pip install "numpy>=1.24"'
+pip install 'numpy<2' ai-edge-litert
+doctor 0 "ai-edge-litert"

@@ -19,31 +19,56 @@ sys.exit(sys.version_info[:2] != tuple(map(int, '$1'.split('.'))))" 2>/dev/null;
     done
 }
 
+pip_install() {
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+tests() {
+    (cd "$work/project" &&
+        "$venv/bin/python" -m pytest --quiet -p no:cacheprovider "$@")
+}
+
 found=
 mkdir "$work/project"
 cp -r "$root/tests" "$root/scripts" "$root/setup.cfg" "$root/prepare_data.sh" \
-    "$work/project"
+    "$root/examples" "$work/project"
 if [ -d "$root/../shared" ]; then
     ln -s "$root/../shared" "$work/shared"
 fi
-for row in "3.10 numpy==1.24.*" "3.12 numpy<2" "3.13 numpy>=2"; do
-    version=${row%% *}
-    numpy=${row#* }
+# Python, the NumPy of all tests, and another one for those of the runtime.
+for row in "3.10 numpy==1.24.* numpy==2.*" "3.12 numpy==1.26.* numpy==2.*" \
+    "3.13 numpy==2.*"; do
+    set -f
+    # shellcheck disable=SC2086 # words are meant
+    set -- $row
+    set +f
+    version=$1
+    numpy=$2
+    other=${3-}
     python=$(interpreter "$version")
     if [ -z "$python" ]; then
         echo "Python $version is not here: skipped."
         continue
     fi
     echo "== Python $version, $numpy"
-    "$python" -m venv "$work/$version"
-    "$work/$version/bin/pip" install --quiet --disable-pip-version-check \
-        "$wheel[train]" "$numpy" pytest
-    (cd "$work/project" && "$work/$version/bin/python" -m pytest --quiet \
-        -p no:cacheprovider -m "not slow" \
+    venv=$work/$version
+    "$python" -m venv "$venv"
+    pip_install "$wheel[train]" "$numpy" pytest
+    "$venv/bin/python" -m edgeclf doctor --json > "$work/doctor.json" || {
+        cat "$work/doctor.json"
+        exit 1
+    }
+    tests -m "not slow" \
         --ignore tests/test_scripts.py --ignore tests/test_imports.py \
-        --ignore tests/test_benchmarks.py --ignore tests/test_zoo_convert.py \
-        --ignore tests/test_bundled_backbone.py \
-        --deselect tests/test_prepare_data.py::test_shell_command)
+        --ignore tests/test_benchmarks.py --ignore tests/test_soak.py \
+        --ignore tests/test_zoo_convert.py --ignore tests/test_bundled_backbone.py \
+        --deselect tests/test_prepare_data.py::test_shell_command
+    if [ -n "$other" ]; then
+        echo "== Python $version, $other, the runtime"
+        pip_install "$other"
+        tests -m "not slow" tests/test_classifier.py tests/test_doctor.py \
+            tests/test_head.py tests/test_image.py tests/test_label_image.py \
+            tests/test_metadata.py tests/test_quantize.py
+    fi
     rm -rf "${work:?}/$version"
     found=yes
 done

@@ -1,0 +1,1 @@
+"""`edgeclf doctor`: what this machine lacks for labelling, and what mends it."""
