@@ -115,7 +115,11 @@ def run_once(contender: Contender) -> Run:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         process = subprocess.Popen(
-            contender.command, stdout=output, stderr=errors, cwd=ROOT
+            contender.command,
+            stdout=output,
+            stderr=errors,
+            cwd=ROOT,
+            env=environment(),
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - started
@@ -130,6 +134,12 @@ def run_once(contender: Contender) -> Run:
         )
     peak_mb = usage.ru_maxrss * 1024 / BYTES_PER_MB  # Linux counts in KiB
     return Run(wall_s, usage.ru_utime + usage.ru_stime, peak_mb, text[0])
+
+
+def environment() -> dict[str, str]:
+    """Return this process's variables, without what would compile every module anew."""
+    dropped = "PYTHONDONTWRITEBYTECODE"
+    return {name: value for name, value in os.environ.items() if name != dropped}
 
 
 def alternate(
@@ -170,15 +180,19 @@ def summarize(
             cpu_s=Spread.of([run.cpu_s for run in runs]),
             peak_mb=Spread.of([run.peak_mb for run in runs]),
             ratio=Spread.of(
-                [
-                    run.wall_s / base.wall_s
-                    for run, base in zip(runs, base_runs, strict=True)
-                ]
+                ratios(
+                    [run.wall_s for run in runs], [base.wall_s for base in base_runs]
+                )
             ),
             notes=(notes or {}).get(name, {}),
         )
         for name, runs in measured.items()
     ]
+
+
+def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Divide what was measured by what the baseline had in the same round."""
+    return [value / other for value, other in zip(values, base, strict=True)]
 
 
 def print_rows(rows: Sequence[Row], baseline: str) -> None:

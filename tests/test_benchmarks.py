@@ -3,10 +3,14 @@ import sys
 from collections import Counter
 
 import pytest
+from PIL import Image
 
-from benchmarks import measure
+from benchmarks import classify, measure
 from benchmarks.folds import stratified_folds
+from benchmarks.label_image import PEERS
+from benchmarks.loaded import INVOKE, Turns, load, take_turns
 from benchmarks.measure import CommandError, Contender, Run, Spread
+from edgeclf import Classifier
 
 CLASSES = {
     "Gzhel": [f"Gzhel/{number}.jpg" for number in range(13)],
@@ -146,3 +150,91 @@ def test_parser_refuses_no_rounds(capsys):
     with pytest.raises(SystemExit, match="2"):
         measure.parser("Title.\n\nMore.", runs=3).parse_args(["--runs", "0"])
     assert "Expected 1 or more. Received: 0." in capsys.readouterr().err
+
+
+def peer(name, *command):
+    return Contender(name, [sys.executable, *map(str, command)])
+
+
+def test_children_may_compile_their_modules(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in measure.environment()
+    assert "PATH" in measure.environment()
+
+
+def test_ratios_compare_within_a_round():
+    assert measure.ratios([10, 40, 20], [5, 20, 8]) == [2, 2, 2.5]
+
+
+def test_loaded_peers_agree_with_the_classifier(model_file, picture):
+    model, photo = model_file(), picture("green", "green photo.png")
+    scripts = ("litert.py", "litert_compiled.py", "edgeclf_loaded.py")
+    contenders = [peer(script, PEERS / script, model) for script in scripts]
+    contenders.append(peer("draft", PEERS / "litert.py", model, "draft"))
+    tasks = {"photo": f"label {photo}", "alone": INVOKE}
+    turns = take_turns(contenders, tasks, runs=2)
+    assert list(turns) == [*scripts, "draft"]
+    with Classifier(model) as classifier:
+        expected = classifier.scores(photo)
+    for loaded in turns.values():
+        assert list(loaded.scores) == ["photo"]
+        assert loaded.scores["photo"] == pytest.approx(expected, abs=1e-6)
+        assert [len(loaded.ms[task]) for task in tasks] == [2, 2]
+        assert min(loaded.ms["photo"]) > min(loaded.ms["alone"]) > 0
+        assert loaded.ready_s > 0.02
+        assert 20 < loaded.peak_mb < 300
+
+
+def test_a_loaded_peer_that_fails_says_why(model_file, tmp_path):
+    script = PEERS / "litert.py"
+    with (
+        pytest.raises(CommandError, match=r"(?s)LiteRT: .* 1\n.*none.tflite"),
+        load(peer("LiteRT", script, tmp_path / "none.tflite")),
+    ):
+        pass
+    with (
+        load(peer("LiteRT", script, model_file())) as loaded,
+        pytest.raises(CommandError, match=r"(?s)LiteRT: .* 1\n.*none\.jpg"),
+    ):
+        loaded.ask(f"label {tmp_path / 'none.jpg'}")
+
+
+def test_classify_prints_a_table_and_wants_one_label(capsys):
+    def turns(ms, scores):
+        times = {"large": ms, "small": [1, 1, 1], "alone": [1, 1, 1]}
+        return Turns(0.5, 60.4, times, {"large": scores, "small": (0.1, 0.9)})
+
+    measured = {
+        classify.BASELINE: turns([10, 20, 10], (0.2, 0.8)),
+        classify.EXACT: turns([30, 40, 30], (0.25, 0.75)),
+    }
+    classify.print_table(measured, ["red", "green"])
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.startswith("|  | large, ms | ÷ lean script | small, ms |")
+    assert rows[1].startswith(f"| {classify.EXACT} | 30 (30-40) | 3.00 | 1 | 1.00 |")
+    assert rows[1].endswith("| 0.50 | 60 | green | 0.000 |")
+    assert rows[0].endswith("| green | 0.050 |")
+    classify.check_labels(measured)
+    measured["other"] = turns([1, 1, 1], (0.6, 0.4))
+    with pytest.raises(CommandError, match=r"large: .* one label .*'other': 0"):
+        classify.check_labels(measured)
+
+
+def test_classify_leaves_out_what_is_not_installed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(classify, "OTHERS", [classify.Peer("Other", ("x.py",), "x_y")])
+    chosen = classify.contenders(tmp_path / "m.tflite", "int8", sys.executable)
+    assert [contender.name for contender in chosen] == [
+        each.name for each in classify.OURS
+    ]
+    assert "Other is left out: no x_y." in capsys.readouterr().err
+
+
+def test_classify_draws_pictures_with_the_detail_of_photos(tmp_path):
+    source, path = tmp_path / "source.png", tmp_path / "large.jpg"
+    Image.new("RGB", (24, 24), (90, 120, 150)).save(source)
+    classify.draw(source, (400, 300), path)
+    with Image.open(path) as image:
+        assert image.size == (400, 300)
+        red, green, blue = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    assert (red, green, blue) == pytest.approx((90, 120, 150), abs=2)
+    assert path.stat().st_size > 400 * 300 * 0.15

@@ -1,0 +1,1 @@
+"""`edgeclf benchmark`: where the time goes on this machine."""
