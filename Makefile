@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format test-tensorflow test-pythons wheel benchmark clean
+.PHONY: demo test check format test-tensorflow test-pythons device-test wheel \
+        benchmark clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m edgeclf demo $(ARGS)
@@ -30,8 +31,8 @@ test-tensorflow: .venv-tensorflow/.done
 # Every figure in the README; TensorFlow and MediaPipe are among the contenders.
 SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
 ARCHITECTURE ?= $(or $(wildcard $(SHARED)),mobilenet_v1_0.50_224)
-benchmark: $(VENV)/.dev .venv-tensorflow/.done
-	for name in retrain accuracy label_image memory; do \
+benchmark: $(VENV)/.dev .venv-tensorflow/.done .venv-peers/.done
+	for name in retrain accuracy label_image classify decode workers memory soak; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
 
@@ -41,12 +42,18 @@ test-pythons: wheel
 	sh tests/pythons.sh dist/edgeclf-*.whl
 	sh tests/old_runtime.sh $(BIN)/python dist/edgeclf-*.whl
 
+# The wheel in the user space of 64-bit and 32-bit Raspberry Pis, under qemu; says why
+# where that cannot be done.
+device-test: wheel
+	$(BIN)/python tests/device/run.py dist/edgeclf-*.whl
+
 wheel: $(VENV)/.dev
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
 
 clean:
-	rm -rf build dist demo .venv .venv-tensorflow edgeclf.egg-info benchmarks/work
+	rm -rf build dist demo .venv .venv-tensorflow .venv-peers .device edgeclf.egg-info \
+	    benchmarks/work
 
 $(VENV)/.train: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -61,4 +68,10 @@ $(VENV)/.dev: setup.cfg pyproject.toml
 .venv-tensorflow/.done: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-tensorflow
 	.venv-tensorflow/bin/pip $(INSTALL) --editable '.[train,tensorflow]' pytest
+	touch $@
+
+# What others label pictures with, for benchmarks/classify.py.
+.venv-peers/.done: Makefile
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip $(INSTALL) mediapipe==1.2.2 openvino onnxruntime tflite2onnx
 	touch $@

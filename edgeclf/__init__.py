@@ -16,6 +16,7 @@ from edgeclf.errors import (
 )
 
 if TYPE_CHECKING:
+    from edgeclf.class_activation_map import ClassActivationMapper
     from edgeclf.classifier import Classifier
     from edgeclf.embedder import Embedder
     from edgeclf.results import Category
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Category",
+    "ClassActivationMapper",
     "Classifier",
     "DatasetError",
     "DownloadError",
@@ -39,6 +41,7 @@ __all__ = [
 
 _LAZY = {
     "Category": "edgeclf.results",
+    "ClassActivationMapper": "edgeclf.class_activation_map",
     "Classifier": "edgeclf.classifier",
     "Embedder": "edgeclf.embedder",
 }

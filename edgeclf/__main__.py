@@ -15,6 +15,19 @@ COMMANDS = {
         "turn a folder of pictures into a .tflite file",
     ),
     "label_image": ("edgeclf.label_image", "label pictures with a model"),
+    "embed": (
+        "edgeclf.embed",
+        "turn pictures into vectors, compare pictures by them",
+    ),
+    "benchmark": (
+        "edgeclf.benchmark.command",
+        "say where the time goes on this machine",
+    ),
+    "doctor": ("edgeclf.doctor.command", "say what is missing here, and what mends it"),
+    "export": (
+        "edgeclf.export.command",
+        "write a model as C source for microcontrollers",
+    ),
     "prepare_data": (
         "edgeclf.data.prepare",
         "make class folders from a table and its pictures",
