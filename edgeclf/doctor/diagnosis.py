@@ -180,6 +180,19 @@ def _interpreter(facts: Facts) -> list[Problem]:
     return reasons[:1] or [_no_interpreter(facts)]
 
 
+def interpreter_in_use(facts: Facts) -> str:
+    """Return what ran the self-test, else the first that can; "" if none can."""
+    if facts.self_test is not None and facts.self_test.interpreter:
+        return facts.self_test.interpreter
+    for name in INTERPRETERS:
+        package = facts.packages.get(name, Package("", "missing"))
+        if not package.error and _unusable(facts, name, package) is None:
+            return name
+        if package.error.startswith("SIG"):
+            break
+    return ""
+
+
 def _unusable(facts: Facts, name: str, package: Package) -> Problem | None:
     """Return why an installed interpreter cannot be used."""
     numpy = facts.packages.get("numpy", Package(""))
@@ -273,7 +286,8 @@ def _failed_test(test: SelfTest) -> Problem:
         fix = "Report it, with what `edgeclf doctor --json` prints."
     else:
         fix = "Run it without --model: if that works, it is the model."
-    return Problem("self-test", f"{test.model} does not run: {test.error}", fix)
+    reason = test.error.removeprefix(f"{test.model}: ")
+    return Problem("self-test", f"{test.model} does not run: {reason}", fix)
 
 
 def _notes(facts: Facts) -> list[Problem]:

@@ -8,7 +8,7 @@ BASE = ("numpy", "pillow", "flatbuffers")
 INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "tensorflow")  # in this order
 EXTRAS = {
     "train": ("ai-edge-quantizer", "scipy", "threadpoolctl", "tqdm", "tensorboardX"),
-    "camera": ("opencv-python-headless", "opencv-python", "picamera2"),
+    "camera": ("cv2", "picamera2"),  # modules: of OpenCV there are several packages
 }
 MODULES = {
     "numpy": "numpy",
@@ -79,7 +79,8 @@ class Facts:
         externally_managed: pip refuses to install into it (PEP 668).
         has_pip: pip can be imported.
         has_ensurepip: `python3 -m venv` can make an environment with pip.
-        packages: Those of `BASE`, `INTERPRETERS` and `EXTRAS` that are installed.
+        packages: Those of `BASE`, `INTERPRETERS` and `EXTRAS` that are installed;
+            `cv2` stands for any OpenCV.
         coral: Whether the Coral library loads: "loads", "not found" or the error.
         self_test: None if it was not run.
     """
