@@ -22,7 +22,7 @@ cd "$work"
     --architecture mobilenet_v2_1.00_224_torchvision --bottleneck_dir bottlenecks
 "$python" -m venv old
 old/bin/pip install --quiet --disable-pip-version-check \
-    tflite-runtime==2.14.0 'numpy<2' pillow flatbuffers
+    tflite-runtime==2.14.0 'numpy<2' pillow
 old/bin/pip install --quiet --disable-pip-version-check --no-deps "$wheel"
 label="-m edgeclf label_image --model model.tflite --image photos --json"
 "$python" $label > litert.jsonl

@@ -1,7 +1,8 @@
 """Damaged and malicious pictures end in pixels or in one sentence, in bounds.
 
 They are loaded in a process of their own, which says before each picture which one it
-is: so a crash, a hang and a warning have a name. `EDGECLF_MUTANTS_IMAGES=2000` tries more.
+is: so a crash, a hang and a warning have a name. `EDGECLF_MUTANTS_IMAGES=2000` tries
+more.
 """
 
 from __future__ import annotations

@@ -136,7 +136,6 @@ def _rows(facts: Facts, problems: Sequence[Problem]) -> list[_Row]:
         checked("Python", _python(facts)),
         checked("NumPy", installed("numpy")),
         checked("Pillow", installed("pillow")),
-        checked("flatbuffers", installed("flatbuffers")),
         checked("interpreter", _interpreters(facts)),
     ]
     if test is not None and not test.error:

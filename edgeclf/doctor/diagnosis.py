@@ -118,12 +118,12 @@ def _unsupported(facts: Facts) -> list[Problem]:
 
 
 def _base(facts: Facts) -> list[Problem]:
-    """Return what is wrong with NumPy, Pillow and flatbuffers."""
+    """Return what is wrong with NumPy and Pillow."""
     problems: list[Problem] = []
     for name in BASE:
         package = facts.packages.get(name)
-        title = {"numpy": "NumPy", "pillow": "Pillow"}.get(name, name)
-        least = LEAST_VERSIONS.get(name, (0,))
+        title = {"numpy": "NumPy", "pillow": "Pillow"}[name]
+        least = LEAST_VERSIONS[name]
         wanted = _requirement(name, facts)
         if package is None:
             problems.append(_missing(facts, name, title, wanted))
@@ -143,9 +143,7 @@ def _base(facts: Facts) -> list[Problem]:
 
 
 def _requirement(name: str, facts: Facts) -> str:
-    least = ".".join(map(str, LEAST_VERSIONS.get(name, ())))
-    if not least:
-        return name
+    least = ".".join(map(str, LEAST_VERSIONS[name]))
     below = ",<2" if name == "numpy" and _needs_numpy_1(facts) else ""
     return f'"{name}>={least}{below}"'
 

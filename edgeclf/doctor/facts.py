@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BASE = ("numpy", "pillow", "flatbuffers")
+BASE = ("numpy", "pillow")
 INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "tensorflow")  # in this order
 EXTRAS = {
     "train": ("ai-edge-quantizer", "scipy", "threadpoolctl", "tqdm", "tensorboardX"),
@@ -13,7 +13,6 @@ EXTRAS = {
 MODULES = {
     "numpy": "numpy",
     "pillow": "PIL.Image",
-    "flatbuffers": "flatbuffers",
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow",

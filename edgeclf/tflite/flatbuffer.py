@@ -132,7 +132,7 @@ class Reader:
         """Return the string that a field refers to."""
         span = self.span(position)
         self._count(span.stop - span.start)
-        return self.content[span].decode()
+        return self.content[span].decode(errors="replace")  # a name need not be UTF-8
 
     def indirect(self, position: int) -> int:
         """Return where the offset at a position leads."""
