@@ -1,4 +1,4 @@
-"""Real backbones of one and of five convolutions, and folders of coloured pictures for it."""
+"""Real backbones of one and of five convolutions, and folders of coloured pictures."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def _file(layers: list[tuple[int, int]]) -> bytes:
         shape = (width, 3, 3, depth)
         filters = source.normal(0, 0.6 * (3 / depth) ** 0.5, shape).astype(np.float32)
         weights = graph.add_tensor(model, f"weights{end}", shape, data=filters)
-        bias = graph.add_tensor(
-            model, f"bias{end}", (width,), data=np.full(width, 0.5)
-        )
+        bias = graph.add_tensor(model, f"bias{end}", (width,), data=np.full(width, 0.5))
         side, depth = side // stride, width
         before = maps
         maps = graph.add_tensor(model, f"maps{end}", (1, side, side, depth))

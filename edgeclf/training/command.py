@@ -158,7 +158,8 @@ def _parser() -> console.Parser:
 
     descent = parser.add_argument_group(
         "gradient descent",
-        "By default the head is solved for (see --solver), without steps. Either of the first two options selects mini-batch gradient descent.",
+        "By default the head is solved for (see --solver), without steps. "
+        "Either of the first two options selects mini-batch gradient descent.",
     )
     add(
         descent,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edgeclf.training.head import (
+    ROWS_AT_ONCE,
     FittedHead,
     Head,
     LabelledBottlenecks,
@@ -113,29 +114,25 @@ def fit(
         search = _Search(moments, scored, folds, widths)
         shrinkage = search.best()
         logits, sharpness = search.outcome(shrinkage)
-        head = _solve(_estimate(moments, None), widths, shrinkage)
+        weights, bias = _solve(_estimate(moments, None), widths, shrinkage)
     fitted = Head(
-        (head.weights * sharpness).astype(np.float32),
-        (head.bias * sharpness).astype(np.float32),
+        (weights * sharpness).astype(np.float32), (bias * sharpness).astype(np.float32)
     )
     held_out = folds == validation_fold
-    if not held_out.any():
-        return FittedHead(
-            fitted, None, None, None, shrinkage=shrinkage, temperature=1 / sharpness
-        )
-    logits, classes = logits[held_out] * sharpness, scored.classes[held_out]
+    classes = scored.classes[held_out]
+    seen = np.asarray(logits[held_out] * sharpness, np.float32)
     return FittedHead(
         fitted,
         None,
-        cross_entropy(logits, classes),
-        accuracy(logits, classes),
+        cross_entropy(seen, classes) if len(seen) else None,
+        accuracy(seen, classes) if len(seen) else None,
         shrinkage=shrinkage,
         temperature=1 / sharpness,
     )
 
 
 class _Search:
-    """Heads of all folds, by shrinkage, and what they say of what they have not seen."""
+    """What the heads of all folds say of pictures they have not seen, by shrinkage."""
 
     def __init__(
         self,
@@ -181,16 +178,16 @@ class _Search:
             estimate = _estimate(self._moments, fold)
             if estimate.present.sum() < 2:
                 continue
-            head = _solve(estimate, self._widths, shrinkage)
-            for start in range(0, len(rows), 1024):
-                some = rows[start : start + 1024]
+            weights, bias = _solve(estimate, self._widths, shrinkage)
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                some = rows[start : start + ROWS_AT_ONCE]
                 points = self._scored.take(some).bottlenecks
-                logits[some] = points @ head.weights.T + head.bias
+                logits[some] = points @ weights.T + bias
             known[rows] = estimate.present[classes[rows]]
         sharpness = sharpness_of(logits[known], classes[known])
         self._outcomes[shrinkage] = logits, sharpness
         self._losses[shrinkage] = (
-            cross_entropy(logits[known] * sharpness, classes[known])
+            cross_entropy(np.float32(logits[known] * sharpness), classes[known])
             if known.any()
             else 0.0
         )
@@ -216,8 +213,8 @@ def _estimate(moments: Moments, without: int | None) -> _Estimate:
 
 def _solve(
     estimate: _Estimate, widths: Sequence[int], shrinkage: float
-) -> Head:
-    """Return the discriminant, in float64, for one shrinkage."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights `(classes, depth)` and bias `(classes,)` for one shrinkage."""
     # Imported here: it takes longer than all else in this module.
     from scipy.linalg import cho_factor, cho_solve
 
@@ -231,7 +228,7 @@ def _solve(
     bias = -0.5 * np.sum((means + centre) * weights, axis=1)
     weights[~present] = 0.0
     bias[~present] = bias[present].min() if present.any() else 0.0
-    return Head(weights, bias)
+    return weights, bias
 
 
 def _target(estimate: _Estimate, widths: Sequence[int]) -> NDArray[np.float64]:

@@ -41,8 +41,8 @@ def with_depths(backbone: Backbone) -> Backbone:
     Up to `MAX_MAPS` are taken, evenly spaced, as far as `MAX_DEPTH` allows.
 
     Args:
-        backbone: Stays as it is. One whose bottleneck is a concatenation already, or
-            that has no such map, is returned itself.
+        backbone: Stays as it is. One whose bottleneck is a concatenation already is
+            given its widths, one that has no such map is returned itself.
     """
     model = graph.read_model(backbone.content)
     subgraph = model.subgraphs[0]
@@ -53,8 +53,11 @@ def with_depths(backbone: Backbone) -> Backbone:
         for index in operator.outputs
     }
     source = producers.get(bottleneck)
-    if source is None or _builtin(model, source) == _OPERATOR.CONCATENATION:
+    if source is None:
         return backbone
+    if _builtin(model, source) == _OPERATOR.CONCATENATION:  # edgeclf's own file
+        shapes = [graph.tensor_shape(model, int(index)) for index in source.inputs]
+        return dataclasses.replace(backbone, widths=tuple(s[-1] for s in shapes))
     maps = _maps_on_the_way(model, backbone.input_size)
     pooled = _pooled_map(model, producers, bottleneck)
     maps = [index for index in maps if index != pooled]
