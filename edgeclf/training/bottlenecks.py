@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -99,8 +99,9 @@ class BottleneckExtractor:
 
     def extract(
         self,
-        items: Sequence[tuple[Example, View]],
+        items: Iterable[tuple[Example, View]],
         description: str,
+        count: int | None = None,
     ) -> Iterator[Features | Unreadable]:
         """Yield the features of each picture, or why there are none, in order.
 
@@ -109,15 +110,16 @@ class BottleneckExtractor:
         Args:
             items: Pictures with the view of them that is wanted.
             description: What the progress bar says.
+            count: How many there are, when `items` does not know its length.
         """
-        pictures = [
+        count = len(items) if isinstance(items, Sequence) else count
+        pictures = (
             (example, [view for _, view in pairs])
             for example, pairs in itertools.groupby(items, key=lambda item: item[0])
-        ]
-        bar = tqdm(total=len(items), desc=description, unit="picture", disable=None)
+        )
+        bar = tqdm(total=count, desc=description, unit="picture", disable=None)
         with bar, ThreadPoolExecutor(self._num_workers) as executor:
-            for start in range(0, len(pictures), BATCH_SIZE):
-                batch = pictures[start : start + BATCH_SIZE]
+            while batch := list(itertools.islice(pictures, BATCH_SIZE)):
                 fresh = []
                 for results in executor.map(self._look_up_or_compute, batch):
                     for result in results:

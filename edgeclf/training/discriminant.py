@@ -11,6 +11,7 @@ Source: T. Hastie et al., The Elements of Statistical Learning, 2nd ed., 4.3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ from edgeclf.training.head import (
 FOLDS = 4  # of the training pictures; the validation pictures are one more
 # How much of the within-class covariance is replaced by a round one.
 SHRINKAGES = (0.1, 0.2, 0.4, 0.7, 0.95)
-DEFAULT_SHRINKAGE = 0.2  # where the search starts, and without pictures to score
+DEFAULT_SHRINKAGE = 0.4  # where the search starts, and without pictures to score
 LEAST_SHARE = 1e-6  # of the average variance: a part without any is no division by 0
 MAX_SHARPNESS = 1e3  # 1 / temperature; twins in every class are told apart perfectly
 BISECTIONS = 60
@@ -111,96 +112,111 @@ def fit(
         validation_fold: The fold of the validation pictures; None without any.
     """
     with threadpool_limits(1, user_api="blas"):
-        search = _Search(moments, scored, folds, widths)
-        shrinkage = search.best()
-        logits, sharpness = search.outcome(shrinkage)
-        weights, bias = _solve(_estimate(moments, None), widths, shrinkage)
+        best = _best_trial(moments, scored, folds, widths)
+        weights, bias = _solve(_estimate(moments, None), widths, best.shrinkage)
     fitted = Head(
-        (weights * sharpness).astype(np.float32), (bias * sharpness).astype(np.float32)
+        (weights * best.sharpness).astype(np.float32),
+        (bias * best.sharpness).astype(np.float32),
     )
     held_out = folds == validation_fold
     classes = scored.classes[held_out]
-    seen = np.asarray(logits[held_out] * sharpness, np.float32)
+    seen = np.asarray(best.logits[held_out] * best.sharpness, np.float32)
     return FittedHead(
         fitted,
         None,
         cross_entropy(seen, classes) if len(seen) else None,
         accuracy(seen, classes) if len(seen) else None,
-        shrinkage=shrinkage,
-        temperature=1 / sharpness,
+        shrinkage=best.shrinkage,
+        temperature=1 / best.sharpness,
     )
 
 
-class _Search:
-    """What the heads of all folds say of pictures they have not seen, by shrinkage."""
+@dataclass(frozen=True)
+class _Trial:
+    """What the heads of all folds say of pictures they have not seen.
 
-    def __init__(
-        self,
-        moments: Moments,
-        scored: LabelledBottlenecks,
-        folds: NDArray[np.intp],
-        widths: Sequence[int],
-    ) -> None:
-        self._moments, self._scored = moments, scored
-        self._folds, self._widths = folds, widths
-        self._outcomes: dict[float, tuple[NDArray[np.float64], float]] = {}
-        self._losses: dict[float, float] = {}
+    Attributes:
+        shrinkage: Theirs.
+        logits: `(scored pictures, classes)`.
+        sharpness: The factor that makes scores probabilities.
+        loss: Cross-entropy after that.
+    """
 
-    def best(self) -> float:
-        """Return the shrinkage with the least loss, walking downhill from the default.
+    shrinkage: float
+    logits: NDArray[np.float64]
+    sharpness: float
+    loss: float
 
-        The loss has one valley: a walk spares the far ends, which are most of the work.
-        """
-        place = SHRINKAGES.index(DEFAULT_SHRINKAGE)
-        for step in (-1, 1):
-            while 0 <= place + step < len(SHRINKAGES) and (
-                self._loss(SHRINKAGES[place + step]) < self._loss(SHRINKAGES[place])
-            ):
-                place += step
-        return SHRINKAGES[place]
 
-    def outcome(self, shrinkage: float) -> tuple[NDArray[np.float64], float]:
-        """Return the logits of all scored pictures, and how to sharpen them."""
-        if shrinkage not in self._outcomes:
-            self._score(shrinkage)
-        return self._outcomes[shrinkage]
+def _best_trial(
+    moments: Moments,
+    scored: LabelledBottlenecks,
+    folds: NDArray[np.intp],
+    widths: Sequence[int],
+) -> _Trial:
+    """Return the trial with the least loss, walking downhill from the default.
 
-    def _loss(self, shrinkage: float) -> float:
-        self.outcome(shrinkage)
-        return self._losses[shrinkage]
+    The loss has one valley: a walk spares the far ends.
+    """
+    trials: dict[int, _Trial] = {}
 
-    def _score(self, shrinkage: float) -> None:
-        classes = self._scored.classes
-        logits = np.zeros((len(classes), self._moments.counts.shape[1]))
-        known = np.zeros(len(classes), bool)
-        for fold in np.unique(self._folds).tolist():
-            rows = np.flatnonzero(self._folds == fold)
-            estimate = _estimate(self._moments, fold)
-            if estimate.present.sum() < 2:
-                continue
-            weights, bias = _solve(estimate, self._widths, shrinkage)
+    def loss(place: int) -> float:
+        if not 0 <= place < len(SHRINKAGES):
+            return math.inf
+        if place not in trials:
+            (trials[place],) = _try(moments, scored, folds, widths, [place])
+        return trials[place].loss
+
+    start = SHRINKAGES.index(DEFAULT_SHRINKAGE)
+    near = [start, start - 1, start + 1]
+    trials.update(zip(near, _try(moments, scored, folds, widths, near), strict=True))
+    place = min(near, key=loss)
+    step = place - start or 1
+    while loss(place + step) < loss(place):
+        place += step
+    return trials[place]
+
+
+def _try(
+    moments: Moments,
+    scored: LabelledBottlenecks,
+    folds: NDArray[np.intp],
+    widths: Sequence[int],
+    places: Sequence[int],
+) -> list[_Trial]:
+    """Score every fold by heads of the other folds, one for each shrinkage."""
+    classes = scored.classes
+    logits = np.zeros((len(places), len(classes), moments.counts.shape[1]))
+    known = np.zeros(len(classes), bool)
+    for fold in np.unique(folds).tolist():
+        rows = np.flatnonzero(folds == fold)
+        estimate = _estimate(moments, fold)
+        if estimate.present.sum() < 2:
+            continue
+        known[rows] = estimate.present[classes[rows]]
+        for number, place in enumerate(places):
+            weights, bias = _solve(estimate, widths, SHRINKAGES[place])
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 some = rows[start : start + ROWS_AT_ONCE]
-                points = self._scored.take(some).bottlenecks
-                logits[some] = points @ weights.T + bias
-            known[rows] = estimate.present[classes[rows]]
-        sharpness = sharpness_of(logits[known], classes[known])
-        self._outcomes[shrinkage] = logits, sharpness
-        self._losses[shrinkage] = (
-            cross_entropy(np.float32(logits[known] * sharpness), classes[known])
-            if known.any()
-            else 0.0
-        )
+                points = scored.take(some).bottlenecks
+                logits[number, some] = points @ weights.T + bias
+    trials = []
+    for place, answers in zip(places, logits, strict=True):
+        sharpness = sharpness_of(answers[known], classes[known])
+        sharpened = np.asarray(answers[known] * sharpness, np.float32)
+        loss = cross_entropy(sharpened, classes[known]) if known.any() else 0.0
+        trials.append(_Trial(SHRINKAGES[place], answers, sharpness, loss))
+    return trials
 
 
 def _estimate(moments: Moments, without: int | None) -> _Estimate:
     """Return means and covariances of all folds but one."""
     kept = np.arange(len(moments.counts)) != (-1 if without is None else without)
     counts, sums = moments.counts[kept].sum(axis=0), moments.sums[kept].sum(axis=0)
+    total = max(counts.sum(), 1.0)
     second = np.zeros_like(moments.seconds[0])
     for fold in np.flatnonzero(kept).tolist():
         second += moments.seconds[fold]
-    total = max(counts.sum(), 1.0)
     second /= total
     present = counts > 0
     means = sums / np.maximum(counts, 1.0)[:, np.newaxis]
@@ -220,7 +236,8 @@ def _solve(
 
     means, present = estimate.means, estimate.present
     target = _target(estimate, widths)
-    covariance = estimate.covariance * (1.0 - shrinkage)
+    # Transposed it is the same, and in the order that LAPACK takes without a copy.
+    covariance = (estimate.covariance * (1.0 - shrinkage)).T
     covariance[np.diag_indices(len(target))] += shrinkage * target
     centre = means[present].mean(axis=0)
     factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)

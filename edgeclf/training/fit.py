@@ -104,16 +104,19 @@ def _views(
         dataset: Where the pictures are.
         rows: Positions of the pictures in it.
     """
-    items = []
-    owners = []
-    for row in rows.tolist():
-        views = config.draw_views(dataset.digests[row])
-        items += [(dataset.examples[row], view) for view in views]
-        owners += [row] * len(views)
+    each = len(config.draw_views(dataset.digests[0]))
+    if not each:
+        return
+    items = (  # of many pictures too many to hold
+        (dataset.examples[row], view)
+        for row in rows.tolist()
+        for view in config.draw_views(dataset.digests[row])
+    )
     block = np.empty((ROWS_AT_ONCE, extractor.backbone.depth), np.float32)
     filled: list[int] = []
-    results = extractor.extract(items, "views") if items else ()
-    for row, features in zip(owners, results, strict=True):
+    owners = np.repeat(rows, each)
+    results = extractor.extract(items, "views", len(owners))
+    for row, features in zip(owners.tolist(), results, strict=True):
         if not isinstance(features, Features):  # it was readable a moment ago
             logger.warning(
                 "Left out a view of %s: %s", features.example.path, features.reason
