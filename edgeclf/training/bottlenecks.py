@@ -31,6 +31,7 @@ from edgeclf.zoo.backbone import Backbone
 BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
 FINGERPRINT_SIDE = 16  # 16 x 16 differences = 256 bits
 FINGERPRINT_BYTES = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
+_NO_FINGERPRINT = np.zeros(FINGERPRINT_BYTES, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Features:
         lows: Minimum of the input and of every activation, float32; of the plain view
             only, empty for others.
         highs: Their maxima, same shape.
-        fingerprint: 256-bit difference hash, uint8 `(32,)`.
+        fingerprint: 256-bit difference hash, uint8 `(32,)`; zeros for other views.
     """
 
     digest: bytes
@@ -190,7 +191,8 @@ class BottleneckExtractor:
                 reader = _ActivationReader(self.backbone, activations)
             setattr(self._local, name, reader)
         bottleneck, lows, highs = getattr(self._local, name)(pixels)
-        return Features(digest, bottleneck, lows, highs, fingerprint(pixels))
+        bits = fingerprint(pixels) if view == PLAIN else _NO_FINGERPRINT
+        return Features(digest, bottleneck, lows, highs, bits)
 
 
 class _ActivationReader:
