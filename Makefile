@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format test-tensorflow test-pythons device-test wheel \
+.PHONY: demo test check format fuzz test-tensorflow test-pythons device-test wheel \
         benchmark clean
 
 demo: $(VENV)/.train
@@ -23,6 +23,11 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Thousands of damaged pictures and models; `make test` tries some of them.
+fuzz: $(VENV)/.dev
+	EDGECLF_MUTANTS_IMAGES=2000 EDGECLF_MUTANTS_MODELS=500 $(BIN)/python -m pytest \
+	    tests/test_hostile_images.py tests/test_hostile_models.py
 
 # Importing Keras, SavedModel and TensorFlow Hub backbones: an environment of 2 GB.
 test-tensorflow: .venv-tensorflow/.done

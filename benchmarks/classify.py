@@ -25,12 +25,10 @@ from benchmarks.label_image import (
 )
 from benchmarks.loaded import INVOKE, Turns, take_turns
 from benchmarks.measure import CommandError, Contender, Spread
+from edgeclf.benchmark.drawn import GRAIN, enlarge
 
 BASELINE = "lean script"  # what has to be done, and nothing else
 EXACT = "ten lines, kept loaded"
-# Noise in grey levels. A picture that is only enlarged is smooth, its JPEG small and
-# quickly decoded; with this one of 12 megapixels has the 3 MB of a camera's.
-GRAIN = 6
 SIZES = {  # by name: (width, height) and grain
     "12 MP, smooth": ((4000, 3000), 0),
     "12 MP": ((4000, 3000), GRAIN),
@@ -83,14 +81,10 @@ def draw(
     source: Path, size: tuple[int, int], path: Path, *, grain: int = GRAIN
 ) -> None:
     """Save a picture enlarged to `size` = (width, height), with noise of its own."""
-    from PIL import Image, ImageChops
+    from PIL import Image
 
     with Image.open(source) as image:
-        image = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    if grain:
-        noise = Image.effect_noise(size, grain).convert("RGB")
-        image = ImageChops.add(image, noise, offset=-128)
-    image.save(path, quality=90)
+        enlarge(image.convert("RGB"), size, grain).save(path, quality=90)
 
 
 def to_onnx(python: str, model: Path) -> Path:

@@ -58,7 +58,6 @@ def lean(model: Path) -> Callable[[Path], NDArray[np.uint8]]:
     """Return the label's sequence written by hand: draft, resize, one inference."""
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
-    from PIL import Image
 
     interpreter = Interpreter(str(model), num_threads=1)
     interpreter.allocate_tensors()
@@ -69,10 +68,8 @@ def lean(model: Path) -> Callable[[Path], NDArray[np.uint8]]:
         raise CommandError(f"Expected a model of uint8 input. Received: {model}")
 
     def label(path: Path) -> NDArray[np.uint8]:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * width, 2 * height))
-            small = image.resize((width, height), Image.Resampling.BILINEAR)
-        interpreter.set_tensor(model_input["index"], np.asarray(small)[np.newaxis])
+        pixels = _by_hand(path, (height, width))
+        interpreter.set_tensor(model_input["index"], pixels[np.newaxis])
         interpreter.invoke()
         scores: NDArray[np.uint8] = interpreter.get_tensor(output["index"])
         return scores
@@ -153,8 +150,8 @@ def _by_hand(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
     height, width = size
     with Image.open(path) as image:
-        image.draft(None, (2 * width, 2 * height))
-        return np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+        image.draft("RGB", (2 * width, 2 * height))
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def shared(name: str) -> list[Path]:

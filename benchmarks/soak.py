@@ -1,7 +1,7 @@
 """Does a process that labels pictures for days grow? Formats mixed, some damaged.
 
 Threads share one `Classifier`. The last line says how much the process has grown
-since the first tenth of the pictures (20,000: since 2,000).
+since the first twentieth of the pictures (20,000: since 1,000).
 
     python -m benchmarks.soak --model FILE.tflite
 """
@@ -85,7 +85,7 @@ def soak(
 
         numbers = iter(range(count))
         done = 0
-        while batch := list(islice(numbers, count // MEASUREMENTS)):
+        while batch := list(islice(numbers, max(1, count // MEASUREMENTS))):
             labelled = list(executor.map(is_labelled, batch))
             refused += labelled.count(False)
             done += len(batch)
@@ -109,7 +109,7 @@ def main() -> int:
     measure.print_line("---", "---")
     for done, megabytes in sizes:
         measure.print_line(done, f"{megabytes:.1f}")
-    first = sizes[1 if len(sizes) > 2 else 0]
+    first = sizes[0]
     growth_mb = sizes[-1][1] - first[1]
     print(
         f"\n{args.pictures:,} pictures by {args.threads} thread(s) in {seconds:.0f} s: "

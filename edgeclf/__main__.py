@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from edgeclf import __version__
 from edgeclf.errors import EdgeclfError
 
+NEEDED = ("numpy", "PIL")  # by every command but doctor
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
 COMMANDS = {
     "retrain": (
         "edgeclf.training.command",
@@ -77,6 +80,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeclfError as error:  # an extra is missing
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name not in NEEDED:
+            raise
+        print(
+            f"error: Expected {error.name} to be installed; `edgeclf doctor` prints "
+            "the line that installs what is missing.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("error: Interrupted.", file=sys.stderr)
+        return INTERRUPTED
     return int(module.main(arguments[1:]))
 
 

@@ -10,6 +10,7 @@ Localization", 2016, equation 2.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from types import TracebackType
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.errors import LabelError
+from edgeclf.labels import Labels, check_number, given_labels
 from edgeclf.linear_head import find_linear_head
 from edgeclf.model_info import ModelInfo
 from edgeclf.network import ModelSource, named_errors, open_network
@@ -35,6 +37,7 @@ class ClassActivationMapper:
 
     Args:
         model: Path or content of a `.tflite` file.
+        labels: As for `Classifier`: of several outputs, their number tells which.
         num_threads: As for `Classifier`.
         resize: As for `Classifier`.
         input_mean: As for `Classifier`.
@@ -46,13 +49,16 @@ class ClassActivationMapper:
     Raises:
         FileNotFoundError: There is no such file.
         ModelError: The model is damaged, unsupported, or not of that form.
+        LabelError: The number of labels is not the number of classes.
         MissingExtraError: No interpreter is installed.
-        ValueError: Another argument is outside its range, or does not fit the model.
+        TypeError, ValueError: Another argument is outside its range, or does not fit
+            the model.
     """
 
     def __init__(
         self,
         model: ModelSource,
+        labels: Labels | None = None,
         num_threads: int | None = None,
         resize: str | None = None,
         input_mean: float | Sequence[float] | None = None,
@@ -62,9 +68,11 @@ class ClassActivationMapper:
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
     ) -> None:
+        names, place = (None, "") if labels is None else given_labels(labels)
+
         def feature_map(content: bytes, info: ModelInfo) -> list[int]:
             graph = Graph(content)
-            output = scores_output(graph, info, info.labels)
+            output = scores_output(graph, info, info.labels if names is None else names)
             self._head = find_linear_head(graph, output)
             return list(self._head.feature_maps)
 
@@ -79,7 +87,11 @@ class ClassActivationMapper:
             delegate=delegate,
             delegate_options=delegate_options,
         )
-        self._labels = info.labels
+        if names is None:
+            names, place = info.labels, "the file itself"
+        if names is not None:
+            check_number(names, self.num_classes, self._name, place)
+        self._labels = names
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -169,12 +181,12 @@ class ClassActivationMapper:
                     "which it does not have."
                 )
             return self._labels.index(label)
-        if not 0 <= label < self.num_classes:
+        if not isinstance(label, Integral) or not 0 <= label < self.num_classes:
             raise ValueError(
                 f"Expected the index of one of {self.num_classes} classes. "
                 f"Received: label={label}"
             )
-        return label
+        return int(label)
 
 
 def _spread(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral
 from types import TracebackType
 
 import numpy as np
@@ -14,15 +15,22 @@ from edgeclf.decoder import ImageSource
 from edgeclf.errors import LabelError, ModelError
 from edgeclf.labels import Labels, check_number, given_labels
 from edgeclf.model_info import ModelInfo
-from edgeclf.network import ModelSource, named_errors, open_network
+from edgeclf.network import PROBE_SIZE, ModelSource, named_errors, open_network
 from edgeclf.results import Category
-from edgeclf.scores import chosen_output, ends_in_probabilities, probabilities
+from edgeclf.scores import (
+    are_probabilities,
+    chosen_output,
+    ends_in_probabilities,
+    not_a_classifier,
+    probabilities,
+)
 
 logger = logging.getLogger("edgeclf")
 
 DEFAULT_TOP_K = 5
 DEFAULT_TAG_THRESHOLD = 0.5  # of multi-label models without thresholds of their own
 UNKNOWN = "unknown"
+_PROBES = (0, 128, 255)  # levels of the gray pictures that tell logits by their scores
 
 
 class Classifier:
@@ -45,8 +53,11 @@ class Classifier:
     one are 1. Of several outputs it is the one that the metadata name labels for, or
     the only one that can be meant.
 
-    - It is dequantized with its own scale and zero point. If the graph does not end in
-      SOFTMAX or LOGISTIC, and the values are no probabilities, a softmax is applied.
+    - It is dequantized with its own scale and zero point. Logits become probabilities
+      by a softmax, a single one by the logistic function. What is a logit is decided
+      once, when the model is opened: the graph ends in SOFTMAX or LOGISTIC, or in a
+      layer, or its quantization leaves no room for logits; where none of this tells,
+      gray pictures do, the scores of which sum to 1 or do not.
     - A score calibration in the metadata of other makers is applied instead.
 
     Refused with `ModelError`: several inputs, outputs that cannot be told apart,
@@ -78,7 +89,8 @@ class Classifier:
         ModelError: The model is damaged, unsupported or no image classifier.
         LabelError: The number of labels is not the number of classes.
         MissingExtraError: No interpreter is installed.
-        ValueError: Another argument is outside its range, or does not fit the model.
+        TypeError, ValueError: Another argument is outside its range, or does not fit
+            the model.
     """
 
     def __init__(
@@ -108,7 +120,8 @@ class Classifier:
         )
         with named_errors(self._name):
             self._num_classes = self._count_classes()
-            self._is_probability = ends_in_probabilities(content, self._info)
+            known = ends_in_probabilities(content, self._info)
+            self._is_probability = self._probed() if known is None else known
             calibration = self._info.score_calibration
             self._calibration = calibration and calibration.fitted(self._num_classes)
         if names is None:
@@ -194,7 +207,8 @@ class Classifier:
             FileNotFoundError: There is no such picture.
             LabelError: `allow` or `deny` for a model without labels.
             ModelError: The model fails on it.
-            TypeError: `image` is none of the types above.
+            TypeError: `image` is none of the types above, or `allow` or `deny` is one
+                string.
             ValueError: Another argument is outside its range, or the classifier closed.
         """
         wanted = self._checked_choice(top_k, score_threshold, allow, deny)
@@ -229,6 +243,12 @@ class Classifier:
             TypeError, ValueError: An argument is outside its range.
         """
         wanted = self._checked_choice(top_k, score_threshold, allow, deny)
+        scores = np.asarray(scores)
+        if scores.shape != wanted.shape or not np.isfinite(scores).all():
+            raise ValueError(
+                f"Expected {self._num_classes} finite scores, one for each class. "
+                f"Received: scores={scores}"
+            )
         return self._chosen(scores, wanted, top_k, score_threshold, reject)
 
     def scores(
@@ -246,8 +266,8 @@ class Classifier:
             rotation: As for `classify`.
 
         Returns:
-            float32 array of shape `(num_classes,)`: probabilities in [0, 1], or what
-            the metadata's score calibration makes of them.
+            float32 array of shape `(num_classes,)`: probabilities in [0, 1]; or what
+            the metadata's score calibration makes of the output, which may lie outside.
 
         Raises:
             ImageError, OSError, ModelError, TypeError, ValueError: As `classify`.
@@ -281,11 +301,20 @@ class Classifier:
         shapes = self._network.output_shapes
         sizes = [size for size in shapes[0] if size != 1] if shapes else []
         if len(shapes) != 1 or len(sizes) > 1:
-            raise ModelError(
-                "Expected an image classifier: one output of shape (1, num_classes). "
-                f"Received: outputs of shape {', '.join(map(str, shapes))}"
-            )
+            raise not_a_classifier(shapes)
         return sizes[0] if sizes else 1
+
+    def _probed(self) -> bool:
+        """Tell whether the scores of gray pictures are probabilities."""
+        for level in _PROBES:
+            picture = np.full((*PROBE_SIZE, 3), level, np.uint8)
+            try:
+                (values,) = self._network.run(picture)
+            except ModelError:  # gray has no contrast: a model may divide by it
+                return False
+            if not are_probabilities(values):
+                return False
+        return True
 
     def _tag_thresholds(self) -> NDArray[np.float32]:
         thresholds = self._info.record.get("thresholds")
@@ -315,7 +344,8 @@ class Classifier:
             return [Category(None, UNKNOWN, best)]
         if score_threshold is None:
             score_threshold = self._info.score_threshold
-        least: float | NDArray[np.float32] = score_threshold or 0.0
+        # A score calibration may go below 0: without a threshold they stay too.
+        least: float | NDArray[np.float32] = score_threshold or -math.inf
         if self.multi_label and top_k is None:
             if score_threshold is None:
                 least = self._thresholds
@@ -338,8 +368,10 @@ class Classifier:
         deny: Collection[str] | None,
     ) -> NDArray[np.bool_]:
         """Return a mask of the classes that may be returned."""
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"Expected top_k of at least 1. Received: top_k={top_k}")
+        if top_k is not None and not (isinstance(top_k, Integral) and top_k >= 1):
+            raise ValueError(
+                f"Expected top_k, a whole number of at least 1. Received: top_k={top_k}"
+            )
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise ValueError(
                 "Expected score_threshold in [0, 1]. "

@@ -1,4 +1,4 @@
-"""Open pictures with Pillow: our own limits, errors that name the file, RGB."""
+"""Open pictures with Pillow, under settings of our own; errors name the file."""
 
 from __future__ import annotations
 
@@ -145,6 +145,8 @@ def open_image(source: ImageSource, name: str) -> Image.Image:
         ValueError: An array is not of shape `(height, width, 3)`.
     """
     if isinstance(source, Image.Image):
+        if not all(source.size):
+            raise ImageError(f"{name} is empty ({source.width} x {source.height}).")
         return source
     if isinstance(source, np.ndarray):
         return _from_array(source)
@@ -174,11 +176,11 @@ def open_image(source: ImageSource, name: str) -> Image.Image:
                 raise
             image = large
         if image.format in NOT_PICTURES:
-            image.close()
-            raise ImageError(
-                f"is {NOT_PICTURES[image.format]}, not a picture. Convert it to PNG "
-                "first."
-            )
+            with image:  # closes a file that Pillow opened, never a caller's
+                raise ImageError(
+                    f"is {NOT_PICTURES[image.format]}, not a picture. Convert it to "
+                    "PNG first."
+                )
     if image.format == "TIFF":
         _silence_libtiff()
     return image

@@ -12,7 +12,7 @@ from edgeclf.class_activation_map import relative
 from edgeclf.decoder import ImageSource
 from edgeclf.image import decode, stretch
 from edgeclf.lettering import INK, PAPER, SOFT_INK, TRACK, Fill, draw_text, text_width
-from edgeclf.results import Category
+from edgeclf.results import Category, label_of
 
 SIDE = 640  # longest side of the picture in pixels
 MARGIN = 20
@@ -134,11 +134,6 @@ def colors(shares: NDArray[np.floating]) -> NDArray[np.float32]:
     steps = np.linspace(0, 1, len(_INFERNO))
     channels = [np.interp(shares, steps, _INFERNO[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).astype(np.float32)
-
-
-def label_of(category: Category) -> str:
-    """Return the label, or the index of a class without one."""
-    return category.label or f"class {category.index}"
 
 
 def _percent(category: Category) -> str:

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from edgeclf.console import Parser, run
+from edgeclf.decoder import ImageSource
 from edgeclf.embedder import Embedder, cosine_similarity
-from edgeclf.errors import EdgeclfError, ImageError
+from edgeclf.errors import ImageError
 from edgeclf.files import check_writable, replacing
 from edgeclf.labelling import vectors_output
 from edgeclf.labelling.arguments import (
@@ -26,14 +29,18 @@ from edgeclf.labelling.arguments import (
     add_picture_options,
     check_arguments,
     check_input_size,
+    check_stdin,
     help_formatter,
     inputs_of,
     model_arguments,
     positive,
+    usage_errors,
 )
+from edgeclf.labelling.opening import open_each
 from edgeclf.labelling.progress import Progress
 from edgeclf.labelling.vectors_output import Report, Vector
 from edgeclf.labelling.workers import outcomes
+from edgeclf.sources import STDIN, Input
 
 logger = logging.getLogger("edgeclf")
 
@@ -54,35 +61,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _embed(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    try:
-        _check_usage(options)
-        with ExitStack() as stack:
-            embedders = [
-                stack.enter_context(Embedder(options.model, **model_arguments(options)))
-                for _ in range(options.workers)
-            ]
+    with ExitStack() as stack:
+        with usage_errors(parser):
+            _check_usage(options)
+            open_one = partial(Embedder, options.model, **model_arguments(options))
+            embedders = open_each(stack, open_one, options.workers)
             check_input_size(options, embedders[0].input_size)
-            if options.compare:
-                return _compare(embedders[0], options)
-            if options.similar_to is not None:
-                return _rank(embedders, options)
-            return _write(embedders, options)
-    except EdgeclfError:
-        raise
-    except ValueError as error:
-        parser.error(str(error))
+            queries = [_query(name, options) for name in _query_names(options)]
+        if options.compare:
+            return _compare(embedders[0], queries, options)
+        if options.similar_to is not None:
+            return _rank(embedders, queries[0], options)
+        return _write(embedders, options)
 
 
 def _check_usage(options: argparse.Namespace) -> None:
     check_arguments(options)
     if (options.image is None) == (options.compare is None):
         raise ValueError("Expected --image or --compare, one of them.")
-    compares = options.compare is not None or options.similar_to is not None
+    check_stdin([*(options.image or ()), *_query_names(options)])
     if options.compare is not None and options.similar_to is not None:
         raise ValueError("Expected --compare or --similar_to, not both.")
     if options.top_k is not None and options.similar_to is None:
         raise ValueError("Expected --top_k only with --similar_to.")
-    if not compares:
+    if options.output == STDIN:
+        options.output = None
+    if not _query_names(options):
         options.format = vectors_output.format_of(options.output, options.format)
     elif options.output or options.normalize or options.format not in (None, "json"):
         raise ValueError(
@@ -90,24 +94,49 @@ def _check_usage(options: argparse.Namespace) -> None:
             "written, not with --compare or --similar_to."
         )
     if options.output is not None:
-        check_writable(options.output)
+        _check_output(options)
 
 
-def _compare(embedder: Embedder, options: argparse.Namespace) -> int:
-    first, second = (_query(embedder, name, options) for name in options.compare)
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuse to write over what is read, so far as it is known yet."""
+    read = [options.model, *options.image]
+    if STDIN not in options.image:
+        read += [picture.name for picture in inputs_of(options.image, options)]
+    for path in read:
+        if _is_output(path, options):
+            raise ValueError(_refusal(path))
+    check_writable(options.output)
+
+
+def _is_output(path: str, options: argparse.Namespace) -> bool:
+    return (
+        options.output is not None
+        and Path(path).exists()
+        and os.path.realpath(path) == os.path.realpath(options.output)
+    )
+
+
+def _refusal(path: str) -> str:
+    return f"Expected another file for --output than {path}, which is read."
+
+
+def _compare(
+    embedder: Embedder, queries: Sequence[Input], options: argparse.Namespace
+) -> int:
+    first, second = (_query_vector(embedder, query, options) for query in queries)
     similarity = float(cosine_similarity(first, second))
     _write_similarity(options, {"images": options.compare}, "", similarity)
     return 0
 
 
-def _rank(embedders: list[Embedder], options: argparse.Namespace) -> int:
+def _rank(embedders: list[Embedder], query: Input, options: argparse.Namespace) -> int:
     """Write the pictures by falling similarity; equal ones in their order."""
-    query = _query(embedders[0], options.similar_to, options)
+    wanted = _query_vector(embedders[0], query, options)
     found: list[tuple[float, str]] = []
 
     def report(name: str, vector: Vector | None, _: str) -> None:
         if vector is not None:
-            found.append((float(cosine_similarity(query, vector)), name))
+            found.append((float(cosine_similarity(wanted, vector)), name))
 
     status = _report_all(embedders, options, report)
     found.sort(key=lambda pair: -pair[0])
@@ -117,15 +146,17 @@ def _rank(embedders: list[Embedder], options: argparse.Namespace) -> int:
 
 
 def _write(embedders: list[Embedder], options: argparse.Namespace) -> int:
-    if options.format in vectors_output.ARRAY_FORMATS:
+    if options.format == vectors_output.ARRAYS:
         return _write_arrays(embedders, options)
     depth = embedders[0].depth
     if options.output is None:
         report = vectors_output.line_reporter(options.format, sys.stdout, depth)
         return _report_all(embedders, options, report)
+    # A file name that is not UTF-8 is an escape in JSON, as on stdout, else its bytes.
+    errors = "backslashreplace" if options.format == "json" else "surrogateescape"
     with (
         replacing(options.output) as path,
-        path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        path.open("w", encoding="utf-8", errors=errors, newline="") as file,
     ):
         report = vectors_output.line_reporter(options.format, file, depth)
         return _report_all(embedders, options, report)
@@ -146,7 +177,7 @@ def _write_arrays(embedders: list[Embedder], options: argparse.Namespace) -> int
             f"Expected one picture at least to write {options.output}. Received: none "
             "that can be read."
         )
-    vectors_output.write_arrays(options.output, options.format, names, vectors)
+    vectors_output.write_arrays(options.output, names, vectors)
     return status
 
 
@@ -155,18 +186,12 @@ def _report_all(
 ) -> int:
     """Hand over the vector of each picture; return the exit status."""
     inputs = inputs_of(options.image, options)
-    embed = [
-        partial(
-            embedder.embed,
-            region=options.region,
-            rotation=options.rotation,
-            normalize=options.normalize,
-        )
-        for embedder in embedders
-    ]
+    embed = [_embedding(embedder, options) for embedder in embedders]
     failed = False
     with Progress(inputs.len_hint()) as progress:
         for outcome in outcomes(inputs, embed):
+            if _is_output(outcome.name, options):  # a line of stdin
+                raise ImageError(_refusal(outcome.name))
             if outcome.error:
                 failed = True
                 with progress.hidden(sys.stderr):
@@ -177,20 +202,51 @@ def _report_all(
     return 1 if failed else 0
 
 
-def _query(embedder: Embedder, name: str, options: argparse.Namespace) -> Vector:
-    """Return the vector of one picture, without which there is nothing to do.
+def _embedding(
+    embedder: Embedder, options: argparse.Namespace
+) -> Callable[[ImageSource], Vector]:
+    """Return what turns a picture into its vector, as the options say."""
+    return partial(
+        embedder.embed,
+        region=options.region,
+        rotation=options.rotation,
+        normalize=options.normalize,
+    )
+
+
+def _query_names(options: argparse.Namespace) -> list[str]:
+    """Return the arguments that stand for one picture each."""
+    if options.similar_to is not None:
+        return [options.similar_to]
+    return list(options.compare or ())
+
+
+def _query(name: str, options: argparse.Namespace) -> Input:
+    """Return the picture that an argument stands for.
 
     Raises:
-        EdgeclfError, OSError: There is none.
-        ValueError: `name` stands for several pictures.
+        ValueError: It stands for several.
     """
     inputs = inputs_of([name], options)
     if inputs.len_hint() != 1:
         raise ValueError(f"Expected one picture to compare with. Received: {name}")
     (picture,) = inputs
-    return embedder.embed(
-        picture.read(), region=options.region, rotation=options.rotation
-    )
+    return picture
+
+
+def _query_vector(
+    embedder: Embedder, query: Input, options: argparse.Namespace
+) -> Vector:
+    """Return the vector of a picture without which there is nothing to do.
+
+    Raises:
+        ImageError: There is none.
+    """
+    (outcome,) = outcomes([query], [_embedding(embedder, options)])
+    if outcome.error:
+        raise ImageError(outcome.error)
+    vector: Vector = outcome.result
+    return vector
 
 
 def _write_similarity(
@@ -235,7 +291,8 @@ def _parser() -> Parser:
     add(
         "--format",
         choices=vectors_output.FORMATS,
-        help="lines (json, csv) or an array; default: by --output's ending, else json",
+        help="lines (json, csv), or arrays and names in one NumPy file (npz); default: "
+        "by --output's ending, else json",
     )
     add(
         "--json",
@@ -244,7 +301,7 @@ def _parser() -> Parser:
         const="json",
         help="JSON lines, of similarities too",
     )
-    add("--output", metavar="FILE", help="default: stdout")
+    add("--output", metavar="FILE", help="default: -, which is stdout")
     add_picture_options(add)
     add_model_options(add)
     return parser

@@ -21,7 +21,8 @@ class Embedder:
 
     Of a file of edgeclf's own the vector is named in its record. Of another classifier
     it is the input of the last fully connected layer, of a feature extractor the
-    output. Pictures are prepared as `Classifier` does; threads may share it likewise.
+    output. Of several outputs that have none in common it is that of the scores.
+    Pictures are prepared as `Classifier` does; threads may share it likewise.
 
     Args:
         model: Path or content of a `.tflite` file.
@@ -163,7 +164,7 @@ def _bottleneck(content: bytes, info: ModelInfo) -> list[int]:
     recorded = info.record.get("bottleneck")
     if recorded:
         return [graph.tensor_named(recorded)]
-    output = None
-    if len(graph.outputs) > 1:
-        output = scores_output(graph, info, info.labels)
-    return [graph.bottleneck(output)]
+    bottlenecks = {graph.bottleneck(output) for output in graph.outputs}
+    if len(bottlenecks) == 1:
+        return list(bottlenecks)
+    return [graph.bottleneck(scores_output(graph, info, info.labels))]

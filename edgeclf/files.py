@@ -14,7 +14,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there when the block ends well.
 
     Missing folders are made. When the block raises, the temporary file is removed
-    and whatever stood at `path` stays as it was.
+    and whatever stood at `path` stays as it was. A link stays a link: what it leads
+    to is replaced. Into a device or a pipe the content is written.
 
     Args:
         path: The file to write.
@@ -23,6 +24,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: The folder cannot be made or written to.
     """
     target = Path(path)
+    if target.is_symlink():
+        target = target.resolve()
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        with _writing_into(target) as temporary:
+            yield temporary
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(
         prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent
@@ -42,6 +49,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing_into(target: Path) -> Iterator[Path]:
+    """Yield a temporary path; copy it into a device or a pipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder, target.name)
+        yield temporary
+        with target.open("wb") as file:
+            file.write(temporary.read_bytes())
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -75,8 +92,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         OSError: Its folder cannot be made or written to.
     """
     target = Path(path)
+    if target.is_symlink():
+        target = target.resolve()
     if target.is_dir():
         raise IsADirectoryError(f"Expected a file to write. Received a folder: {path}.")
+    if target.exists() and not target.is_file():
+        return  # a device or a pipe
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryFile(dir=target.parent):

@@ -7,7 +7,7 @@ never sees pictures that were prepared in two ways.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from numbers import Integral, Real
 from typing import NamedTuple, TypeAlias
@@ -29,6 +29,7 @@ from edgeclf.limits import check_cost
 
 PREPROCESSING_VERSION = 1  # changes when `load` returns other pixels for a picture
 RESIZE_METHODS = ("antialias", "bilinear", "nearest")
+DEFAULT_RESIZE = "antialias"
 
 _JPEG_FORMATS = ("JPEG", "MPO")  # MPO: several pictures in one file, as phones write
 
@@ -86,7 +87,7 @@ def load(
     source: ImageSource,
     input_size: tuple[int, int] | None,
     *,
-    resize: str = "antialias",
+    resize: str = DEFAULT_RESIZE,
     region: Sequence[float] | None = None,
     rotation: int = 0,
     name: str | None = None,
@@ -142,7 +143,7 @@ def decode(
     source: ImageSource,
     input_size: tuple[int, int] | None,
     *,
-    resize: str = "antialias",
+    resize: str = DEFAULT_RESIZE,
     region: Sequence[float] | None = None,
     rotation: int = 0,
     name: str | None = None,
@@ -181,7 +182,7 @@ def decode(
 
 
 def stretch(
-    decoded: Decoded, input_size: tuple[int, int] | None, resize: str = "antialias"
+    decoded: Decoded, input_size: tuple[int, int] | None, resize: str = DEFAULT_RESIZE
 ) -> NDArray[np.uint8]:
     """Resize the decoded region to `input_size`: the second half of `load`.
 
@@ -198,7 +199,7 @@ def stretch(
     """
     _check_filter(input_size, resize)
     image, box = decoded
-    height, width = input_size or _own_size(box)
+    height, width = input_size or own_size(box)
     # Cropped first: the filter must not see what lies outside the region.
     left, top = math.floor(box[0]), math.floor(box[1])
     right, bottom = math.ceil(box[2]), math.ceil(box[3])
@@ -246,28 +247,46 @@ def _read(
         with translated_errors(name):
             if image.format in _JPEG_FORMATS:
                 if image is not source and resize == "antialias":
-                    box = _draft(image, box, input_size or _own_size(box), turns)
+                    box = _draft(image, box, input_size or own_size(box), turns)
                 check_cost(image, stored_size)
             return to_rgb(image), box, turns
 
 
-def _own_size(box: Box) -> tuple[int, int]:
-    return max(1, round(box[3] - box[1])), max(1, round(box[2] - box[0]))
+def own_size(box: Box, at_most: int | None = None) -> tuple[int, int]:
+    """Return `(height, width)` of a region in whole pixels.
+
+    Args:
+        box: The region, as `decode` returns it.
+        at_most: What it is shrunk to, pixels a side. Default: it keeps its size.
+    """
+    width, height = box[2] - box[0], box[3] - box[1]
+    shrink = max(1.0, max(width, height) / at_most) if at_most else 1.0
+    return max(1, round(height / shrink)), max(1, round(width / shrink))
 
 
-def _check_filter(input_size: tuple[int, int] | None, resize: str) -> None:
-    if input_size is not None and (
-        len(input_size) != 2 or any(side < 1 for side in input_size)
-    ):
-        raise ValueError(
-            "Expected input_size=(height, width) in pixels, both at least 1. "
-            f"Received: input_size={input_size}"
-        )
+def check_resize(resize: str) -> None:
+    """Check the name of a filter.
+
+    Raises:
+        ValueError: It is none of `RESIZE_METHODS`.
+    """
     if resize not in RESIZE_METHODS:
         raise ValueError(
             f"Expected resize to be one of {', '.join(RESIZE_METHODS)}. "
             f"Received: resize={resize!r}"
         )
+
+
+def _check_filter(input_size: tuple[int, int] | None, resize: str) -> None:
+    if input_size is not None and (
+        np.shape(input_size) != (2,)
+        or not all(isinstance(side, Integral) and side >= 1 for side in input_size)
+    ):
+        raise ValueError(
+            "Expected input_size=(height, width) in pixels, both at least 1. "
+            f"Received: input_size={input_size}"
+        )
+    check_resize(resize)
 
 
 def _turns(image: Image.Image, rotation: int) -> list[Image.Transpose]:
@@ -284,7 +303,7 @@ def _pixel_box(region: Sequence[float] | None, width: int, height: int) -> Box:
     """Return `region` as (left, top, right, bottom) in pixels."""
     if region is None:
         return (0.0, 0.0, width, height)
-    edges = tuple(region)
+    edges = tuple(region) if isinstance(region, Iterable) else ()
     if len(edges) != 4 or not all(map(_is_number, edges)):
         raise ValueError(
             "Expected region=(left, top, right, bottom): floats in [0, 1] or ints in "

@@ -58,6 +58,7 @@ class InputTensor:
         if (
             len(self.shape) not in (3, 4)
             or self.shape[-1] != CHANNELS
+            or min(self.shape) < 1
             or signature[:-3] not in ([], [1], [-1])  # the batch
         ):
             raise ModelError(
@@ -188,7 +189,7 @@ def _size(
     nobody says which.
     """
     if given is not None:
-        if len(given) != len(signature) or not all(
+        if np.shape(given) != (2,) or not all(
             isinstance(side, (int, np.integer))
             and 1 <= side <= MAX_SIDE
             and own in (-1, side)
@@ -202,8 +203,12 @@ def _size(
         return int(given[0]), int(given[1])
     if -1 not in signature:
         return shape[0], shape[1]
-    if info.input_size is not None and max(info.input_size) <= MAX_DEFAULT_SIDE:
-        return info.input_size
+    wanted = info.input_size
+    if wanted is not None and all(
+        side <= MAX_DEFAULT_SIDE and own in (-1, side)
+        for side, own in zip(wanted, signature, strict=True)
+    ):
+        return wanted
     longest = max(shape)  # a converter writes 1 for a side that it does not know
     if longest == 1:
         return None

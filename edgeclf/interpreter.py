@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,8 +102,6 @@ def load_model(
     num_threads: int | None = None,
     *,
     preserve_all_tensors: bool = False,
-    delegate: str | None = None,
-    delegate_options: Mapping[str, str] | None = None,
 ) -> InterpreterLike:
     """Load a model into the first interpreter that is installed.
 
@@ -113,9 +112,6 @@ def load_model(
         num_threads: Threads of one inference. Default: `DEFAULT_THREADS`.
         preserve_all_tensors: Keep the values of intermediate tensors after `invoke`;
             slower.
-        delegate: Library of an accelerator, such as `libedgetpu.so.1`. When it cannot
-            be used, one logged line says why, and the processor does the work.
-        delegate_options: What the delegate's own documents say.
 
     Returns:
         The interpreter, its tensors not yet allocated.
@@ -124,37 +120,55 @@ def load_model(
         MissingExtraError: No interpreter is installed; the message has the line that
             installs one.
         ModelError: The interpreter refuses the model.
-        ValueError: `num_threads` is less than 1, or there are options but no delegate.
+        ValueError: `num_threads` is less than 1, or no whole number.
     """
-    if num_threads is not None and not 1 <= num_threads <= MAX_THREADS:
-        raise ValueError(
-            f"Expected num_threads of at least 1 and at most {MAX_THREADS}. "
-            f"Received: num_threads={num_threads}"
-        )
-    if delegate_options and delegate is None:
-        raise ValueError(
-            f"Expected a delegate for its options. Received: {dict(delegate_options)}"
-        )
-    interpreter_class = _find_interpreter()
-    options: dict[str, Any] = {
-        "model_content": content,
-        "num_threads": num_threads or DEFAULT_THREADS,
-    }
+    options = {"num_threads": _checked_threads(num_threads)}
     if preserve_all_tensors:
         options["experimental_preserve_all_tensors"] = True
-    if delegate is not None:
-        try:
-            library = _load_delegate(interpreter_class, delegate, delegate_options)
-            return _load(interpreter_class, options, experimental_delegates=[library])
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split()).rstrip(".") or "it does not say why"
-            logger.warning(
-                "The delegate %s cannot be used, so the processor is: %s.",
-                delegate,
-                reason,
-            )
+    interpreter_class = _find_interpreter()
     with _refusal_reported():
-        return _load(interpreter_class, options)
+        return _load(interpreter_class, content, options)
+
+
+def load_delegated(
+    content: bytes,
+    num_threads: int | None,
+    delegate: str,
+    delegate_options: Mapping[str, str] | None = None,
+) -> InterpreterLike | None:
+    """Load a model that an accelerator is to compute.
+
+    Args:
+        content: As for `load_model`.
+        num_threads: As for `load_model`, of what the delegate leaves to the processor.
+        delegate: Library of an accelerator, such as `libedgetpu.so.1`.
+        delegate_options: What the delegate's own documents say.
+
+    Returns:
+        The interpreter, its tensors not yet allocated; None when the delegate cannot
+        be used, after `report_unused` said why.
+
+    Raises:
+        MissingExtraError: No interpreter is installed.
+        ValueError: As `load_model`.
+    """
+    options: dict[str, Any] = {"num_threads": _checked_threads(num_threads)}
+    interpreter_class = _find_interpreter()
+    try:
+        library = _load_delegate(interpreter_class, delegate, delegate_options)
+        options["experimental_delegates"] = [library]
+        return _load(interpreter_class, content, options)
+    except (OSError, ValueError, RuntimeError) as error:
+        report_unused(delegate, error)
+        return None
+
+
+def report_unused(delegate: str, error: Exception) -> None:
+    """Log that the processor works in place of a delegate, and why."""
+    reason = " ".join(str(error).split()).rstrip(".") or "it does not say why"
+    logger.warning(
+        "The delegate %s cannot be used, so the processor is: %s.", delegate, reason
+    )
 
 
 def allocate(
@@ -172,16 +186,27 @@ def allocate(
         interpreter.allocate_tensors()
 
 
+def _checked_threads(num_threads: int | None) -> int:
+    if num_threads is None:
+        return DEFAULT_THREADS
+    if not isinstance(num_threads, Integral) or not 1 <= num_threads <= MAX_THREADS:
+        raise ValueError(
+            f"Expected num_threads, a whole number from 1 to {MAX_THREADS}. "
+            f"Received: num_threads={num_threads}"
+        )
+    return int(num_threads)
+
+
 def _load(
-    interpreter_class: Any, options: dict[str, Any], **more: Any
+    interpreter_class: Any, content: bytes, options: Mapping[str, Any]
 ) -> InterpreterLike:
     loaded: InterpreterLike
     if interpreter_class.__module__.startswith("tensorflow"):
         with warnings.catch_warnings():  # that it will go one day
             warnings.simplefilter("ignore", UserWarning)
-            loaded = interpreter_class(**options, **more)
+            loaded = interpreter_class(model_content=content, **options)
     else:
-        loaded = interpreter_class(**options, **more)
+        loaded = interpreter_class(model_content=content, **options)
     return loaded
 
 

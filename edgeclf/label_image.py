@@ -19,24 +19,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeclf.classifier import DEFAULT_TOP_K, Classifier
-from edgeclf.console import Parser, run, sentence
+from edgeclf.console import Parser, run
 from edgeclf.decoder import ImageSource
-from edgeclf.errors import EdgeclfError
 from edgeclf.labelling.arguments import (
     add_model_options,
     add_picture_options,
     check_arguments,
     check_input_size,
+    check_stdin,
     help_formatter,
     inputs_of,
     model_arguments,
     positive,
     seconds,
     share,
+    usage_errors,
 )
-from edgeclf.labelling.output import FORMATS, reporter
+from edgeclf.labelling.opening import open_each
+from edgeclf.labelling.output import FORMATS, Report, reporter
 from edgeclf.labelling.progress import Progress
-from edgeclf.labelling.workers import outcomes
+from edgeclf.labelling.workers import PICTURE_ERRORS, outcomes, picture_error
 from edgeclf.results import Category
 from edgeclf.sources import Input
 
@@ -64,39 +66,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    try:
-        _check_usage(options)
-        with ExitStack() as stack:
-            return _label_all(options, stack)
-    except EdgeclfError:
-        raise
-    except ValueError as error:
-        parser.error(str(error))
+    with ExitStack() as stack:
+        with usage_errors(parser):
+            _check_usage(options)
+            options.model = _tflite_beside(options.model)
+            classifiers = _classifiers(options, stack)
+        pictures, total = _pictures(options, stack)
+        with usage_errors(parser):
+            keepers = _keepers(options, stack, classifiers[0], total)
+        labellers = _labellers(options, classifiers)
+        report = reporter(options.format, several=total != 1)
+        progress = stack.enter_context(Progress(total))
+        return _label_all(options, pictures, labellers, keepers, report, progress)
 
 
 def _check_usage(options: argparse.Namespace) -> None:
     check_arguments(options)
+    check_stdin(options.image or ())
     if options.camera is None and (options.every is not None or options.smooth):
         raise ValueError("Expected --every and --smooth only with --camera.")
-    if options.show is not None and options.show == options.heatmap:
-        raise ValueError("Expected --show and --heatmap to differ. Received: one path.")
+    places: dict[str, str] = {}
+    # What is read must not be written over, nor one drawing over the other.
+    for option in ("model", "labels", "camera", "show", "heatmap", "sort_into"):
+        path = getattr(options, option)
+        place = None if path is None else os.path.realpath(path)
+        if place is not None and places.setdefault(place, option) != option:
+            raise ValueError(
+                f"Expected --{places[place]} and --{option} to differ. "
+                f"Received: {path} for both."
+            )
     if options.camera is not None and options.workers > 1:
         raise ValueError(
             "Expected --workers only with --image: frames come one by one."
         )
 
 
-def _label_all(options: argparse.Namespace, stack: ExitStack) -> int:
-    classifiers = _classifiers(options, stack)
-    pictures, total = _pictures(options, stack)
-    keepers = _keepers(options, stack, classifiers[0], total)
-    report = reporter(options.format, several=total != 1)
+def _label_all(
+    options: argparse.Namespace,
+    pictures: Iterable[Input],
+    labellers: Sequence[Label],
+    keepers: Sequence[Keep],
+    report: Report,
+    progress: Progress,
+) -> int:
     failed = False
-    progress = stack.enter_context(Progress(total))
     # Ctrl-C is how a camera's run ends.
     stop = nullcontext() if options.camera is None else suppress(KeyboardInterrupt)
     with stop:
-        for outcome in outcomes(pictures, _labellers(options, classifiers)):
+        for outcome in outcomes(pictures, labellers):
             errors = [outcome.error] if outcome.error else []
             with progress.hidden(sys.stdout):
                 report(outcome.name, outcome.result, outcome.error)
@@ -112,12 +129,11 @@ def _label_all(options: argparse.Namespace, stack: ExitStack) -> int:
 
 
 def _classifiers(options: argparse.Namespace, stack: ExitStack) -> list[Classifier]:
-    """Return a classifier for each worker; what there is to say, one of them says."""
-    model = _tflite_beside(options.model)
+    """Return a classifier for each worker."""
     open_one = partial(
-        Classifier, model, labels=options.labels, **model_arguments(options)
+        Classifier, options.model, labels=options.labels, **model_arguments(options)
     )
-    classifiers = [stack.enter_context(open_one())]
+    classifiers = open_each(stack, open_one, options.workers)
     classifier = classifiers[0]
     check_input_size(options, classifier.input_size)
     if options.input_layer or options.output_layer:
@@ -130,11 +146,6 @@ def _classifiers(options: argparse.Namespace, stack: ExitStack) -> list[Classifi
         classifier.classify(pixel, allow=options.allow, deny=options.deny)
     if options.reject and not classifier.info.record.get("reject"):
         logger.info("--reject has no effect: the model has no limit for unknown.")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    for _ in range(options.workers - 1):
-        classifiers.append(stack.enter_context(open_one()))
-    logger.setLevel(level)
     return classifiers
 
 
@@ -184,8 +195,7 @@ def _keepers(
         return []
     from edgeclf.labelling.keepers import keepers  # rare
 
-    model = _tflite_beside(options.model)
-    return keepers(options, stack, model, classifier, total)
+    return keepers(options, stack, classifier, total)
 
 
 def _kept(
@@ -196,8 +206,8 @@ def _kept(
     for keep in keepers:
         try:
             keep(name, source, categories)
-        except (EdgeclfError, OSError, ValueError) as error:
-            errors.append(sentence(error))
+        except PICTURE_ERRORS as error:
+            errors.append(picture_error(name, error))
     return errors
 
 

@@ -12,7 +12,7 @@ from edgeclf.errors import LabelError
 Labels: TypeAlias = "str | os.PathLike[str] | Sequence[str]"
 
 BACKGROUND = "background"
-_NUMBERED = r"\s*(\d+)(?:\s*:\s*|\s+)(\S.*)"
+_NUMBERED = r"\s*(\d{1,9})(?:\s*:\s*|\s+)(\S.*)"
 
 
 def read_labels(text: bytes) -> tuple[str, ...]:
@@ -42,9 +42,16 @@ def given_labels(labels: Labels) -> tuple[tuple[str, ...], str]:
     Raises:
         FileNotFoundError: There is no such file.
         LabelError: The file is not UTF-8.
+        TypeError: A name is not a string.
     """
     if not isinstance(labels, (str, os.PathLike)):
-        return tuple(labels), "the list of labels"
+        names = tuple(labels)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(
+                "Expected labels to be a path or a list of names. "
+                f"Received: labels={labels!r}"
+            )
+        return names, "the list of labels"
     path = os.fsdecode(labels)
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time
         text = file.read()

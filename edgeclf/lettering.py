@@ -1,8 +1,9 @@
-"""Text on pictures without a font file on the machine.
+"""Text on pictures, also without a font file on the machine.
 
 Pillow carries one small font. It has the ASCII letters only, so other Latin letters
-lose their marks, except that ł and Ł get their stroke back, and what has no Latin
-base letter becomes a question mark.
+lose their marks, except that ł and Ł get their stroke back. What has no Latin base
+letter is drawn in a font of the system's; where there is none, it becomes a question
+mark.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ INK = (34, 38, 46)
 SOFT_INK = (106, 112, 122)
 TRACK = (224, 227, 232)  # of a bar, where it is not filled
 PAPER = (255, 255, 255)
+
+SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "FreeSans.ttf")
 
 _STROKED = {"ł": "l", "Ł": "L"}
 _PLAIN = str.maketrans(
@@ -51,9 +54,23 @@ def drawable(text: str) -> str:
     return "".join(letters)
 
 
+@lru_cache(maxsize=16)
+def system_font(size: float) -> Font | None:
+    """Return a font of the system's that has more than Latin letters, if there is one.
+
+    Pillow looks for the names in the folders where systems keep their fonts.
+    """
+    for name in SYSTEM_FONTS:
+        try:
+            return ImageFont.truetype(name, round(size))
+        except (OSError, ImportError):
+            continue
+    return None
+
+
 def text_width(text: str, size: float) -> float:
     """Return how many pixels a text takes from left to right."""
-    return _length(_ascii(drawable(text)), font(size))
+    return _length(*_typeset(text, size))
 
 
 def draw_text(
@@ -74,18 +91,27 @@ def draw_text(
         fill: RGB.
         max_width: In pixels. Default: as wide as it gets.
     """
-    line = drawable(text)
-    if max_width is not None and text_width(line, size) > max_width:
-        while line and text_width(line + "...", size) > max_width:
-            line = line[:-1]
-        line = line.rstrip() + "..."
-    typeface = font(size)
+    if max_width is not None and text_width(text, size) > max_width:
+        while text and text_width(text + "...", size) > max_width:
+            text = text[:-1]
+        text = text.rstrip() + "..."
+    line, typeface = _typeset(text, size)
     left, top = position
-    draw.text((left, top), _ascii(line), fill=fill, font=typeface)
-    for index, letter in enumerate(line):
+    draw.text((left, top), line, fill=fill, font=typeface)
+    if typeface is not font(size):
+        return
+    for index, letter in enumerate(line := drawable(text)):
         if letter in _STROKED:
             before = left + _length(_ascii(line[:index]), typeface)
             _draw_stroke(draw, (before, top), typeface, _STROKED[letter], fill)
+
+
+def _typeset(text: str, size: float) -> tuple[str, Font]:
+    """Return a text as it is drawn, and in which font."""
+    line = drawable(text)
+    if line.count("?") > text.count("?") and (other := system_font(size)) is not None:
+        return text, other
+    return _ascii(line), font(size)
 
 
 def _ascii(line: str) -> str:

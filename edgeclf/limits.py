@@ -7,6 +7,7 @@ Pillow 13 at 16 megapixels.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from PIL import Image
 
@@ -41,11 +42,11 @@ def check_cost(image: Image.Image, stored_size: tuple[int, int]) -> None:
     Raises:
         ImageError: It would; the message begins after the picture's name.
     """
-    if not getattr(image, "tile", None):
-        return  # the caller's own, and decoded
+    if _is_decoded(image):
+        return  # the caller's own
     width, height = image.size
     at_most = _OTHER_LIMITS.get(image.format or "", MAX_PIXELS)
-    if image.tile[0][0] in Image.DECODERS:  # type: ignore[attr-defined]
+    if any(tile[0] in Image.DECODERS for tile in _tiles(image)):
         at_most = min(at_most, _MAX_PIXELS_IN_PYTHON)
     if width * height > at_most or max(width, height) > MAX_SIDE:
         raise _too_large(
@@ -54,6 +55,19 @@ def check_cost(image: Image.Image, stored_size: tuple[int, int]) -> None:
         )
     if image.format in ("JPEG", "MPO"):
         _check_jpeg(image, stored_size)
+
+
+def _is_decoded(image: Image.Image) -> bool:
+    if _tiles(image):
+        return False
+    with suppress(AssertionError):  # Pillow's, when there are no pixels yet
+        return image.im is not None
+    return False  # the tiles of WebP, AVIF, ICO and ICNS are not known before
+
+
+def _tiles(image: Image.Image) -> list[tuple[object, ...]]:
+    """Return what is left to decode, as far as it is known."""
+    return getattr(image, "tile", None) or []
 
 
 def _check_jpeg(image: Image.Image, stored_size: tuple[int, int]) -> None:

@@ -8,24 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
-from edgeclf.tflite import flatbuffer
-from edgeclf.tflite.graph import (
+from edgeclf.tflite.flatbuffer import damage_reported
+from edgeclf.tflite.graph import Graph, Operator
+from edgeclf.tflite.operators import (
+    ACTIVATIONS,
+    AVERAGE_POOL_2D,
+    CONCATENATION,
     CONV_2D,
     DEQUANTIZE,
     FULLY_CONNECTED,
-    LOGISTIC,
-    QUANTIZE,
-    RESHAPE,
-    SOFTMAX,
-    SQUEEZE,
-    Graph,
-    Operator,
+    MEAN,
+    SAME_VALUES,
 )
-from edgeclf.tflite.operators import CONCATENATION
 
-# BuiltinOperator of tensorflow/lite/schema/schema.fbs, and where each operator that
-# can have an activation built in keeps it among its options
-AVERAGE_POOL_2D, MEAN = 1, 40
+# Where each operator that can have an activation built in keeps it among its options.
 _ACTIVATION_SLOTS = {
     AVERAGE_POOL_2D: 5,
     CONCATENATION: 1,
@@ -34,7 +30,6 @@ _ACTIVATION_SLOTS = {
 }
 _FILTER_WIDTH_SLOT, _FILTER_HEIGHT_SLOT = 3, 4  # of Pool2DOptions
 
-_SAME_VALUES = frozenset({DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE})
 _HEIGHT_AND_WIDTH = {1, 2}
 
 
@@ -67,18 +62,12 @@ def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
     Raises:
         ModelError: The classifier ends otherwise, or is damaged.
     """
-    with flatbuffer.damage_reported():
-        producers = {
-            tensor: operator
-            for operator in graph.operators()
-            for tensor in operator.outputs
-        }
-        behind = _SAME_VALUES | {SOFTMAX, LOGISTIC}
+    with damage_reported():
         output = graph.outputs[0] if output is None else output
-        layer = _producer(producers, output, behind)
+        layer = graph.producer(output, SAME_VALUES | ACTIVATIONS)
         if layer is None or layer.code not in (FULLY_CONNECTED, CONV_2D):
             raise _refusal("its output does not come from such a layer")
-        pools = _pools(producers, layer.inputs[0])
+        pools = _pools(graph, layer.inputs[0])
         if not pools or not all(_pools_all(graph, pool) for pool in pools):
             shape = graph.tensor(layer.inputs[0]).shape
             raise _refusal(
@@ -86,7 +75,7 @@ def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
             )
         if any(map(_has_activation, [layer, *pools])):
             raise _refusal("an activation is built into the layer or the mean")
-        weights = _constant(graph, producers, layer.inputs[1])
+        weights = _constant(graph, layer.inputs[1])
         depth = sum(graph.tensor(pool.inputs[0]).shape[-1] for pool in pools)
         if weights.shape[1:] not in ((depth,), (1, 1, depth)):
             raise _refusal(
@@ -94,30 +83,18 @@ def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
             )
         bias = np.zeros(len(weights), np.float32)
         if len(layer.inputs) > 2 and layer.inputs[2] >= 0:
-            bias = bias + _constant(graph, producers, layer.inputs[2])
+            bias = bias + _constant(graph, layer.inputs[2])
         maps = tuple(pool.inputs[0] for pool in pools)
         return LinearHead(maps, weights.reshape(-1, depth), bias)
 
 
-def _pools(producers: dict[int, Operator], tensor: int) -> list[Operator]:
+def _pools(graph: Graph, tensor: int) -> list[Operator]:
     """Return the means that a vector is, or is concatenated from; none if it is not."""
-    source = _producer(producers, tensor, _SAME_VALUES)
+    source = graph.producer(tensor, SAME_VALUES)
     if source is None or source.code != CONCATENATION:
         return [] if source is None else [source]
-    found = [_producer(producers, index, _SAME_VALUES) for index in source.inputs]
+    found = [graph.producer(index, SAME_VALUES) for index in source.inputs]
     return [] if None in found or _has_activation(source) else list(filter(None, found))
-
-
-def _producer(
-    producers: dict[int, Operator], tensor: int, passed: frozenset[int]
-) -> Operator | None:
-    """Return what computes a tensor, back over operators whose code is in `passed`."""
-    for _ in range(len(producers) + 1):  # bounded: a damaged graph may hold a cycle
-        operator = producers.get(tensor)
-        if operator is None or operator.code not in passed:
-            return operator
-        tensor = operator.inputs[0]
-    return None
 
 
 def _pools_all(graph: Graph, pool: Operator) -> bool:
@@ -131,8 +108,7 @@ def _pools_all(graph: Graph, pool: Operator) -> bool:
     if pool.code != AVERAGE_POOL_2D or pool.options is None:
         return False
     window = tuple(
-        flatbuffer.integer(pool.options, slot, "i")
-        for slot in (_FILTER_HEIGHT_SLOT, _FILTER_WIDTH_SLOT)
+        pool.options.number(slot) for slot in (_FILTER_HEIGHT_SLOT, _FILTER_WIDTH_SLOT)
     )
     after = graph.tensor(pool.outputs[0]).shape
     return window == shape[1:3] and after[1:3] == (1, 1)
@@ -142,14 +118,12 @@ def _has_activation(operator: Operator) -> bool:
     slot = _ACTIVATION_SLOTS.get(operator.code)
     if slot is None or operator.options is None:
         return False
-    return flatbuffer.integer(operator.options, slot, "b") != 0
+    return bool(operator.options.number(slot, "b"))
 
 
-def _constant(
-    graph: Graph, producers: dict[int, Operator], index: int
-) -> NDArray[np.float32]:
+def _constant(graph: Graph, index: int) -> NDArray[np.float32]:
     """Return real values; of float16 weights those behind their DEQUANTIZE."""
-    source = producers.get(index)
+    source = graph.producer(index)
     if source is not None and source.code == DEQUANTIZE:
         index = source.inputs[0]
     tensor = graph.tensor(index)

@@ -8,6 +8,7 @@ labels. Of other makers' files the TFLite Metadata flatbuffer is read.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from edgeclf.errors import ModelError
 from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.labels import read_labels
 from edgeclf.model_info import ModelInfo, finite_values
-from edgeclf.tflite import flatbuffer
 from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles
+from edgeclf.tflite.flatbuffer import MODEL_IDENTIFIER, damage_reported
 
 FORMAT_VERSION = 1
 RECORD_NAME = "edgeclf.json"
@@ -31,24 +32,22 @@ def read_model_info(content: bytes) -> ModelInfo:
     Raises:
         ModelError: The file is no TFLite model, or its metadata is damaged or needs a
             newer edgeclf.
-        MissingExtraError: Another maker's metadata cannot be read without the package
-            flatbuffers.
     """
-    if content[4:8] != flatbuffer.MODEL_IDENTIFIER:
+    if content[4:8] != MODEL_IDENTIFIER:
         raise ModelError(
             "Expected a TFLite model (bytes 4-7 are TFL3). "
             f"Received: {len(content)} bytes that begin with {content[:8]!r}"
         )
-    with flatbuffer.damage_reported():
+    with damage_reported():
         files = AttachedFiles(content)
         if RECORD_NAME in files:
-            return _own_info(files)
-        from edgeclf.tflite.metadata import foreign_info  # needs flatbuffers
+            return _own_info(content, files)
+        from edgeclf.tflite.metadata import foreign_info  # of no use for our own
 
         return foreign_info(content, files)
 
 
-def _own_info(files: AttachedFiles) -> ModelInfo:
+def _own_info(content: bytes, files: AttachedFiles) -> ModelInfo:
     record = json.loads(files.read(RECORD_NAME))
     if not isinstance(record, dict):
         raise ModelError(f"Expected {RECORD_NAME} to be an object of JSON.")
@@ -64,11 +63,13 @@ def _own_info(files: AttachedFiles) -> ModelInfo:
                 f"Expected a record of version {known}. Received: {version}. "
                 "Upgrade edgeclf: pip install --upgrade edgeclf"
             )
-    if "crc32" in record and record["crc32"] != files.checksum_before():
-        raise ModelError(
-            "The model is damaged: its checksum is not the one in its record. Copy "
-            "the file again."
-        )
+    if "crc32" in record:
+        flatbuffer = memoryview(content)[: files.flatbuffer_size()]
+        if record["crc32"] != zlib.crc32(flatbuffer):
+            raise ModelError(
+                "The model is damaged: its checksum is not the one in its record. "
+                "Copy the file again."
+            )
     labels = read_labels(files.read(LABELS_NAME)) if LABELS_NAME in files else None
     _check_record(record, labels)
     return ModelInfo(

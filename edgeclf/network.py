@@ -13,14 +13,20 @@ from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.errors import ModelError
-from edgeclf.image import RESIZE_METHODS, decode, stretch
+from edgeclf.image import DEFAULT_RESIZE, check_resize, decode, own_size, stretch
 from edgeclf.input_tensor import InputTensor, given_normalization
-from edgeclf.interpreter import InterpreterLike, allocate, load_model
+from edgeclf.interpreter import (
+    InterpreterLike,
+    allocate,
+    load_delegated,
+    load_model,
+    report_unused,
+)
 from edgeclf.metadata import read_model_info
 from edgeclf.model_info import ModelInfo
 from edgeclf.quantization import dequantize
+from edgeclf.tflite.verify import check_model
 
-DEFAULT_RESIZE = "antialias"
 MAX_OWN_SIDE = 512  # of pictures that keep their own size: they are shrunk to it
 PROBE_SIZE = (224, 224)  # that a model of any size is tried with
 
@@ -79,13 +85,10 @@ def open_network(
     name, content = read_model(model)
     with named_errors(name):
         info = read_model_info(content)
-        if "crc32" not in info.record:  # else it is the file that edgeclf wrote
-            from edgeclf.tflite.verify import check_model
-
-            check_model(content)
+        check_model(content)
         tensors = None if outputs is None else outputs(content, info)
         if tensors is not None:
-            from edgeclf.tflite.graph import Graph  # needs flatbuffers
+            from edgeclf.tflite.graph import Graph
 
             content = Graph(content).with_outputs(tensors)
         network = Network(
@@ -154,16 +157,33 @@ class Network:
         given = given_normalization(input_mean, input_std)
         self.resize = _checked_resize(resize, info)
         self._lock = threading.Lock()
-        interpreter = load_model(
-            content, num_threads, delegate=delegate, delegate_options=delegate_options
-        )
-        self._interpreter: InterpreterLike | None = interpreter
+        if delegate_options and delegate is None:
+            raise ValueError(
+                "Expected a delegate for its options. "
+                f"Received: {dict(delegate_options)}"
+            )
+        interpreter = None
+        if delegate is not None:
+            interpreter = load_delegated(
+                content, num_threads, delegate, delegate_options
+            )
+        self._delegate = None if interpreter is None else delegate  # that is used
+        interpreter = interpreter or load_model(content, num_threads)
         self._input = InputTensor(
             interpreter.get_input_details(), info, given=given, input_size=input_size
         )
         self.input_size = self._input.input_size
         self._allocated: tuple[int, int] | None = None  # the size of pictures
-        self._allocate(interpreter, self.input_size or PROBE_SIZE)
+        try:
+            self._allocate(interpreter, self.input_size or PROBE_SIZE)
+        except ModelError as error:
+            if self._delegate is None:
+                raise
+            report_unused(self._delegate, error)
+            self._delegate = None
+            interpreter = load_model(content, num_threads)
+            self._allocate(interpreter, self.input_size or PROBE_SIZE)
+        self._interpreter: InterpreterLike | None = interpreter
         self._outputs = interpreter.get_output_details()
         self.output_shapes: list[tuple[int, ...]] = [
             tuple(details["shape"].tolist()) for details in self._outputs
@@ -200,7 +220,9 @@ class Network:
             region=region,
             rotation=rotation,
         )
-        pixels = stretch(decoded, size or _own_size(decoded.box), self.resize)
+        pixels = stretch(
+            decoded, size or own_size(decoded.box, MAX_OWN_SIDE), self.resize
+        )
         with self._lock:
             self.feed(pixels)
             self.invoke()
@@ -238,7 +260,10 @@ class Network:
         try:
             interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            raise ModelError(f"The interpreter cannot run it: {error}") from error
+            sentence = f"The interpreter cannot run it: {error}"
+            if self._delegate is not None:
+                sentence += f" Leave out the delegate {self._delegate}, which fails."
+            raise ModelError(sentence) from error
 
     def outputs(self) -> list[NDArray[np.float32]]:
         """Return the values of all outputs, dequantized, in their own shapes.
@@ -262,7 +287,15 @@ class Network:
         if size == self._allocated:
             return
         self._allocated = None  # if it fails, the next picture has to try again
-        allocate(interpreter, self._input.index, self._input.shape_for(size))
+        try:
+            allocate(interpreter, self._input.index, self._input.shape_for(size))
+        except ModelError as error:
+            if self.input_size is not None:
+                raise
+            raise ModelError(
+                f"{error} That was a picture of the size {size}: give input_size="
+                "(height, width), if the model takes one size only."
+            ) from error
         self._allocated = size
 
     def _opened(self) -> InterpreterLike:
@@ -271,25 +304,13 @@ class Network:
         return self._interpreter
 
 
-def _own_size(box: Sequence[float]) -> tuple[int, int]:
-    """Return `(height, width)` of a region in whole pixels, shrunk if it is large."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    shrink = max(1.0, width / MAX_OWN_SIDE, height / MAX_OWN_SIDE)
-    return max(1, round(height / shrink)), max(1, round(width / shrink))
-
-
 def _checked_resize(resize: str | None, info: ModelInfo) -> str:
-    if resize is None:
-        recorded = info.record.get("preprocessing", {}).get("resize", DEFAULT_RESIZE)
-        if recorded not in RESIZE_METHODS:
-            raise ModelError(
-                f"Expected the resize filter in the model's record to be one of "
-                f"{', '.join(RESIZE_METHODS)}. Received: {recorded}"
-            )
-        return str(recorded)
-    if resize not in RESIZE_METHODS:
-        raise ValueError(
-            f"Expected resize to be one of {', '.join(RESIZE_METHODS)}. "
-            f"Received: resize={resize!r}"
-        )
-    return resize
+    if resize is not None:
+        check_resize(resize)
+        return resize
+    recorded = info.record.get("preprocessing", {}).get("resize", DEFAULT_RESIZE)
+    try:
+        check_resize(recorded)
+    except ValueError as error:
+        raise ModelError(f"In the model's record: {error}") from error
+    return str(recorded)

@@ -18,3 +18,8 @@ class Category:
     index: int | None
     label: str | None
     score: float
+
+
+def label_of(category: Category) -> str:
+    """Return the label; of a model without labels the index."""
+    return str(category.index) if category.label is None else category.label

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
 from edgeclf.errors import EdgeclfError, ImageError
-from edgeclf.inputs.paths import image_arguments, matching_images
+from edgeclf.inputs.paths import OnError, image_arguments, matching_images
 
 if TYPE_CHECKING:
     from edgeclf.decoder import ImageSource
@@ -65,8 +65,9 @@ class Inputs:
       of file managers are passed over unless the pattern names them.
     - A missing file.
 
-    What holds no picture at all is one `Input` whose `read` says why. A picture that
-    is named twice comes twice.
+    What holds no picture at all is one `Input` whose `read` says why, and so is each
+    folder that cannot be read, after the pictures of the others. A picture that is
+    named twice comes twice.
 
     Args:
         arguments: What the user wrote.
@@ -204,18 +205,21 @@ def _expand(argument: str, allow_private: bool) -> Iterator[Input]:
 
 
 def _found(
-    argument: str, find: Callable[[str], list[str]], nothing: str
+    argument: str, find: Callable[[str, OnError], list[str]], nothing: str
 ) -> Iterator[Input]:
-    """Yield what `find` finds; else why it could not, or `nothing`."""
+    """Yield what `find` finds and the folders that it cannot read; else `nothing`."""
+    errors: list[OSError] = []
     try:
-        paths = find(argument)
-    except OSError as error:  # of a folder below, which is the one to be named
-        reason = f"{error.filename or argument}: {error.strerror}."
-        yield Input.failing(argument, type(error)(reason))
+        paths = find(argument, errors.append)
+    except (OSError, ValueError) as error:  # no working directory; a zero byte
+        reason = f"Expected pictures. Received: {argument!r} ({error})."
+        yield Input.failing(argument, ImageError(reason))
         return
     for path in paths:
         yield Input(path, partial(_read_file, path))
-    if not paths:
+    for folder, reading in {str(error.filename): error for error in errors}.items():
+        yield Input.failing(folder, reading)
+    if not paths and not errors:
         yield Input.failing(argument, ImageError(nothing))
 
 
@@ -243,9 +247,10 @@ def _resolved(line: str, folder: str) -> str:
 
 
 def _has_match(pattern: str) -> bool:
+    errors: list[OSError] = []
     try:
-        return bool(matching_images(pattern))
-    except OSError:  # said when it is its turn
+        return bool(matching_images(pattern, errors.append) or errors)
+    except (OSError, ValueError):  # said when it is its turn
         return True
 
 

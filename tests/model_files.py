@@ -7,6 +7,7 @@ output are integers. So a test can say in NumPy what must come out.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import struct
@@ -246,6 +247,66 @@ def with_operator(content: bytes, name: str) -> bytes:
     for operator in model.subgraphs[0].operators[-1:]:
         operator.builtinOptionsType, operator.builtinOptions = Options.NONE, None
     return pack(model)
+
+
+def with_concatenation(content: bytes) -> bytes:
+    """Let the output go through a CONCATENATION, of nothing else."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    joined = _copied_tensor(model, graph.outputs[0], "joined")
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = Op.CONCATENATION
+    code.version = 1
+    model.operatorCodes.append(code)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    operator.inputs, operator.outputs = graph.outputs, [joined]
+    operator.builtinOptionsType = Options.ConcatenationOptions
+    operator.builtinOptions = schema.ConcatenationOptionsT()
+    operator.builtinOptions.axis = 1
+    graph.operators.append(operator)
+    graph.outputs = [joined]
+    return pack(model)
+
+
+def with_second_head(content: bytes, weights: np.ndarray) -> bytes:
+    """Add an output: the softmax of another layer on the same bottleneck."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    classes = len(weights)
+    new = {}
+    for name, shape, data in (
+        ("weights", weights.shape, weights),
+        ("bias", (classes,), np.zeros(classes)),
+        ("logits", (1, classes), None),
+        ("p", (1, classes), None),
+    ):
+        index = new[name] = _copied_tensor(model, names.index(name), f"second {name}")
+        graph.tensors[index].shape = list(shape)
+        if data is not None:
+            stored = np.frombuffer(data.astype(np.float32).tobytes(), np.uint8)
+            model.buffers[graph.tensors[index].buffer].data = stored
+    for operator in list(graph.operators):
+        if names[operator.outputs[0]] in ("logits", "p"):
+            second = copy.copy(operator)
+            second.inputs, second.outputs = (
+                [new.get(names[tensor], tensor) for tensor in tensors]
+                for tensors in (operator.inputs, operator.outputs)
+            )
+            graph.operators.append(second)
+    graph.outputs = [*graph.outputs, new["p"]]
+    return pack(model)
+
+
+def _copied_tensor(model: Any, index: int, name: str) -> int:
+    tensors = model.subgraphs[0].tensors
+    tensor = copy.copy(tensors[index])
+    tensor.name = name.encode()
+    model.buffers.append(schema.BufferT())
+    tensor.buffer = len(model.buffers) - 1
+    tensors.append(tensor)
+    return len(tensors) - 1
 
 
 def pack(model: Any) -> bytes:

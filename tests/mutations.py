@@ -5,8 +5,13 @@ The same seed damages the same bytes in the same way, on every machine.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
+
+# How many of each file are tried: `make fuzz` sets what a release needs.
+NUM_IMAGES = int(os.environ.get("EDGECLF_MUTANTS_IMAGES", "300"))
+NUM_MODELS = int(os.environ.get("EDGECLF_MUTANTS_MODELS", "20"))
 
 # What programs stumble over: nothing, minus one, the limits of 8, 16 and 32 bits.
 NUMBERS = (0, 1, 2, 127, 128, 255, 256, 65535, 2**16, 2**31 - 1, 2**31, 2**32 - 1)

@@ -34,25 +34,26 @@ cp -r "$root/tests" "$root/scripts" "$root/setup.cfg" "$root/prepare_data.sh" \
 if [ -d "$root/../shared" ]; then
     ln -s "$root/../shared" "$work/shared"
 fi
-# Python, the NumPy of all tests, and another one for those of the runtime.
-for row in "3.10 numpy==1.24.* numpy==2.*" "3.12 numpy==1.26.* numpy==2.*" \
-    "3.13 numpy==2.*"; do
+# Python, the NumPy of all tests, extras, and another NumPy for those of the runtime.
+for row in "3.10 numpy==1.24.* [train] numpy==2.*" \
+    "3.12 numpy==1.26.* [train] numpy==2.*" "3.13 numpy==2.* [train,camera]"; do
     set -f
     # shellcheck disable=SC2086 # words are meant
     set -- $row
     set +f
     version=$1
     numpy=$2
-    other=${3-}
+    extras=$3
+    other=${4-}
     python=$(interpreter "$version")
     if [ -z "$python" ]; then
         echo "Python $version is not here: skipped."
         continue
     fi
-    echo "== Python $version, $numpy"
+    echo "== Python $version, $numpy, $extras"
     venv=$work/$version
     "$python" -m venv "$venv"
-    pip_install "$wheel[train]" "$numpy" pytest
+    pip_install "$wheel$extras" "$numpy" pytest
     "$venv/bin/python" -m edgeclf doctor --json > "$work/doctor.json" || {
         cat "$work/doctor.json"
         exit 1

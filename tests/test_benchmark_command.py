@@ -1,4 +1,5 @@
 import json
+from importlib import metadata
 
 import model_files as models
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from PIL import Image
 
 from edgeclf.benchmark.cold_start import peak_bytes
-from edgeclf.benchmark.command import DRAWN, _parser, draw, main, report
-from edgeclf.benchmark.timings import STEPS, time_start
+from edgeclf.benchmark.command import _parser, main, report
+from edgeclf.benchmark.drawn import DRAWN, draw
+from edgeclf.benchmark.timings import STEPS, machine, time_start
+from edgeclf.classifier import Classifier
 from edgeclf.errors import EdgeclfError
 from edgeclf.interpreter import num_processors
 from edgeclf.labelling.arguments import model_arguments
@@ -138,6 +141,17 @@ def test_the_report_is_aligned_and_says_what_is_not_known():
         "  1 thread    4.00",
         "  2 threads  12.50",
     ]
+
+
+def test_an_interpreter_without_metadata_is_named_without_version(
+    model_file, monkeypatch
+):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    Classifier(model_file()).close()  # imports it
+    assert machine()["interpreter"] == "ai-edge-litert"
 
 
 def test_peak_memory_covers_what_was_given_back():

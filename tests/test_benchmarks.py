@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from benchmarks import classify, measure
+from benchmarks import classify, measure, soak
 from benchmarks.folds import stratified_folds
 from benchmarks.label_image import PEERS
 from benchmarks.loaded import INVOKE, Turns, load, take_turns
@@ -150,6 +150,14 @@ def test_parser_refuses_no_rounds(capsys):
     with pytest.raises(SystemExit, match="2"):
         measure.parser("Title.\n\nMore.", runs=3).parse_args(["--runs", "0"])
     assert "Expected 1 or more. Received: 0." in capsys.readouterr().err
+
+
+def test_soak_measures_from_the_first_thousand_and_few_pictures(model_file):
+    for count, first in ((10, 1), (40, 2)):
+        measured = list(soak.soak(model_file(), count, 16, 1))
+        assert measured[0][0] == first
+        assert measured[-1][0] == count
+    assert 20_000 // soak.MEASUREMENTS == 1000
 
 
 def peer(name, *command):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import importlib
 import io
+import os
 import subprocess
 import sys
 import time
-import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hosting
 import numpy as np
@@ -21,6 +23,7 @@ SIZE = (64, 48)  # width, height
 RED, BLUE = (220, 30, 20), (20, 30, 220)
 FRAMES = 20
 FRAMES_PER_S = 10
+STAND_INS = Path(__file__).parent / "stand_ins"
 
 
 @pytest.fixture(autouse=True)
@@ -185,59 +188,20 @@ def test_pause_must_be_a_time(every_s: float) -> None:
         Camera(0, every_s)
 
 
-class Picamera2:
-    """The hardware, as far as it is used: a Raspberry Pi with one camera module.
-
-    It gives three frames.
-    """
-
-    calls: list[object]
-
-    def __init__(self, number: int) -> None:
-        if type(self).calls == ["busy"]:
-            raise RuntimeError("Camera __init__ sequence did not complete.")
-        type(self).calls = [number]
-        self.frames = iter(range(3))
-
-    @staticmethod
-    def global_camera_info() -> list[dict[str, object]]:
-        return [
-            {"Id": "/base/soc/i2c0mux/i2c@1/imx219@10", "Num": 1},
-            {"Id": "/base/soc/usb@7e980000/usb-port@1-1:1.0-046d:0825", "Num": 0},
-        ]
-
-    def create_video_configuration(self, **options: object) -> dict[str, object]:
-        return options
-
-    def configure(self, configuration: object) -> None:
-        self.calls.append(configuration)
-
-    def start(self) -> None:
-        self.calls.append("start")
-
-    def capture_array(self, name: str) -> np.ndarray:
-        assert name == "main"
-        for _ in self.frames:
-            # Of BGR888 red comes first.
-            return np.full((48, 64, 3), RED, np.uint8)
-        raise RuntimeError("Camera frontend has timed out!")
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
 @pytest.fixture
-def raspberry_pi(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
-    module = types.ModuleType("picamera2")
-    module.Picamera2 = Picamera2
-    Picamera2.calls = []
-    monkeypatch.setitem(sys.modules, "picamera2", module)
-    return Picamera2
+def raspberry_pi(
+    picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> type[Any]:
+    """picamera2's class, of a camera that gives three red frames."""
+    monkeypatch.setenv("PICTURES", os.pathsep.join([str(picture("red"))] * 3))
+    monkeypatch.setenv("AT_THE_END", "unplugged")
+    monkeypatch.syspath_prepend(STAND_INS)
+    monkeypatch.delitem(sys.modules, "picamera2")
+    camera: type[Any] = importlib.import_module("picamera2").Picamera2
+    return camera
 
 
-def test_camera_module_gives_rgb_frames_at_their_time(
-    raspberry_pi: type[Picamera2],
-) -> None:
+def test_camera_module_gives_rgb_frames_at_their_time(raspberry_pi: type[Any]) -> None:
     started = time.monotonic()
     with Camera(0, 0.1) as camera:
         *frames, last = list(camera)
@@ -248,25 +212,51 @@ def test_camera_module_gives_rgb_frames_at_their_time(
         "camera 0 frame 3",
     ]
     for given in frames:
-        assert tuple(np.asarray(given.read())[0, 0]) == RED
+        red, green, blue = np.asarray(given.read()).mean((0, 1))
+        assert red > 128 > max(green, blue)
     with pytest.raises(ImageError, match="camera 0 gives no more frames"):
         last.read()
     configuration = {"main": {"format": "BGR888"}, "queue": False}
     assert raspberry_pi.calls == [0, configuration, "start", "close"]
 
 
-def test_webcam_on_a_raspberry_pi_is_left_to_opencv(
-    raspberry_pi: type[Picamera2],
+@pytest.mark.parametrize("webcam_at", [0, 1, 2])
+def test_camera_modules_are_counted_without_webcams(
+    raspberry_pi: type[Any], monkeypatch: pytest.MonkeyPatch, webcam_at: int
 ) -> None:
+    ids = [f"/base/soc/i2c0mux/i2c@{number}/imx219@10" for number in (0, 1)]
+    ids.insert(webcam_at, "/base/soc/usb@7e980000/usb-port@1-1:1.0-046d:0825")
+    monkeypatch.setattr(raspberry_pi, "cameras", ids)
+    for number, place in enumerate({0, 1, 2} - {webcam_at}):
+        raspberry_pi.calls.clear()
+        Camera(number).close()
+        assert raspberry_pi.calls[0] == place
+
+
+def test_webcam_on_a_raspberry_pi_is_left_to_opencv(raspberry_pi: type[Any]) -> None:
     with pytest.raises(FileNotFoundError, match="/dev/video99"):
         Camera(99)
     assert raspberry_pi.calls == []
 
 
-def test_camera_module_that_is_in_use_is_named(raspberry_pi: type[Picamera2]) -> None:
-    raspberry_pi.calls = ["busy"]
+def test_camera_module_that_is_in_use_is_named(
+    raspberry_pi: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raspberry_pi, "busy", True)
     with pytest.raises(ImageError, match=r"Received: 0, .* \(Camera __init__ sequence"):
         Camera(0)
+
+
+def test_picamera2_for_another_numpy_gets_the_line_that_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "numpy.dtype size changed, may indicate binary incompatibility"
+    (tmp_path / "picamera2.py").write_text(f"raise ValueError({said!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2")
+    with pytest.raises(MissingExtraError, match=said) as caught:
+        Camera(0)
+    assert str(caught.value).endswith('pip install "numpy<2"')
 
 
 def test_smoother_averages_the_last_frames() -> None:

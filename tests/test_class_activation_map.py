@@ -115,6 +115,30 @@ def test_scores_are_found_among_several_outputs() -> None:
     )
 
 
+@pytest.mark.parametrize("labels", [list("abc"), list("abcde")])
+def test_labels_tell_which_of_two_heads_is_explained(labels: list[str]) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (8, 6, 3), np.uint8)
+    weights = np.random.default_rng(4).normal(0, 1, (5, 3)).astype(np.float32)
+    content = models.with_second_head(models.build(), weights)
+    for model_class in (Classifier, ClassActivationMapper):
+        with pytest.raises(ModelError, match=r"one output of .* \(1, 3\), \(1, 5\)"):
+            model_class(content, **PIXELS)
+    mapper = ClassActivationMapper(content, labels, **PIXELS)
+    assert mapper.labels == tuple(labels)
+    assert mapper.num_classes == len(labels)
+    scores = Classifier(content, labels, **PIXELS).scores(image)
+    np.testing.assert_allclose(softmax(logits_by_map(mapper, image)), scores, atol=1e-5)
+    last = mapper.map(image, labels[-1])
+    np.testing.assert_array_equal(last, mapper.map(image, len(labels) - 1))
+
+
+def test_number_of_labels_must_fit() -> None:
+    with pytest.raises(
+        LabelError, match=r"Expected 3 labels for the model. Received: 2"
+    ):
+        ClassActivationMapper(models.build(), ["a", "b"], **PIXELS)
+
+
 def test_region_and_rotation_are_those_of_the_classifier() -> None:
     image = np.random.default_rng(3).integers(0, 256, (12, 16, 3), np.uint8)
     mapper = ClassActivationMapper(models.own())
@@ -152,6 +176,7 @@ def test_relative_evidence_is_its_own_relative_evidence() -> None:
     [
         (models.own(), {}, "pink", ValueError, "a label of the model. Received: label"),
         (models.own(), {}, 3, ValueError, "one of 3 classes. Received: label=3"),
+        (models.own(), {}, 1.0, ValueError, "one of 3 classes. Received: label=1.0"),
         (models.own(), {}, -1, ValueError, "one of 3 classes. Received: label=-1"),
         (models.build(), PIXELS, "red", LabelError, "the model has no labels"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 import model_files as models
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 from edgeclf import (
@@ -21,7 +22,9 @@ from edgeclf import (
     ModelError,
     image,
 )
-from edgeclf.scores import probabilities
+from edgeclf.interpreter import create_interpreter
+from edgeclf.model_info import ModelInfo
+from edgeclf.scores import ends_in_probabilities, probabilities
 
 RED, GREEN, BLUE = range(3)
 PIXEL = np.array([200, 30, 90])
@@ -227,13 +230,118 @@ def test_given_normalisation_that_does_not_fit_is_refused(
     assert not isinstance(caught.value, ModelError)
 
 
-def test_softmax_is_applied_to_logits_only() -> None:
+def test_logits_become_probabilities() -> None:
     logits = np.float32([3, -1, 1000])
     np.testing.assert_allclose(probabilities(logits), [0, 0, 1], atol=1e-6)
-    certain = np.float32([0.2, 0.795, 0.0])  # 8-bit probabilities miss 1 by a little
-    np.testing.assert_array_equal(probabilities(certain), certain)
-    small = np.float32([0.2, 0.2, 0.0])
-    np.testing.assert_allclose(probabilities(small), softmax(small), rtol=1e-6)
+    for small in np.float32([[0.2, 0.2, 0.0], [0.6, 0.4, 0.0], [0.8, 0.4, 0.0]]):
+        np.testing.assert_allclose(probabilities(small), softmax(small), rtol=1e-6)
+    for logit in np.float32([-80, -2, 0, 3, 80]):
+        (score,) = probabilities(np.array([logit]))
+        assert score == pytest.approx(logistic(float(logit)), abs=1e-6)
+
+
+def test_single_logit_is_the_certainty_of_one_class() -> None:
+    content = models.build(weights=np.float32([[4, 0, 0]]), activation=None)
+    classifier = Classifier(content, **NORMAL)
+    for level in (0, 128, 255):
+        (category,) = classifier.classify(np.full((8, 6, 3), level, np.uint8))
+        logit = 4 * (level - 127.5) / 127.5
+        assert category.score == pytest.approx(logistic(logit), abs=1e-5)
+
+
+def flat_classes() -> dict[str, Any]:
+    """1,001 classes of 8 bits, whose rounded probabilities do not sum to 1."""
+    weights = np.zeros((1001, 3), np.float32)
+    weights[7, RED] = 7.5
+    return {"input_type": "uint8", "output_type": "uint8", "weights": weights}
+
+
+@pytest.mark.parametrize("changes", [{"activation": "logistic"}, flat_classes()])
+def test_probabilities_that_are_joined_stay_as_they_are(
+    changes: dict[str, Any],
+) -> None:
+    options = {} if "input_type" in changes else NORMAL
+    content = models.build(**changes)
+    expected = Classifier(content, **options).scores(PICTURE)
+    assert abs(expected.sum() - 1) > 0.02
+    joined = Classifier(models.with_concatenation(content), **options)
+    np.testing.assert_array_equal(joined.scores(PICTURE), expected)
+
+
+def test_logits_that_are_joined_become_probabilities() -> None:
+    content = models.with_concatenation(models.build(activation=None))
+    scores = Classifier(content, **NORMAL).scores(PICTURE)
+    expected = expected_scores((PIXEL - 127.5) / 127.5)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("output_type", "quantization", "expected"),
+    [
+        ("uint8", (1 / 256, 0), True),
+        ("int8", (1 / 256, -128), True),
+        ("uint8", (1 / 255, 0), True),
+        ("int16", (1 / 32768, 0), True),
+        ("uint8", (1 / 20, 0), None),
+        ("int8", (1 / 256, 0), None),
+        ("int16", (1 / 3000, 0), None),
+        ("float32", (0.0, 0), None),
+    ],
+)
+def test_operator_that_nobody_knows_is_judged_by_its_quantization(
+    output_type: str, quantization: tuple[float, int], expected: bool | None
+) -> None:
+    """As in a file for an EdgeTPU, which is one such operator."""
+    content = models.with_operator(
+        models.build(
+            output_type=output_type,
+            output_quantization=quantization,
+            activation="softmax" if output_type == "float32" else None,
+        ),
+        "edgetpu-custom-op",
+    )
+    assert ends_in_probabilities(content, ModelInfo()) is expected
+
+
+def behind(name: str, **changes: Any) -> bytes:
+    """A model with another operator, which has no options, at its end."""
+    model = schema.ModelT.InitFromPackedBuf(
+        models.with_concatenation(models.build(**changes)), 0
+    )
+    code = model.operatorCodes[-1]
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(
+        schema.BuiltinOperator, name
+    )
+    operator = model.subgraphs[0].operators[-1]
+    operator.builtinOptionsType, operator.builtinOptions = 0, None
+    return models.pack(model)
+
+
+@pytest.mark.parametrize("name", ["GATHER", "SLICE", "STRIDED_SLICE", "TRANSPOSE"])
+def test_operators_that_only_choose_values_tell_nothing_else(name: str) -> None:
+    assert ends_in_probabilities(behind(name), ModelInfo()) is True
+    assert ends_in_probabilities(behind(name, activation=None), ModelInfo()) is False
+
+
+def test_gray_pictures_decide_where_the_graph_does_not() -> None:
+    real = (PIXEL - 127.5) / 127.5
+    scores = Classifier(behind("ABS"), **NORMAL).scores(PICTURE)
+    np.testing.assert_allclose(scores, expected_scores(real), atol=1e-5)
+    classifier = Classifier(behind("ABS", activation=None), **NORMAL)
+    for levels in (PIXEL, [140, 146.6, 127.5], [146.6, 140, 127.5]):
+        # Some of these logits lie in [0, 1] and sum to 1: they stay logits.
+        picture = np.broadcast_to(np.uint8(levels), (8, 6, 3))
+        logits = np.abs(models.WEIGHTS @ ((np.uint8(levels) - 127.5) / 127.5))
+        np.testing.assert_allclose(
+            classifier.scores(picture), softmax(logits), atol=1e-5
+        )
+
+
+def test_model_that_fails_on_gray_pictures_is_not_refused() -> None:
+    content = models.own(weights=np.full((3, 3), np.nan, np.float32))
+    assert Classifier(content).num_classes == 3
+    content = behind("ABS", weights=np.full((3, 3), np.nan, np.float32))
+    assert Classifier(content, **NORMAL).num_classes == 3
 
 
 def test_categories_carry_index_label_and_score(
@@ -298,7 +406,8 @@ def test_resize_of_the_record_is_the_default() -> None:
     assert Classifier(content, resize="bilinear").resize == "bilinear"
     preprocessing["resize"] = "lanczos"
     content = models.own(entry=models.record(preprocessing=preprocessing))
-    with pytest.raises(ModelError, match="resize filter in the model's record"):
+    sentence = r"In the model's record: Expected resize .* Received: resize='lanczos'"
+    with pytest.raises(ModelError, match=sentence):
         Classifier(content)
     with pytest.raises(ValueError, match="Received: resize='lanczos'"):
         Classifier(models.own(), resize="lanczos")
@@ -596,6 +705,16 @@ def test_size_that_the_metadata_say_must_not_take_all_memory() -> None:
         assert Classifier(said).input_size == (5, 5)
 
 
+def test_size_that_the_metadata_say_must_fit_what_is_fixed() -> None:
+    content = models.build(
+        input_type="uint8", input_shape=(1, 8, 6, 3), input_signature=(1, -1, 6, 3)
+    )
+    for size, expected in (((9, 64), (8, 6)), ((9, 6), (9, 6))):
+        classifier = Classifier(models.with_metadata(content, default_size=size))
+        assert classifier.input_size == expected
+        assert classifier.classify(PICTURE)[0].index == RED
+
+
 @pytest.mark.parametrize("input_type", ["float32", "uint8"])
 @pytest.mark.parametrize("input_size", [None, (5, 9)])
 def test_model_of_dynamic_size_labels_pictures_of_all_sizes(
@@ -631,6 +750,7 @@ def test_dynamic_size_of_a_region_is_the_regions(noise: np.ndarray) -> None:
         (dynamic(), (5000, 6), r"Received: input_size=\(5000, 6\)"),
         (dynamic(), (2.5, 6), r"Received: input_size=\(2.5, 6\)"),
         (dynamic(), (5,), r"Received: input_size=\(5,\)"),
+        (dynamic(), 8, "Received: input_size=8"),
         (
             dynamic((8, 1), input_signature=(1, 8, -1, 3)),
             (9, 5),
@@ -723,6 +843,17 @@ def test_score_calibration_replaces_the_softmax() -> None:
         0.125,
     ]
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    wide = models.with_metadata(
+        plain,
+        outputs=[models.OutputMetadata([("c.csv", 4, None)], calibration=(0, -1.0))],
+    )
+    classifier = Classifier(models.with_files(wide, {"c.csv": "5,2,-1\n\n\n"}))
+    for options in ({}, {"score_threshold": 0}):
+        categories = classifier.classify(PICTURE, **options)  # type: ignore[arg-type]
+        assert indices(categories) == [RED, GREEN, BLUE]
+        assert categories[0].score > 1
+        assert [category.score for category in categories[1:]] == [-1, -1]
+    assert indices(classifier.classify(PICTURE, score_threshold=0.5)) == [RED]
     short = models.with_files(content, {"c.csv": "1,2,-1\n"})
     with pytest.raises(ModelError, match=r"calibration of 3 lines.* Received: 2"):
         Classifier(short)
@@ -762,8 +893,17 @@ def test_arguments_are_checked_before_the_picture_is_read(tmp_path: Path) -> Non
         classifier.classify(tmp_path / "missing.jpg", top_k=0)
     with pytest.raises(ValueError, match="Received: rotation=7"):
         classifier.classify(PICTURE, rotation=7)
-    with pytest.raises(ValueError, match="Received: num_threads=0"):
-        Classifier(models.own(), num_threads=0)
+    with pytest.raises(ValueError, match=r"top_k=2\.5"):
+        classifier.classify(tmp_path / "missing.jpg", top_k=2.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a list of labels. Received: 'red'"):
+        classifier.classify(tmp_path / "missing.jpg", allow="red")
+    for num_threads in (0, 1.5):
+        with pytest.raises(ValueError, match=f"num_threads={num_threads}") as caught:
+            Classifier(models.own(), num_threads=num_threads)  # type: ignore[arg-type]
+        assert not isinstance(caught.value, ModelError)
+    for labels in (b"abc", [1, 2, 3]):
+        with pytest.raises(TypeError, match="a path or a list of names"):
+            Classifier(models.own(), labels=labels)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         classifier.classify(tmp_path / "missing.jpg")
     with pytest.raises(ImageError):
@@ -815,11 +955,21 @@ def test_google_models_label_a_flower_photo(shared: Path) -> None:
     with Embedder(shared / "models" / name) as embedder:
         assert embedder.embed(photo).shape == (256,)
     quantized = shared / "models" / "mobilenet_v1_0.5_160_quant.tflite"
+    small = image.load(photo, (160, 160))
+    interpreter = create_interpreter(quantized.read_bytes())
+    (source,), (output,) = (
+        interpreter.get_input_details(),
+        interpreter.get_output_details(),
+    )
+    interpreter.set_tensor(source["index"], small[np.newaxis])
+    interpreter.invoke()
+    expected = interpreter.get_tensor(output["index"])[0] / np.float32(256)
     with Classifier(quantized) as classifier, Embedder(quantized) as embedder:
-        assert classifier.scores(photo).sum() == pytest.approx(1, abs=0.1)
+        np.testing.assert_array_equal(classifier.scores(photo), expected)
         assert embedder.embed(photo).shape == (512,)
         assert classifier.labels is not None
-        assert classifier.labels[985] == "daisy" or len(classifier.labels) == 1001
+        assert len(classifier.labels) == 1001
+        assert classifier.classify(photo)[0].label == "daisy"
 
 
 def test_result_of_encoded_bytes_equals_result_of_the_file(
@@ -862,6 +1012,9 @@ def test_categories_are_chosen_from_scores_as_classify_does() -> None:
         assert classifier.categories(scores, **options) == expected  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="top_k"):
         classifier.categories(scores, top_k=0)
+    for wrong in (scores[:2], scores[np.newaxis], scores * np.nan):
+        with pytest.raises(ValueError, match=r"Expected \d+ finite scores, one for ea"):
+            classifier.categories(wrong)
     best = float(scores.max())
     entry = models.record(reject={"min_score": best})
     classifier = Classifier(many_classes(entry=entry))

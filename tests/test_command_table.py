@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from edgeclf import __version__
@@ -29,3 +33,19 @@ def test_no_command_and_unknown_commands_are_wrong_usage(capsys):
     printed = capsys.readouterr()
     assert not printed.out
     assert "Received: train" in printed.err
+
+
+def test_a_missing_package_is_named_and_doctor_recommended(tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError(name='numpy')")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeclf", "label_image", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: Expected numpy to be installed; `edgeclf doctor` prints the line that "
+        "installs what is missing.\n"
+    )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from edgeclf import lettering
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.contact_sheet import (
     CAPTION,
@@ -168,3 +169,24 @@ def test_long_text_is_shortened_to_its_width():
         drawn_text("short", max_width=200), drawn_text("short")
     )
     assert (drawn_text("Wycinanki", max_width=1) == drawn_text("...")).all()
+
+
+def test_other_letters_are_drawn_in_a_font_of_the_system(tmp_path, monkeypatch):
+    own = lettering.font(20)
+    if not getattr(own, "font_bytes", None):
+        pytest.skip("Pillow without FreeType has no font that could stand for one")
+    fonts = tmp_path / "fonts"
+    fonts.mkdir()
+    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(lettering, "SYSTEM_FONTS", ("ItsOwnName.ttf",))
+    widths = []
+    for _ in range(2):
+        lettering.system_font.cache_clear()
+        widths.append(text_width("Гжель?", 20))
+        (fonts / "ItsOwnName.ttf").write_bytes(own.font_bytes)
+    lettering.system_font.cache_clear()
+    assert widths[0] == text_width("??????", 20)
+    assert widths[1] == pytest.approx(own.getlength("Гжель?"), abs=2)
+    assert abs(widths[1] - widths[0]) > 2
+    assert text_width("Gżel", 20) == text_width("Gzel", 20)

@@ -22,7 +22,6 @@ PACKAGE = Path(edgeclf.__file__).parent
 BASE = {
     "numpy": Package("1.26.4"),
     "pillow": Package("10.0.0"),
-    "flatbuffers": Package("25.12.19"),
 }
 LITERT = {**BASE, "numpy": Package("2.4.6"), "ai-edge-litert": Package("2.3.0")}
 TFLITE = {**BASE, "tflite-runtime": Package("2.14.0")}
@@ -110,11 +109,10 @@ def test_32_bit_arm_takes_numpy_and_pillow_from_apt() -> None:
         "sudo apt install -y python3-numpy",
         "sudo apt install -y python3-pil",
         "python3 -m venv --system-site-packages .venv && "
-        '.venv/bin/pip install flatbuffers tflite-runtime==2.14.0 "numpy<2"',
+        '.venv/bin/pip install tflite-runtime==2.14.0 "numpy<2"',
     ]
     assert set(fixes(in_venv(replace(PI_3, packages={})))) == {
-        'python -m pip install "numpy>=1.24,<2" "pillow>=9.1" flatbuffers '
-        "tflite-runtime==2.14.0"
+        'python -m pip install "numpy>=1.24,<2" "pillow>=9.1" tflite-runtime==2.14.0'
     }
 
 
@@ -151,14 +149,12 @@ def test_machines_without_wheels(change: dict, about: str, words: str) -> None:
 
 def test_base_packages() -> None:
     few = {**LITERT, "pillow": Package("8.1.0"), "numpy": Package("1.21.0")}
-    del few["flatbuffers"]
     problems = diagnose(Facts(packages=few))
     assert [problem.text for problem in problems] == [
         "edgeclf needs NumPy 1.24 or newer. This is 1.21.0.",
         "edgeclf needs Pillow 9.1 or newer. This is 8.1.0.",
-        "flatbuffers is missing.",
     ]
-    line = 'python3 -m pip install "numpy>=1.24" "pillow>=9.1" flatbuffers'
+    line = 'python3 -m pip install "numpy>=1.24" "pillow>=9.1"'
     assert {problem.fix for problem in problems} == {line}
     assert text(Facts(packages=few), problems).count(line) == 1
     # LiteRT cannot be imported without NumPy; NumPy's line is enough.
@@ -166,7 +162,6 @@ def test_base_packages() -> None:
         Facts(
             packages={
                 "pillow": BASE["pillow"],
-                "flatbuffers": BASE["flatbuffers"],
                 "ai-edge-litert": Package("2.3.0", "it needs the module numpy, which"),
             }
         )
@@ -205,9 +200,12 @@ def test_a_broken_interpreter_before_one_that_works_is_only_noted() -> None:
 
 
 def test_failed_self_test_is_a_problem() -> None:
-    bad = SelfTest("flowers.tflite", error="it is cut short")
-    (problem,) = diagnose(replace(PC, self_test=bad))
+    bad = SelfTest("flowers.tflite", error="flowers.tflite: it is cut short")
+    facts = replace(PC, self_test=bad)
+    (problem,) = diagnose(facts)
     assert problem.text == "flowers.tflite does not run: it is cut short"
+    assert "ok      interpreter  ai-edge-litert 2.3.0, the" in text(facts, [problem])
+    assert ", ai-edge-litert 2.3.0: labelling does" in summary(facts, False)
     assert "without --model" in problem.fix
     (problem,) = diagnose(replace(PC, self_test=SelfTest(BACKBONE, error="no")))
     assert "Report it" in problem.fix
@@ -215,12 +213,13 @@ def test_failed_self_test_is_a_problem() -> None:
 
 def test_text_report_marks_the_rows_and_ends_with_the_lines() -> None:
     report = text(PI_5, diagnose(PI_5)).splitlines()
-    rows = {line[8:].split("  ")[0]: line for line in report[:12]}
+    rows = {line[8:].split("  ")[0]: line for line in report[:11]}
     assert rows["board"] == "        board        Raspberry Pi 5 Model B Rev 1.0"
     assert rows["NumPy"] == "ok      NumPy        1.26.4"
     assert rows["interpreter"] == "problem interpreter  missing"
     assert report[-3].startswith("    python3 -m venv")
     assert report[-1] == "Labelling does not work."
+    assert "[camera]     not installed" in report[10]
     assert summary(PI_5, False) == (
         "Raspberry Pi 5 Model B Rev 1.0, aarch64 with 64 bits, Python 3.11.2, NumPy "
         "1.26.4, no interpreter: labelling does not work"
@@ -275,6 +274,18 @@ def test_this_machine_runs_the_bundled_backbone() -> None:
     assert done.stdout.endswith("Labelling works.\n")
 
 
+@pytest.mark.skipif(
+    not (PACKAGE.parent / "models").is_dir(), reason="this is not a checkout"
+)
+def test_backbone_is_found_in_a_checkout_that_is_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "edgeclf").symlink_to(PACKAGE)
+    (tmp_path / "models").symlink_to(PACKAGE.parent / "models")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    code += "; sys.meta_path = [f for f in sys.meta_path if 'ditable' not in repr(f)]"
+    code += "; from edgeclf.doctor.self_test import _backbone; _backbone().close()"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
 def test_damaged_model_fails_with_its_name(tmp_path: Path) -> None:
     model = tmp_path / "cut.tflite"
     model.write_bytes(models.own()[:200])
@@ -284,7 +295,24 @@ def test_damaged_model_fails_with_its_name(tmp_path: Path) -> None:
     assert str(model) in report["problems"][0]["text"]
     missing = doctor("--model", str(tmp_path / "none.tflite"))
     assert missing.returncode == 1
-    assert "No such file" in missing.stdout
+    said = f"{tmp_path}/none.tflite does not run: No such file or directory.\n"
+    assert said in missing.stdout
+
+
+@pytest.mark.parametrize("version", ["", "5.0.0"])
+def test_opencv_of_any_package_is_found(tmp_path: Path, version: str) -> None:
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2" / "__init__.py").write_text("raise RuntimeError")
+    if version:
+        info = tmp_path / "opencv_contrib_python-5.0.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Name: opencv-contrib-python\nVersion: {version}\n"
+        )
+        (info / "top_level.txt").write_text("cv2\n")
+    done = doctor("--json", path=tmp_path)
+    found = json.loads(done.stdout)["facts"]["packages"]["cv2"]
+    assert found["version"] == version or not version
 
 
 def test_starts_without_any_package(tmp_path: Path) -> None:
@@ -299,7 +327,7 @@ def test_starts_without_any_package(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert not done.stderr
     assert 'pip install "numpy>=1.24"' in done.stdout
-    assert "flatbuffers ai-edge-litert" in done.stdout
+    assert "ai-edge-litert" in done.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is run apart")

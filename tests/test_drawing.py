@@ -108,7 +108,7 @@ def test_labels_without_room_are_counted(count: int, rows: int) -> None:
 
 def test_class_without_label_has_its_number() -> None:
     image = Image.new("RGB", (9, 9))
-    drawn = [show(image, [Category(7, label, 0.5)]) for label in (None, "class 7")]
+    drawn = [show(image, [Category(7, label, 0.5)]) for label in (None, "7")]
     np.testing.assert_array_equal(*map(np.asarray, drawn))
 
 

@@ -3,7 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import shutil
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import model_files as models
@@ -13,6 +17,7 @@ import pytest
 from edgeclf import Embedder
 from edgeclf.embed import main
 from edgeclf.embedder import cosine_similarity
+from edgeclf.labelling.opening import open_each
 
 Files = Callable[..., Path]
 Captured = pytest.CaptureFixture[str]
@@ -93,12 +98,7 @@ def test_arrays_hold_the_names_of_what_could_be_read(
     with np.load(tmp_path / "new" / "v.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["embeddings"], expected)
         assert arrays["images"].tolist() == [str(red), str(blue)]
-    assert main([*arguments, "--format=npy", f"--output={tmp_path / 'v.npy'}"]) == 1
-    matrix = np.load(tmp_path / "v.npy", allow_pickle=False)
-    assert matrix.dtype == np.float32
-    np.testing.assert_array_equal(matrix, expected)
-    names = (tmp_path / "v.txt").read_text(encoding="utf-8").splitlines()
-    assert names == [str(red), str(blue)]
+        assert arrays["embeddings"].dtype == np.float32
     assert capsys.readouterr().out == ""
     only_bad = ["--model", model, "--image", str(bad)]
     assert main([*only_bad, "--output", str(tmp_path / "none.npz")]) == 1
@@ -115,6 +115,91 @@ def test_output_is_written_in_one_step(
     assert output.read_text(encoding="utf-8").startswith("image,error,0,1,2\n")
     assert capsys.readouterr().out == ""
     assert not list(tmp_path.glob(".*"))
+
+
+def test_output_minus_is_stdout(
+    model: str, picture: Files, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture("red")
+    monkeypatch.chdir(path.parent)
+    assert main(["--model", model, "--image", str(path), "--output", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["embedding"] == vector(path).tolist()
+    assert not Path("-").exists()
+
+
+def test_what_is_read_is_never_written_over(
+    model: str, picture: Files, tmp_path: Path, capsys: Captured
+) -> None:
+    picture("red", "photos/red.png")
+    noend = Path(shutil.copy(tmp_path / "photos" / "red.png", tmp_path / "noend"))
+    listed, link = tmp_path / "list.txt", tmp_path / "link"
+    listed.write_text(f"{noend}\n", encoding="utf-8")
+    link.symlink_to(noend)
+    before = {path: path.read_bytes() for path in (Path(model), noend, listed)}
+    for image, output in (
+        (tmp_path / "photos", model),
+        (listed, listed),
+        (listed, noend),
+        (noend, tmp_path / "photos" / ".." / "noend"),
+        (f"{tmp_path}/noen?", link),
+    ):
+        arguments = ["--model", model, "--image", str(image), "--output", str(output)]
+        error = usage_error(capsys, *arguments)
+        assert "Expected another file for --output than " in error
+        assert {path: path.read_bytes() for path in before} == before
+
+
+class Lines(io.BytesIO):
+    """A pipe that is written to line by line."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.readline()
+
+
+def test_a_line_of_stdin_is_not_written_over(
+    model: str,
+    picture: Files,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noend = Path(shutil.copy(picture("red"), tmp_path / "noend"))
+    before = noend.read_bytes()
+    lines = Lines(f"missing.png\nno\0path\n{noend}\n".encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(lines))
+    assert main(["--model", model, "--image", "-", "--output", str(noend)]) == 1
+    expected = f"error: Expected another file for --output than {noend}, which is read."
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+    assert noend.read_bytes() == before
+
+
+def test_a_region_outside_a_picture_fails_as_that_picture(
+    model: str, picture: Files, capsys: Captured
+) -> None:
+    red, blue = str(picture("red")), str(picture("blue"))  # 20 x 10
+    base = ["--model", model, "--region", "0", "0", "50", "50"]
+    for arguments in (
+        ["--compare", red, blue],
+        ["--similar_to", red, "--image", blue],
+        ["--image", red],
+    ):
+        assert main([*base, *arguments]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {red}: Expected region=")
+        assert "usage" not in error
+
+
+def test_what_there_is_to_say_is_said_once(
+    model: str, picture: Files, capsys: Captured
+) -> None:
+    arguments = ["--model", model, "--image", str(picture("red")), "--workers", "3"]
+    assert main([*arguments, "--delegate", "libnothing.so.1"]) == 0
+    assert capsys.readouterr().err.count("The delegate libnothing.so.1") == 1
+    logger = logging.getLogger("edgeclf")
+    assert logger.level == logging.INFO
+    with ExitStack() as stack, pytest.raises(StopIteration):
+        open_each(stack, iter([nullcontext()]).__next__, 2)  # the second one fails
+    assert logger.level == logging.INFO
 
 
 def test_two_pictures_are_compared(
@@ -156,13 +241,20 @@ def test_pictures_are_ranked_by_similarity(
     [
         ([], "Expected --image or --compare, one of them."),
         (["--image", "a", "--compare", "a", "b"], "--image or --compare, one of them"),
-        (["--image", "a", "--format", "npy"], "Expected --output FILE with --format"),
+        (["--image", "a", "--format", "npz"], "Expected --output FILE with --format"),
+        (
+            ["--image", "a", "--format", "npz", "--output", "-"],
+            "Expected --output FILE",
+        ),
+        (["--image", "a", "--output", "a.npy"], "ending .npz. Received: a.npy"),
         (["--image", "a", "--output", "a.jpg"], "another ending. Received: a.jpg"),
         (["--image", "a", "--top_k", "1"], "--top_k only with --similar_to"),
         (["--compare", "a", "b", "--normalize"], "only where vectors are written"),
         (["--compare", "a", "b", "--similar_to", "c"], "not both"),
         (["--image", "a", "--region", "0", "0", "2.5", "1"], "Received: 0 0 2.5 1"),
         (["--image", "-", "-"], "Expected - (stdin) once"),
+        (["--compare", "-", "-"], "Expected - (stdin) once"),
+        (["--similar_to", "-", "--image", "-"], "Expected - (stdin) once"),
         (["--image", "a", "--input_width", "224"], "Expected --input_width 6, the"),
     ],
 )

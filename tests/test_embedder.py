@@ -123,3 +123,23 @@ def test_vectors_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"of the same depth. Received: shapes"):
         cosine_similarity(np.ones(shapes[0]), np.ones(shapes[1]))
+
+
+def test_outputs_may_share_a_bottleneck() -> None:
+    content = models.build(input_type="uint8")
+    several = models.with_second_head(content, np.ones((5, 3), np.float32))
+    np.testing.assert_array_equal(
+        Embedder(several).embed(PICTURE), Embedder(content).embed(PICTURE)
+    )
+
+
+def test_outputs_that_cannot_be_told_apart_are_refused() -> None:
+    content = models.build(
+        input_type="uint8", head=False, activation=None, outputs=("bottleneck", "image")
+    )
+    assert Embedder(content).depth == 3  # the only vector
+    content = models.build(
+        input_type="uint8", head=False, activation=None, outputs=("image", "real_image")
+    )
+    with pytest.raises(ModelError, match=r"outputs of shape \(1, 8, 6, 3\), \(1, 8, 6"):
+        Embedder(content)

@@ -195,6 +195,28 @@ def test_header_admits_unknown_normalisation(
     assert "labels" not in header.read_text() + source.read_text()
 
 
+def test_header_names_the_channels(
+    tmp_path: Path, model_file: Callable[..., Path]
+) -> None:
+    grey = models.build(input_shape=(1, 8, 6, 1), weights=np.ones((3, 1), np.float32))
+    for content, words in ((grey, "from the top, grey."), (models.build(), "R, G, B.")):
+        header, _ = export_c_array(model_file(content), tmp_path / "x.cc")
+        assert words in header.read_text()
+
+
+def test_input_of_no_fixed_size_is_warned_of() -> None:
+    signature = (1, -1, -1, 3)
+    problems = micro_model(models.build(input_signature=signature)).problems
+    assert f"Its input has no fixed size: {signature}" in problems[0]
+
+
+def test_zip_of_a_kind_that_python_does_not_read_is_left_out() -> None:
+    content = bytearray(models.own())
+    for entry in re.finditer(b"PK\1\2", bytes(content)):
+        content[entry.start() + 6] = 99  # version that is needed to unpack it
+    assert micro_model(bytes(content)).content == models.build()
+
+
 @pytest.mark.parametrize(
     ("text", "literal"),
     [
@@ -236,6 +258,8 @@ def test_old_quantization_is_warned_of(
     [
         (["--name", "my-model"], "expected a C identifier, received my-model"),
         (["--name", "1st"], "expected a C identifier, received 1st"),
+        (["--name", "class"], "expected a C identifier, received class"),
+        (["--name", "restrict"], "expected a C identifier, received restrict"),
         (["--format", "onnx"], "invalid choice"),
         (["--output", "x.h"], "file ending in .cc, .cpp, .c; received x.h"),
     ],
@@ -261,6 +285,14 @@ def test_wrong_usage(
             "one input and one output. Received: 1 and 2",
         ),
         (models.own(labels=("a", "b")), "Expected 3 labels for"),
+        (
+            models.build(input_shape=(1, 4, 4, 2), weights=np.ones((3, 2), "f")),
+            "with 1 or 3 channels. Received: (1, 4, 4, 2)",
+        ),
+        (
+            models.build(outputs=("image",)),
+            "Expected an image classifier: one output of shape (1, num_classes)",
+        ),
     ],
 )
 def test_other_files_are_refused(

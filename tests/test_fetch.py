@@ -113,6 +113,9 @@ def test_host_is_ascii() -> None:
     address = Address.of("HTTP://Bücher.Example:81/a")
     assert address[1:] == ("http", "xn--bcher-kva.example", 81, "/a")
     assert Address.of("https://[::1]/")[1:] == ("https", "::1", 443, "/")
+    for target in ("//x/a.jpg", "///a.jpg?b=1", "/?b", "/a?b?c/d"):
+        assert Address.of(f"http://h{target}").target == target
+    assert Address.of("http://h?b").target == "/?b"
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,20 @@ import pytest
 from edgeclf import ModelError
 from edgeclf.interpreter import create_interpreter
 from edgeclf.tflite.graph import Graph
+from edgeclf.tflite.operators import SAME_VALUES, SOFTMAX
 
 
-@pytest.mark.parametrize(
-    ("activation", "expected"), [("softmax", True), ("logistic", True), (None, False)]
-)
 @pytest.mark.parametrize("output_type", ["float32", "uint8", "int8"])
 @pytest.mark.parametrize("output_shape", [None, (1, 1, 1, 3)])
-def test_end_in_an_activation_is_seen(
-    activation: str | None,
-    expected: bool,
-    output_type: str,
-    output_shape: tuple[int, ...] | None,
+def test_producer_is_found_behind_what_changes_no_value(
+    output_type: str, output_shape: tuple[int, ...] | None
 ) -> None:
-    content = models.build(
-        activation=activation, output_type=output_type, output_shape=output_shape
-    )
-    assert Graph(content).output_is_probability() is expected
+    content = models.build(output_type=output_type, output_shape=output_shape)
+    graph = Graph(content)
+    found = graph.producer(graph.outputs[0], SAME_VALUES)
+    assert found is not None
+    assert found.code == SOFTMAX
+    assert graph.producer(graph.inputs[0]) is None
 
 
 @pytest.mark.parametrize("outside", [False, True])
@@ -76,7 +73,7 @@ def test_mutated_graphs_are_read_or_refused() -> None:
             damaged[position] = random.integers(256)
         try:
             graph = Graph(bytes(damaged[: random.integers(600, len(content) + 1)]))
-            graph.output_is_probability()
+            graph.tensor(graph.outputs[0])
             graph.with_outputs([graph.bottleneck()])
         except ModelError as error:
             assert "TFLite model" in str(error)

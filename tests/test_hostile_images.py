@@ -1,7 +1,8 @@
 """Damaged and malicious pictures end in pixels or in one sentence, in bounds.
 
 They are loaded in a process of their own, which says before each picture which one it
-is: so a crash, a hang and a warning have a name. `EDGECLF_MUTANTS=2000` tries more.
+is: so a crash, a hang and a warning have a name. `EDGECLF_MUTANTS_IMAGES=2000` tries
+more.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mutations import mutated
+from mutations import NUM_IMAGES, mutated
 from PIL import Image, PngImagePlugin
 
 from edgeclf import EdgeclfError, image
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSY = ROOT.parent / "shared" / "data" / "messy"
-MUTANTS = int(os.environ.get("EDGECLF_MUTANTS", "300"))
 MOST_SECONDS = 5
 MOST_BYTES = 1 << 30
 SIZE = (24, 32)
@@ -197,12 +197,12 @@ def in_child(*arguments: object) -> list[str]:
 
 def test_mutated_pictures_end_in_pixels_or_an_error_in_bounds() -> None:
     whole, mutants = {}, {}
-    for line in in_child("mutants", 0, MUTANTS):
+    for line in in_child("mutants", 0, NUM_IMAGES):
         name, _, end = line.rpartition(": ")
         (mutants if name.startswith("seed") else whole)[name] = end
     assert len(whole) > 50
     assert set(whole.values()) == {"pixels"}, whole
-    assert len(mutants) == MUTANTS
+    assert len(mutants) == NUM_IMAGES
     assert set(mutants.values()) == {"pixels", "error"}
 
 

@@ -98,8 +98,45 @@ def test_where_drawings_go_is_checked_before_work_starts(
         error = usage_error(capsys, *base, red, "--heatmap", name)
         assert "Expected --heatmap FILE with an ending that Pillow can write" in error
         assert f"Received: {name}" in error
+    afile = color_folder / "labels.txt"
+    afile.write_text("red\n", encoding="utf-8")
+    assert main([*base, red, blue, "--show", str(afile)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"error: Expected a folder for --show. Received a file: {afile}.\n"
+    )
     error = usage_error(capsys, *base, red, "--show", red)
     assert f"Expected another file for --show than the picture {red}" in error
+
+
+def test_two_options_do_not_share_a_place(
+    model_file: Files,
+    picture: Files,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = ["--model", str(model_file()), "--image", str(picture("red"))]
+    error = usage_error(capsys, *base, "--show", "x.png", "--heatmap", "./x.png")
+    assert "Expected --show and --heatmap to differ. Received: ./x.png" in error
+    error = usage_error(capsys, *base, "--sort_into", "out", "--heatmap", "a/../out/")
+    assert "Expected --heatmap and --sort_into to differ. Received: out" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_model_speaks_once(
+    model_file: Files, picture: Files, tmp_path: Path, capsys: Captured
+) -> None:
+    model_file(name="mq.tflite")
+    old_name = str(tmp_path / "mq.pb")
+    arguments = ["--model", old_name, "--image", str(picture("red")), "--heatmap"]
+    options = ["--show", str(tmp_path / "a.png"), "--delegate", "libnothing.so.1"]
+    assert main([*arguments, str(tmp_path / "b.png"), *options]) == 0
+    error = capsys.readouterr().err
+    assert error.count("mq.pb is not there") == 1
+    assert error.count("The delegate libnothing.so.1") == 1
 
 
 def test_a_second_picture_does_not_replace_the_first(
@@ -118,3 +155,17 @@ def test_a_second_picture_does_not_replace_the_first(
     camera.add("camera 0 frame 2", np.zeros((2, 2, 3), np.uint8), drawn.resize((9, 9)))
     with Image.open(out) as image:
         assert image.size == (9, 9)
+
+
+@pytest.mark.parametrize("option", ["--show", "--heatmap", "--sort_into"])
+@pytest.mark.parametrize("read", ["--model", "--labels", "--camera"])
+def test_nothing_that_is_read_is_written_over(option, read, tmp_path, capsys):
+    path = tmp_path / "in.png"
+    path.write_bytes(models.own())
+    source = [] if read == "--camera" else ["--image", "a.jpg"]
+    model = [] if read == "--model" else ["--model", "m.tflite"]
+    with pytest.raises(SystemExit) as caught:
+        main([*model, *source, read, str(path), option, str(tmp_path / "." / "in.png")])
+    assert caught.value.code == 2
+    assert "to differ" in capsys.readouterr().err
+    assert path.read_bytes() == models.own()

@@ -6,6 +6,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -254,7 +255,7 @@ def test_region_outside_the_picture_is_refused(
 
 
 @pytest.mark.parametrize(
-    "region", [(0, 0, 1), ("a", 0, 1, 1), (False, False, True, True), (0, 0, 1j, 1)]
+    "region", [5, (0, 0, 1), ("a", 0, 1, 1), (False, False, True, True), (0, 0, 1j, 1)]
 )
 def test_region_of_other_things_is_refused(noise: np.ndarray, region: object) -> None:
     with pytest.raises(ValueError, match=r"Expected region=\(left, top, right, bot"):
@@ -493,6 +494,9 @@ def test_other_arguments_are_refused(noise: np.ndarray) -> None:
             ValueError, match=rf"degrees. Received: rotation={rotation}"
         ):
             image.load(noise, SIZE, rotation=rotation)  # type: ignore[arg-type]
+    for size in (8, (8,), (2.5, 3)):
+        with pytest.raises(ValueError, match=r"Received: input_size="):
+            image.load(noise, size)  # type: ignore[arg-type]
     decoded = image.decode(noise, SIZE)
     with pytest.raises(ValueError, match=r"Received: resize='cubic'"):
         image.stretch(decoded, SIZE, "cubic")
@@ -560,6 +564,31 @@ def test_pictures_of_several_strips_are_whole() -> None:
     np.testing.assert_array_equal(image.load(black, None), expected)
 
 
+def test_a_callers_file_stays_open() -> None:
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+    for content in (eps, encoded(scene(), "PNG"), encoded(scene(), "PNG")[:2000], b""):
+        file = io.BytesIO(content)
+        with suppress(ImageError):
+            image.load(file, SIZE)
+        assert not file.closed
+
+
+def test_webp_has_its_limit_however_it_comes() -> None:
+    """Pillow tells the tiles of a WebP only when it decodes it."""
+    content = encoded(Image.new("RGB", (10_000, 6_000)), "WEBP")
+    with pytest.raises(ImageError, match="of which a WEBP may have"):
+        image.load(content, SIZE)
+    with (
+        Image.open(io.BytesIO(content)) as opened,
+        pytest.raises(ImageError, match="of which a WEBP may have"),
+    ):
+        image.load(opened, SIZE)
+    small = encoded(scene(), "WEBP")
+    with Image.open(io.BytesIO(small)) as opened:
+        expected = image.load(opened, SIZE)
+        np.testing.assert_array_equal(image.load(opened, SIZE), expected)  # decoded
+
+
 def test_a_picture_that_the_caller_opened_has_the_same_limits() -> None:
     content = b"qoif" + (8000).to_bytes(4, "big") * 2 + b"\3\0"
     with (
@@ -567,3 +596,8 @@ def test_a_picture_that_the_caller_opened_has_the_same_limits() -> None:
         pytest.raises(ImageError, match="is too large to decode safely"),
     ):
         image.load(opened, SIZE)
+
+
+def test_an_empty_picture_of_pillow_is_refused():
+    with pytest.raises(ImageError, match=r"image is empty \(0 x 5\)\."):
+        image.load(Image.new("RGB", (0, 5)), (4, 4))

@@ -48,7 +48,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "labels": ({"errors"}, set()),
     "quantization": ({"errors"}, {"numpy"}),
     "model_info": ({"errors", "tflite"}, set()),
-    "tflite": ({"errors", "labels", "model_info"}, {"numpy", "flatbuffers"}),
+    "tflite": ({"errors", "labels", "model_info"}, {"numpy"}),
     "metadata": ({"errors", "image", "labels", "model_info", "tflite"}, set()),
     "input_tensor": ({"errors", "model_info", "quantization"}, {"numpy"}),
     "scores": ({"errors", "model_info", "tflite"}, {"numpy"}),

@@ -4,15 +4,22 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import model_files as models
 import numpy as np
 import pytest
+from ai_edge_litert import interpreter as litert
 
 from edgeclf import Classifier, Embedder, ModelError
-from edgeclf.interpreter import allocate, create_interpreter, load_model
+from edgeclf.interpreter import (
+    allocate,
+    create_interpreter,
+    load_delegated,
+    load_model,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 SYSTEM_LIBRARY = next(Path(np.__file__).parent.rglob("_multiarray_umath*.so"))
@@ -146,9 +153,7 @@ def first_score(interpreter: Any) -> float:
 def test_delegate_and_its_options_are_used(
     delegate: str, options: dict[str, str] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    interpreter = load_model(
-        models.build(), delegate=delegate, delegate_options=options
-    )
+    interpreter = load_delegated(models.build(), None, delegate, options)
     assert first_score(interpreter) == pytest.approx(1 / 3)
     assert not caplog.messages
     assert interpreter._delegates  # type: ignore[attr-defined]
@@ -168,10 +173,7 @@ def test_delegate_that_fails_is_left_out_with_one_line(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    interpreter = load_model(
-        models.build(), delegate=delegate, delegate_options=options
-    )
-    assert first_score(interpreter) == pytest.approx(1 / 3)
+    assert load_delegated(models.build(), None, delegate, options) is None
     (line,) = caplog.messages
     assert line.startswith(
         f"The delegate {delegate} cannot be used, so the processor is: "
@@ -191,8 +193,7 @@ def test_library_that_is_missing_or_no_delegate_is_left_out_with_one_line(
         (str(SYSTEM_LIBRARY), "it has no tflite_plugin_create_delegate"),
     ):
         caplog.clear()
-        interpreter = load_model(models.build(), delegate=library)
-        assert first_score(interpreter) == pytest.approx(1 / 3)
+        assert load_delegated(models.build(), None, library) is None
         (line,) = caplog.messages
         assert re.search(reason, line)
     assert "Exception ignored" not in capfd.readouterr().err
@@ -231,7 +232,60 @@ def test_classifier_and_embedder_hand_the_delegate_on(
 
 def test_options_without_a_delegate_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Received: \{'device': 'usb'\}"):
-        load_model(models.build(), delegate_options={"device": "usb"})
+        Classifier(models.own(), delegate_options={"device": "usb"})
+
+
+@pytest.fixture
+def breaking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], None]:
+    """Let a step fail of every interpreter that works with a delegate."""
+    real = litert.Interpreter
+
+    def broken(*arguments: Any) -> None:
+        raise RuntimeError("The device is gone.")
+
+    def break_step(step: str) -> None:
+        def create(**options: Any) -> Any:
+            interpreter = real(**options)
+            if "experimental_delegates" in options:
+                setattr(interpreter, step, broken)
+            return interpreter
+
+        create.__module__ = real.__module__
+        monkeypatch.setattr(litert, "Interpreter", create)
+
+    return break_step
+
+
+@pytest.mark.parametrize("step", ["allocate_tensors", "resize_tensor_input"])
+def test_delegate_that_fails_when_memory_is_given_is_left_out(
+    delegate: str,
+    step: str,
+    breaking: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    expected = Classifier(models.own()).scores(pixels)
+    breaking(step)
+    classifier = Classifier(models.own(), delegate=delegate)
+    np.testing.assert_array_equal(classifier.scores(pixels), expected)
+    (line,) = caplog.messages
+    assert line.startswith(f"The delegate {delegate} cannot be used, so the processor")
+    assert line.endswith("The device is gone.")
+
+
+def test_delegate_that_fails_at_work_is_named(
+    delegate: str, breaking: Callable[[str], None]
+) -> None:
+    breaking("invoke")
+    classifier = Classifier(models.own(), delegate=delegate)
+    with pytest.raises(ModelError) as caught:
+        classifier.scores(np.zeros((8, 6, 3), np.uint8))
+    assert str(caught.value) == (
+        "the model: The interpreter cannot run it: The device is gone. Leave out the "
+        f"delegate {delegate}, which fails."
+    )
 
 
 def test_input_of_another_shape_is_allocated_or_refused() -> None:

@@ -24,24 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 Files = Callable[..., Path]
 Captured = pytest.CaptureFixture[str]
 
-# A camera that never ends. picamera2 itself runs on a Raspberry Pi only.
-PICAMERA2 = """
-import itertools
-import numpy as np
-PIXELS = ((200, 30, 30), (30, 30, 200))  # red, then blue
-class Picamera2:
-    def __init__(self, number=0): self._frames = itertools.count()
-    @staticmethod
-    def global_camera_info(): return [{"Id": "/base/soc/i2c0mux/imx708@1a"}]
-    def create_video_configuration(self, main, queue): return main
-    def configure(self, main): assert main["format"] == "BGR888"
-    def start(self): pass
-    def capture_array(self, name):
-        pixel = PIXELS[next(self._frames) % 2]
-        return np.full((12, 16, 3), pixel, np.uint8)
-    def close(self): print("closed", flush=True)
-"""
-
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "edgeclf.label_image", *arguments]
@@ -83,6 +65,16 @@ def test_a_picture_on_stdin_is_one_picture(picture: Files, model_file: Files) ->
             check=True,
         )
         assert done.stdout.startswith(b"red 0.")  # without a header
+
+
+def test_a_picture_without_a_path_is_named_when_it_fails(
+    model_file: Files, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b"\0 no picture"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["--model", str(model_file()), "--image", "-"]) == 1
+    expected = "error: - is not a picture in a format that Pillow reads."
+    assert capsys.readouterr().err.startswith(expected)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -134,8 +126,9 @@ def test_broken_pipe_ends_several_workers(
     assert b"Broken pipe" not in errors
 
 
-def test_ctrl_c_ends_a_camera_well(model_file: Files, tmp_path: Path) -> None:
-    (tmp_path / "picamera2.py").write_text(PICAMERA2, encoding="utf-8")
+def test_ctrl_c_ends_a_camera_well(
+    model_file: Files, picture: Files, tmp_path: Path
+) -> None:
     options = ["--camera", "0", "--every", "0.01", "--json", "--top_k", "1"]
     show = tmp_path / "live.png"
     with subprocess.Popen(
@@ -144,7 +137,12 @@ def test_ctrl_c_ends_a_camera_well(model_file: Files, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "tests" / "stand_ins"),
+            "PICTURES": f"{picture('red')}{os.pathsep}{picture('blue')}",
+            "AT_THE_END": "repeat",
+        },
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -227,6 +225,7 @@ def test_a_region_outside_one_picture_is_that_pictures_error(
     ]
     assert main([*arguments, "--image", str(small), str(large)]) == 1
     first, second = lines_of(capsys.readouterr().out)
+    assert str(first["error"]).startswith(f"{small}: Expected region=")
     assert "20 x 10 pixels" in str(first["error"])
     assert second["categories"]
 
@@ -286,10 +285,10 @@ def test_a_delegate_that_is_not_there_is_one_line(
 ) -> None:
     arguments = ["--model", str(model_file()), "--image", str(picture("red"))]
     options = ["--delegate", "libnothing.so.1", "--delegate_options", "device=usb"]
-    assert main([*arguments, *options, "--top_k=1"]) == 0
+    assert main([*arguments, *options, "--top_k=1", "--workers=3"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("red 0.")
-    assert captured.err.count("libnothing.so.1") >= 1
+    assert captured.err.count("The delegate libnothing.so.1") == 1
     assert "Traceback" not in captured.err
 
 

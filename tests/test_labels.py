@@ -38,6 +38,7 @@ def test_labels_are_lines(text: bytes, labels: tuple[str, ...]) -> None:
         ("0\n1\n", ("0", "1")),
         ("0cat\n1dog\n", ("0cat", "1dog")),
         ("7up\n1 dog\n", ("7up", "1 dog")),
+        ("1" * 5000 + " cat\n1 dog\n", ("1" * 5000 + " cat", "1 dog")),
     ],
 )
 def test_numbers_before_all_lines_are_left_out(

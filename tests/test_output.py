@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from edgeclf.labelling.output import label_of, reporter
-from edgeclf.results import Category
+from edgeclf.labelling.output import reporter
+from edgeclf.results import Category, label_of
 
 Captured = pytest.CaptureFixture[str]
 

@@ -8,14 +8,15 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeclf import ModelError
-from edgeclf.tflite.model_file import Fields, Reader
+from edgeclf.tflite import operators
+from edgeclf.tflite.flatbuffer import Reader, Table
 from edgeclf.tflite.output_shapes import Call, Operand, output_shapes
 
 Op = schema.BuiltinOperator
-IMAGE = Operand((1, 9, 7, 4), 0, 0.0, None)
+IMAGE = Operand((1, 9, 7, 4), 0)
 
 
-def options(kind: str, **values: Any) -> Fields:
+def options(kind: str, **values: Any) -> Table:
     """Write a table of options as a converter does, and read it."""
     table = getattr(schema, f"{kind}OptionsT")()
     for name, value in values.items():
@@ -24,24 +25,23 @@ def options(kind: str, **values: Any) -> Fields:
     builder = flatbuffers.Builder(64)
     builder.Finish(table.Pack(builder))
     reader = Reader(bytes(builder.Output()))
-    position = reader.indirect(0)
-    return Fields(reader, position, reader.table(position))
+    return Table(reader, reader.indirect(0))
 
 
 def real(*shape: int) -> Operand:
-    return Operand(shape, 0, 0.0, None)
+    return Operand(shape, 0)
 
 
 def constant(*values: Any) -> Operand:
     array = np.array(values, np.int32)
-    return Operand(array.shape, 2, 0.0, array)
+    return Operand(array.shape, 2, array)
 
 
 def scalar(value: int) -> Operand:
-    return Operand((), 2, 0.0, np.array(value, np.int32))
+    return Operand((), 2, np.array(value, np.int32))
 
 
-UNKNOWN = Operand((2,), 2, 0.0, None)  # computed while the model runs
+UNKNOWN = Operand((2,), 2)  # computed while the model runs
 POOL = {"strideH": 2, "strideW": 3, "filterHeight": 3, "filterWidth": 2}
 CONVOLUTION = {"strideH": 2, "strideW": 1, "padding": 1, "dilationHFactor": 2}
 SLICED = options("StridedSlice", shrinkAxisMask=1, beginMask=4, endMask=4)
@@ -137,6 +137,12 @@ UP = options("TransposeConv", strideH=2, strideW=2)
             ],
             [(3, 3, 8)],
         ),
+        (
+            Op.STRIDED_SLICE,  # each end counts from where the slice begins
+            options("StridedSlice", offset=True),
+            [real(9, 9), *[constant(*n) for n in ((2, -4), (3, 2), (1, 1))]],
+            [(3, 2)],
+        ),
         (Op.STRIDED_SLICE, SLICED, [real(5), UNKNOWN, UNKNOWN, UNKNOWN], None),
         (Op.EXPAND_DIMS, None, [real(3, 4), scalar(-1)], [(3, 4, 1)]),
         (Op.EXPAND_DIMS, None, [real(3, 4), UNKNOWN], None),
@@ -156,7 +162,7 @@ UP = options("TransposeConv", strideH=2, strideW=2)
     ],
 )
 def test_shapes_are_those_of_the_kernels(
-    code: int, given: Fields | None, inputs: list[Operand | None], shapes: Any
+    code: int, given: Table | None, inputs: list[Operand | None], shapes: Any
 ) -> None:
     assert output_shapes(Call(code, given, inputs, 2)) == shapes
 
@@ -238,6 +244,18 @@ def test_shapes_are_those_of_the_kernels(
         (Op.RESHAPE, None, [IMAGE, constant(5, -1)], "Expected a shape of 252 values"),
         (Op.RESHAPE, None, [IMAGE, constant(-2, -126)], "Expected a shape of 252"),
         (
+            Op.RESHAPE,
+            options("Reshape", newShape=[1] * 65),
+            [IMAGE],
+            "at most 64 sizes or axes. Received: 65",
+        ),
+        (
+            Op.SQUEEZE,
+            options("Squeeze", squeezeDims=[0] * 65),
+            [IMAGE],
+            "at most 64 sizes or axes. Received: 65",
+        ),
+        (
             Op.SQUEEZE,
             options("Squeeze", squeezeDims=[1]),
             [IMAGE],
@@ -289,7 +307,14 @@ def test_shapes_are_those_of_the_kernels(
     ],
 )
 def test_what_cannot_be_computed_is_refused(
-    code: int, given: Fields | None, inputs: list[Operand | None], sentence: str
+    code: int, given: Table | None, inputs: list[Operand | None], sentence: str
 ) -> None:
     with pytest.raises(ModelError, match=sentence):
         output_shapes(Call(code, given, inputs, 2))
+
+
+def test_operators_have_the_numbers_of_the_schema() -> None:
+    names = [name for name in vars(operators) if name.isupper() and hasattr(Op, name)]
+    assert len(names) > 100
+    for name in names:
+        assert getattr(operators, name) == getattr(Op, name)

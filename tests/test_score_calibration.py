@@ -64,6 +64,18 @@ def test_line_behind_the_last_end_is_no_class() -> None:
         lines.fitted(4)
 
 
+def test_empty_lines_behind_the_last_class_are_no_classes() -> None:
+    lines = read_score_calibration(b"1,1,0\n\n1,1,0\n\n\n\n", IDENTITY, 0.0)
+    assert len(lines.fitted(3).parameters) == 3
+    with pytest.raises(ModelError, match=r"of 2 lines, one for each class"):
+        lines.fitted(2)
+
+
+def test_more_lines_than_classes_of_any_model_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"at most 131072 lines. Received: 200001"):
+        read_score_calibration(b"\n" * 200_000, IDENTITY, 0.0)
+
+
 @pytest.mark.parametrize(
     "line", [b"1,2", b"1,2,3,4,5", b"1,x,3", b"-1,2,3", b"1,nan,3"]
 )

@@ -113,6 +113,16 @@ def test_pictures_without_a_file_get_a_name_and_an_ending(
     assert picture_name("http://example.org/a/..", ".png") == "_.png"
 
 
+def test_a_jpeg_of_any_size_is_sorted(tmp_path: Path, picture: Files) -> None:
+    content = bytearray(picture("red", "red.jpg").read_bytes())
+    frame = content.index(b"\xff\xc0")  # marker, length, precision, height, width
+    content[frame + 5 : frame + 9] = (20_000).to_bytes(2, "big") * 2
+    target = tmp_path / "out"
+    sorter = Sorter(PictureFolder(str(target), "--sort_into"), ["x"], False)
+    sorter.add("https://example.org/a", bytes(content), [Category(0, "x", 1.0)])
+    assert files_below(target) == ["x/a.jpg"]
+
+
 def test_labels_become_names_that_every_file_system_takes() -> None:
     assert safe_name("łowickie wzory") == "łowickie wzory"
     assert safe_name('a/b\\c:d"e') == "a_b_c_d_e"
@@ -165,8 +175,23 @@ def test_a_copy_that_fails_does_not_stop_the_rest(
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 9
     assert captured.err.count("error: ") == 3
-    assert str(target / "green") in captured.err
+    for number in range(3):
+        picture = color_folder / "green" / f"{number}.png"
+        assert f"error: {picture}: {target / 'green'}" in captured.err
     assert len(files_below(target)) == 1 + 6
+
+
+def test_a_file_is_no_folder_to_sort_into(
+    color_folder: Path, model_file: Files, capsys: Captured, tmp_path: Path
+) -> None:
+    afile = tmp_path / "afile"
+    afile.write_text("text", encoding="utf-8")
+    arguments = ["--model", str(model_file()), "--image", str(color_folder)]
+    assert main([*arguments, "--sort_into", str(afile)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    expected = f"Expected a folder for --sort_into. Received a file: {afile}."
+    assert captured.err == f"error: {expected}\n"
 
 
 def test_a_picture_in_the_folder_is_refused(tmp_path: Path, picture: Files) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import hosting
 import pytest
 from PIL import Image
 
+import edgeclf
 from edgeclf.errors import DownloadError, EdgeclfError, ImageError
 from edgeclf.sources import Input, Inputs
 
@@ -93,16 +95,38 @@ def test_folder_that_cannot_be_read_to_its_end_is_an_error(tmp_path: Path) -> No
         Path("d" * 250).mkdir()
         os.chdir("d" * 250)
     os.chdir(tmp_path)
-    for argument in ("p", "p/**/*.jpg", "*"):
-        [(name, said)] = outcomes(argument)
-        assert name == argument
-        assert str(said).startswith("OSError: p/ddd")
-        assert str(said).endswith("ddd: File name too long.")
+    fill("p/a.jpg", "p/z.jpg")
+    for argument, pictures in (
+        ("p", ["p/a.jpg", "p/z.jpg"]),
+        ("p/**/*.jpg", ["p/a.jpg", "p/z.jpg"]),
+        ("p/**", ["p/a.jpg", "p/z.jpg"]),
+        ("*", ["a.jpg", "p/a.jpg", "p/z.jpg"]),
+    ):
+        *found, (folder, said) = outcomes(argument)
+        assert found == [(path, path) for path in pictures]
+        assert re.fullmatch("p(/d{250})+", folder)
+        assert said == f"OSError: [Errno 36] File name too long: {folder!r}"
     for folder in (".", "q"):
         Path(folder).mkdir(exist_ok=True)
-        Path(folder, "list.txt").write_text("p/**\na.jpg")
-        found = [name for name, _ in outcomes(f"{folder}/list.txt")]
-        assert found == ["p/**", "a.jpg"]
+        Path(folder, "list.txt").write_text("p/**/no.jpg\na.jpg")
+        (closed, _), (name, _) = outcomes(f"{folder}/list.txt")
+        assert closed.startswith("p/ddd")
+        assert name == "a.jpg"
+
+
+def test_zero_byte_in_a_pattern_is_the_error_of_its_line() -> None:
+    fill("a.jpg", "q/b.jpg")
+    first = "a.jpg\n" * 11_000  # a zero byte in the first 64 KiB would separate paths
+    for folder in (".", "q"):
+        list_file = Path(folder, "list.txt")
+        list_file.write_text(f"{first}a\0b/*.jpg\na\0b/**\na\0b.txt\nb.jpg")
+        *_, pattern, any_depth, path, last = outcomes(str(list_file))
+        assert pattern[0] == "a\0b/*.jpg"
+        said = r"ImageError: Expected pictures. Received: 'a\x00b/*.jpg' ("
+        assert str(pattern[1]).startswith(said)
+        assert str(any_depth[1]).startswith("ImageError: ")
+        assert str(path[1]).startswith("ImageError: Expected a path.")
+        assert last[0].endswith("b.jpg")
 
 
 def test_pattern_without_match_says_so() -> None:
@@ -328,6 +352,6 @@ def test_one_file_loads_nothing_that_starting_would_feel() -> None:
         "'http', 'tempfile'} & (set(sys.modules)))"
     )
     command = [sys.executable, "-S", "-c", code]
-    path = Path(__file__).parents[1]
+    path = Path(edgeclf.__file__).parents[1]  # the checkout's, or the installed one's
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=path)
     assert done.stdout.split() == []

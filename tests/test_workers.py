@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from edgeclf import ImageError
+from edgeclf.decoder import ImageSource, source_name
 from edgeclf.labelling.workers import LOOK_AHEAD, Outcome, in_order, outcomes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,12 +146,17 @@ def test_outcomes_name_the_pictures_that_failed() -> None:
     def missing() -> bytes:
         raise FileNotFoundError(2, "No such file or directory", "b.jpg")
 
-    def work(source: bytes) -> int:
-        if source == b"bad":
-            raise ImageError("c.jpg is damaged.")
-        if not source:
+    def work(source: ImageSource) -> int:
+        content = open_content(source)
+        if content == b"bad":
+            raise ImageError(f"{source_name(source)} is damaged.")
+        if not content:
             raise ValueError("Expected region inside the picture.")
-        return len(source)
+        return len(content)
+
+    def open_content(source: ImageSource) -> bytes:
+        assert isinstance(source, io.BytesIO)  # which can have a name
+        return source.read()
 
     items = [
         Item("a.jpg", lambda: b"picture"),
@@ -161,7 +168,7 @@ def test_outcomes_name_the_pictures_that_failed() -> None:
         Outcome("a.jpg", b"picture", 7, ""),
         Outcome("b.jpg", None, None, "b.jpg: No such file or directory."),
         Outcome("c.jpg", b"bad", None, "c.jpg is damaged."),
-        Outcome("d.jpg", b"", None, "Expected region inside the picture."),
+        Outcome("d.jpg", b"", None, "d.jpg: Expected region inside the picture."),
     ]
     assert list(outcomes(items, [work])) == expected
     assert list(outcomes(items, [work, work])) == expected

@@ -9,7 +9,9 @@ class _Peer:
     def __init__(self, model):
         self.classifier = Classifier(model)
         self.top_k = self.classifier.num_classes
-        self.invoke = self.classifier._network.invoke  # of the picture before
+        # Of the picture before. Private, but a network of its own beside the
+        # classifier's would count in its memory and in the time until it is ready.
+        self.invoke = self.classifier._network.invoke
 
     def label(self, path):
         categories = self.classifier.classify(path, top_k=self.top_k)

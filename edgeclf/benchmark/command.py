@@ -18,9 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageChops
-
+from edgeclf.benchmark.drawn import DRAWN, draw
 from edgeclf.benchmark.timings import (
     STEPS,
     machine,
@@ -45,9 +43,6 @@ logger = logging.getLogger("edgeclf")
 
 DEFAULT_RUNS = 50
 MAX_STARTS = 5  # of processes, which take long; medians are shown
-# Names and (width, height) of the pictures that are drawn.
-DRAWN = {"320 x 240, drawn": (320, 240), "12 megapixels, drawn": (4000, 3000)}
-GRAIN = 6  # grey levels; with them 12 megapixels are a JPEG of 3 MB, as of a camera
 STARTING = {  # what the lines of a cold start are called
     "process_ms": "python -m edgeclf.label_image, start to end",
     "python_ms": "  Python itself, options, end",
@@ -106,6 +101,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 "Expected --input_height and --input_width for a model of any size. "
                 "Received: neither."
             )
+        described = machine()
         starts = min(runs, MAX_STARTS)
         logger.info("Starting %d processes ...", 2 * starts)
         first = next(iter(pictures.values()))
@@ -121,7 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for number in range(1, num_processors() + 1)
         }
         return {
-            "machine": machine(),
+            "machine": described,
             "model": {
                 "path": model,
                 "size_bytes": os.stat(model).st_size,  # noqa: PTH116
@@ -180,15 +176,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def draw(size: tuple[int, int]) -> Image.Image:
-    """Return a picture of coloured patches with grain; `size` is (width, height)."""
-    numbers = np.random.default_rng(0)
-    patches = numbers.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    image = Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
-    grain = Image.effect_noise(size, GRAIN).convert("RGB")
-    return ImageChops.add(image, grain, offset=-128)
 
 
 @contextmanager

@@ -101,9 +101,11 @@ def time_invoke(model: str, settings: Mapping[str, Any], runs: int) -> float:
 
 def machine() -> dict[str, Any]:
     """Describe what the figures depend on: processor, cores, versions."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     package = next(name for name in INTERPRETERS if MODULES[name] in sys.modules)
+    with suppress(PackageNotFoundError):  # tensorflow-cpu, or unpacked by hand
+        package = f"{package} {version(package)}"
     return {
         "processor": _processor(),
         "cores": num_processors(),
@@ -112,7 +114,7 @@ def machine() -> dict[str, Any]:
         "edgeclf": __version__,
         "numpy": np.__version__,
         "pillow": pillow_version,
-        "interpreter": f"{package} {version(package)}",
+        "interpreter": package,
     }
 
 

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from edgeclf.console import sentence
+
 TIME_LIMIT_S = 180  # importing TensorFlow from an SD card takes long
 
 
@@ -51,7 +53,7 @@ def _caught(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the diagnosis
-        return {"error": f"{error}" or type(error).__name__}
+        return {"error": sentence(error) or type(error).__name__}
 
 
 def _signal_name(number: int) -> str:

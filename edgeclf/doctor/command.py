@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 from edgeclf import __version__
 from edgeclf.console import Parser, run
-from edgeclf.doctor.diagnosis import Problem, diagnose
+from edgeclf.doctor.diagnosis import Problem, diagnose, interpreter_in_use
 from edgeclf.doctor.facts import CORAL_LIBRARY, EXTRAS, INTERPRETERS, Facts, Package
 from edgeclf.doctor.inventory import collect
 
@@ -73,7 +73,7 @@ def _report(model: str | None, as_json: bool) -> int:
 def summary(facts: Facts, works: bool) -> str:
     """Return the machine and the verdict in one line."""
     numpy = facts.packages.get("numpy", Package("missing"))
-    used = facts.self_test.interpreter if facts.self_test else ""
+    used = interpreter_in_use(facts)
     return (
         ", ".join(
             [
@@ -136,7 +136,6 @@ def _rows(facts: Facts, problems: Sequence[Problem]) -> list[_Row]:
         checked("Python", _python(facts)),
         checked("NumPy", installed("numpy")),
         checked("Pillow", installed("pillow")),
-        checked("flatbuffers", installed("flatbuffers")),
         checked("interpreter", _interpreters(facts)),
     ]
     if test is not None and not test.error:
@@ -169,7 +168,7 @@ def _python(facts: Facts) -> str:
 
 def _interpreters(facts: Facts) -> str:
     """Return the interpreters that are there, the one in use first."""
-    used = facts.self_test.interpreter if facts.self_test else ""
+    used = interpreter_in_use(facts)
     there = [
         f"{name} {facts.packages[name].version}"
         for name in sorted(INTERPRETERS, key=lambda name: name != used)
@@ -191,7 +190,7 @@ def _delegates(facts: Facts) -> str:
 
 def _extra(facts: Facts, extra: str) -> str:
     there = [
-        f"{name} {facts.packages[name].version}"
+        f"{name} {facts.packages[name].version}".strip()
         for name in EXTRAS[extra]
         if name in facts.packages
     ]

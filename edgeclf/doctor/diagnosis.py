@@ -118,12 +118,12 @@ def _unsupported(facts: Facts) -> list[Problem]:
 
 
 def _base(facts: Facts) -> list[Problem]:
-    """Return what is wrong with NumPy, Pillow and flatbuffers."""
+    """Return what is wrong with NumPy and Pillow."""
     problems: list[Problem] = []
     for name in BASE:
         package = facts.packages.get(name)
-        title = {"numpy": "NumPy", "pillow": "Pillow"}.get(name, name)
-        least = LEAST_VERSIONS.get(name, (0,))
+        title = {"numpy": "NumPy", "pillow": "Pillow"}[name]
+        least = LEAST_VERSIONS[name]
         wanted = _requirement(name, facts)
         if package is None:
             problems.append(_missing(facts, name, title, wanted))
@@ -143,9 +143,7 @@ def _base(facts: Facts) -> list[Problem]:
 
 
 def _requirement(name: str, facts: Facts) -> str:
-    least = ".".join(map(str, LEAST_VERSIONS.get(name, ())))
-    if not least:
-        return name
+    least = ".".join(map(str, LEAST_VERSIONS[name]))
     below = ",<2" if name == "numpy" and _needs_numpy_1(facts) else ""
     return f'"{name}>={least}{below}"'
 
@@ -178,6 +176,19 @@ def _interpreter(facts: Facts) -> list[Problem]:
         if package.error.startswith("SIG"):  # it would end the process
             break
     return reasons[:1] or [_no_interpreter(facts)]
+
+
+def interpreter_in_use(facts: Facts) -> str:
+    """Return what ran the self-test, else the first that can; "" if none can."""
+    if facts.self_test is not None and facts.self_test.interpreter:
+        return facts.self_test.interpreter
+    for name in INTERPRETERS:
+        package = facts.packages.get(name, Package("", "missing"))
+        if not package.error and _unusable(facts, name, package) is None:
+            return name
+        if package.error.startswith("SIG"):
+            break
+    return ""
 
 
 def _unusable(facts: Facts, name: str, package: Package) -> Problem | None:
@@ -273,7 +284,8 @@ def _failed_test(test: SelfTest) -> Problem:
         fix = "Report it, with what `edgeclf doctor --json` prints."
     else:
         fix = "Run it without --model: if that works, it is the model."
-    return Problem("self-test", f"{test.model} does not run: {test.error}", fix)
+    reason = test.error.removeprefix(f"{test.model}: ")
+    return Problem("self-test", f"{test.model} does not run: {reason}", fix)
 
 
 def _notes(facts: Facts) -> list[Problem]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BASE = ("numpy", "pillow", "flatbuffers")
+BASE = ("numpy", "pillow")
 INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "tensorflow")  # in this order
 EXTRAS = {
     "train": ("ai-edge-quantizer", "scipy", "threadpoolctl", "tqdm", "tensorboardX"),
-    "camera": ("opencv-python-headless", "opencv-python", "picamera2"),
+    "camera": ("cv2", "picamera2"),  # modules: of OpenCV there are several packages
 }
 MODULES = {
     "numpy": "numpy",
     "pillow": "PIL.Image",
-    "flatbuffers": "flatbuffers",
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow",
@@ -79,7 +78,8 @@ class Facts:
         externally_managed: pip refuses to install into it (PEP 668).
         has_pip: pip can be imported.
         has_ensurepip: `python3 -m venv` can make an environment with pip.
-        packages: Those of `BASE`, `INTERPRETERS` and `EXTRAS` that are installed.
+        packages: Those of `BASE`, `INTERPRETERS` and `EXTRAS` that are installed;
+            `cv2` stands for any OpenCV.
         coral: Whether the Coral library loads: "loads", "not found" or the error.
         self_test: None if it was not run.
     """

@@ -64,18 +64,29 @@ def collect(model: str | None = None) -> Facts:
 
 
 def _packages() -> dict[str, Package]:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import packages_distributions
 
     found: dict[str, Package] = {}
-    for name in (*BASE, *INTERPRETERS, *sum(EXTRAS.values(), ())):
-        try:
-            number = version(name)
-        except PackageNotFoundError:
-            number = ""  # or unpacked by hand
+    for name in (*BASE, *INTERPRETERS, *EXTRAS["train"]):
+        number = _version(name)
         error = _import_error(name, found) if name in MODULES else ""
         if number or (name in MODULES and not error.startswith(_NOT_THERE)):
             found[name] = Package(number, error)
+    brought_by = packages_distributions()
+    for module in EXTRAS["camera"]:
+        if not _find(module):
+            found[module] = Package(_version(*brought_by.get(module, [])[:1]))
     return found
+
+
+def _version(name: str = "") -> str:
+    """Return the version of a package, "" if it is not there or unpacked by hand."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name) if name else ""
+    except PackageNotFoundError:
+        return ""
 
 
 def _import_error(name: str, found: dict[str, Package]) -> str:

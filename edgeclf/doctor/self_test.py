@@ -77,5 +77,5 @@ def _backbone() -> Embedder:
         file = importlib.resources.files("edgeclf.models") / BACKBONE
         content = file.read_bytes()
     except (ModuleNotFoundError, FileNotFoundError):  # a checkout, not installed
-        content = (Path(__file__).parents[1] / "models" / BACKBONE).read_bytes()
+        content = (Path(__file__).parents[2] / "models" / BACKBONE).read_bytes()
     return Embedder(content, input_mean=BACKBONE_MEAN, input_std=BACKBONE_STD)

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeclf.export.micro_model import MicroModel
 from edgeclf.quantization import quantized_levels
+from edgeclf.tflite import operators
 from edgeclf.tflite.graph import Tensor
 
 BYTES_A_LINE = 16
@@ -19,20 +20,43 @@ ALIGNMENT = 16  # of tensors. Source: tflite-micro, micro_arena_constants.h
 # Methods of MicroMutableOpResolver by BuiltinOperator: those that image classifiers are
 # made of. Source: tflite-micro, tensorflow/lite/micro/micro_mutable_op_resolver.h, and
 # tensorflow/lite/schema/schema.fbs.
-# fmt: off
 RESOLVER_METHODS = {
-    0: "AddAdd", 1: "AddAveragePool2D", 2: "AddConcatenation", 3: "AddConv2D",
-    4: "AddDepthwiseConv2D", 6: "AddDequantize", 9: "AddFullyConnected",
-    11: "AddL2Normalization", 14: "AddLogistic", 17: "AddMaxPool2D", 18: "AddMul",
-    19: "AddRelu", 21: "AddRelu6", 22: "AddReshape", 23: "AddResizeBilinear",
-    25: "AddSoftmax", 28: "AddTanh", 34: "AddPad", 39: "AddTranspose", 40: "AddMean",
-    41: "AddSub", 43: "AddSqueeze", 45: "AddStridedSlice", 53: "AddCast",
-    54: "AddPrelu", 55: "AddMaximum", 57: "AddMinimum", 60: "AddPadV2",
-    70: "AddExpandDims", 77: "AddShape", 83: "AddPack",
-    97: "AddResizeNearestNeighbor", 98: "AddLeakyRelu", 114: "AddQuantize",
-    117: "AddHardSwish",
+    operators.ADD: "AddAdd",
+    operators.AVERAGE_POOL_2D: "AddAveragePool2D",
+    operators.CONCATENATION: "AddConcatenation",
+    operators.CONV_2D: "AddConv2D",
+    operators.DEPTHWISE_CONV_2D: "AddDepthwiseConv2D",
+    operators.DEQUANTIZE: "AddDequantize",
+    operators.FULLY_CONNECTED: "AddFullyConnected",
+    operators.L2_NORMALIZATION: "AddL2Normalization",
+    operators.LOGISTIC: "AddLogistic",
+    operators.MAX_POOL_2D: "AddMaxPool2D",
+    operators.MUL: "AddMul",
+    operators.RELU: "AddRelu",
+    operators.RELU6: "AddRelu6",
+    operators.RESHAPE: "AddReshape",
+    operators.RESIZE_BILINEAR: "AddResizeBilinear",
+    operators.SOFTMAX: "AddSoftmax",
+    operators.TANH: "AddTanh",
+    operators.PAD: "AddPad",
+    operators.TRANSPOSE: "AddTranspose",
+    operators.MEAN: "AddMean",
+    operators.SUB: "AddSub",
+    operators.SQUEEZE: "AddSqueeze",
+    operators.STRIDED_SLICE: "AddStridedSlice",
+    operators.CAST: "AddCast",
+    operators.PRELU: "AddPrelu",
+    operators.MAXIMUM: "AddMaximum",
+    operators.MINIMUM: "AddMinimum",
+    operators.PADV2: "AddPadV2",
+    operators.EXPAND_DIMS: "AddExpandDims",
+    operators.SHAPE: "AddShape",
+    operators.PACK: "AddPack",
+    operators.RESIZE_NEAREST_NEIGHBOR: "AddResizeNearestNeighbor",
+    operators.LEAKY_RELU: "AddLeakyRelu",
+    operators.QUANTIZE: "AddQuantize",
+    operators.HARD_SWISH: "AddHardSwish",
 }
-# fmt: on
 
 _HEADER = """\
 #ifndef {upper}_H_
@@ -45,7 +69,7 @@ extern "C" {{
 extern const unsigned char {name}[];
 extern const unsigned int {name}_len;
 
-/* Input: {dtype}, rows from the top, R, G, B.
+/* Input: {dtype}, rows from the top, {channels}.
    {pixels} */
 {constants}
 {labels}
@@ -90,6 +114,7 @@ def c_header(model: MicroModel, labels: Sequence[str] | None, name: str) -> str:
         upper=upper,
         name=name,
         dtype=model.input.dtype,
+        channels="R, G, B" if model.input.shape[3] == 3 else "grey",
         pixels=_pixels(model),
         constants="\n".join(
             f"#define {upper}_{key} {constants[key]}" for key in constants

@@ -28,6 +28,21 @@ DEFAULT_NAME = "g_model"
 ENDINGS = (".cc", ".cpp", ".c")
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Source: C17 6.4.1, C++20 [lex.key].
+_KEYWORD = re.compile(
+    r"_Alignas|_Alignof|_Atomic|_Bool|_Complex|_Generic|_Imaginary|_Noreturn|"
+    r"_Static_assert|_Thread_local|alignas|alignof|and|and_eq|asm|auto|"
+    r"bitand|bitor|bool|break|case|catch|char|char16_t|char32_t|char8_t|"
+    r"class|co_await|co_return|co_yield|compl|concept|const|const_cast|"
+    r"consteval|constexpr|constinit|continue|decltype|default|delete|do|"
+    r"double|dynamic_cast|else|enum|explicit|export|extern|false|float|for|"
+    r"friend|goto|if|inline|int|long|mutable|namespace|new|noexcept|not|"
+    r"not_eq|nullptr|operator|or|or_eq|private|protected|public|register|"
+    r"reinterpret_cast|requires|restrict|return|short|signed|sizeof|static|"
+    r"static_assert|static_cast|struct|switch|template|this|thread_local|"
+    r"throw|true|try|typedef|typeid|typename|union|unsigned|using|virtual|"
+    r"void|volatile|wchar_t|while|xor|xor_eq"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,7 +155,7 @@ def _output(text: str) -> Path:
 
 
 def _identifier(text: str) -> str:
-    if not _IDENTIFIER.fullmatch(text):
+    if not _IDENTIFIER.fullmatch(text) or _KEYWORD.fullmatch(text):
         raise argparse.ArgumentTypeError(f"expected a C identifier, received {text}")
     return text
 

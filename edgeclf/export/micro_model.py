@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from edgeclf.errors import ModelError
 from edgeclf.metadata import read_model_info
 from edgeclf.model_info import ModelInfo
-from edgeclf.tflite.graph import DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE, Graph, Tensor
+from edgeclf.tflite.attached_files import AttachedFiles
+from edgeclf.tflite.graph import Graph, Tensor
+from edgeclf.tflite.memory import peak_bytes
+from edgeclf.tflite.operators import DEQUANTIZE, QUANTIZE, VIEWS
 from edgeclf.tflite.verify import check_model
 
 _ENDS = frozenset({DEQUANTIZE, QUANTIZE})
-_VIEWS = frozenset({RESHAPE, SQUEEZE})  # may share the memory of what they read
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,18 @@ class MicroModel:
     @property
     def num_classes(self) -> int:
         """Number of classes, the size of the output."""
-        return int(np.prod(self.output.shape))
+        return math.prod(self.output.shape)
 
 
 def micro_model(content: bytes) -> MicroModel:
     """Read a `.tflite` file.
 
     Raises:
-        ModelError: It is damaged, or has not one picture as input and one output.
-        MissingExtraError: The package flatbuffers is not installed.
+        ModelError: It is damaged, or no classifier of one picture: of one input
+            `(1, height, width, channels)`, RGB or grey, and one output.
     """
     info = read_model_info(content)
+    content = content[: AttachedFiles(content).flatbuffer_size()]
     check_model(content)
     graph = Graph(content)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
@@ -63,65 +63,41 @@ def micro_model(content: bytes) -> MicroModel:
             "Expected a classifier with one input and one output. "
             f"Received: {len(graph.inputs)} and {len(graph.outputs)}"
         )
-    (source,), (result,) = graph.inputs, graph.outputs
-    shape = graph.tensor(source).shape
-    if len(shape) != 4 or shape[0] != 1:
+    source, result = graph.tensor(graph.inputs[0]), graph.tensor(graph.outputs[0])
+    if len(source.shape) != 4 or source.shape[0] != 1 or source.shape[3] not in (1, 3):
         raise ModelError(
-            "Expected an input of shape (1, height, width, channels). "
-            f"Received: {shape}"
+            "Expected an input of shape (1, height, width, channels) with 1 or 3 "
+            f"channels. Received: {source.shape}"
         )
+    if sum(side != 1 for side in result.shape) > 1:
+        raise ModelError(
+            "Expected an image classifier: one output of shape (1, num_classes). "
+            f"Received: an output of shape {result.shape}"
+        )
+    arena_bytes = peak_bytes(
+        graph.operators(),
+        graph.inputs,
+        graph.outputs,
+        lambda index: _size_bytes(graph.tensor(index)),
+        VIEWS,
+    )
     return MicroModel(
-        _without_attached_files(content),
+        content,
         info,
-        graph.tensor(source),
-        graph.tensor(result),
+        source,
+        result,
         tuple(sorted({operator.code for operator in graph.operators()})),
-        _arena_bytes(graph),
-        tuple(_problems(graph)),
+        arena_bytes,
+        tuple(_problems(graph, source)),
     )
 
 
-def _without_attached_files(content: bytes) -> bytes:
-    """Return the file up to the zip behind it, which no interpreter reads."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as attached:
-            starts = [file.header_offset for file in attached.infolist()]
-    except zipfile.BadZipFile:  # nothing is attached
-        return content
-    return content[: min(starts, default=len(content))]
+def _size_bytes(tensor: Tensor) -> int:
+    return math.prod(tensor.shape) * (tensor.dtype.itemsize if tensor.dtype else 0)
 
 
-def _arena_bytes(graph: Graph) -> int:
-    """Return how many bytes are held at one time, at the worst moment.
-
-    A tensor is held from the operator that computes it to the last that reads it.
-    """
-    operators = graph.operators()
-    memory = {index: index for index in graph.inputs}  # tensor -> whose memory it has
-    first = dict.fromkeys(graph.inputs, 0)
-    last: dict[int, int] = {}
-    for step, operator in enumerate(operators):
-        for index in operator.inputs:
-            if index in memory:
-                last[memory[index]] = step
-        for index in operator.outputs:
-            source = operator.inputs[0] if operator.code in _VIEWS else index
-            memory[index] = memory.get(source, index)
-            first.setdefault(memory[index], step)
-            last[memory[index]] = step
-    for index in graph.outputs:
-        last[memory.get(index, index)] = len(operators)
-    held = np.zeros(len(operators) + 1, np.int64)
-    for index, begin in first.items():
-        tensor = graph.tensor(index)
-        if tensor.dtype is not None:
-            size = int(np.prod(tensor.shape)) * tensor.dtype.itemsize
-            held[begin : last.get(index, begin) + 1] += size
-    return int(held.max())
-
-
-def _problems(graph: Graph) -> list[str]:
-    """Name the types of what is computed, where TensorFlow Lite Micro wants int8."""
+def _problems(graph: Graph, source: Tensor) -> list[str]:
+    """Say where the model is not int8 throughout, and of fixed size."""
     dtypes = {
         str(graph.tensor(index).dtype)
         for operator in graph.operators()
@@ -129,6 +105,11 @@ def _problems(graph: Graph) -> list[str]:
         for index in operator.outputs
     }
     problems = []
+    if -1 in source.signature[1:]:
+        problems.append(
+            f"Its input has no fixed size: {source.signature}. TensorFlow Lite Micro "
+            f"takes it as {source.shape}: convert it again with the size of pictures."
+        )
     if dtypes & {"float32", "float16"}:
         problems.append(
             "It has operators of float32, which take four times the memory and are "

@@ -49,7 +49,8 @@ class Camera:
     Raises:
         FileNotFoundError: There is no such camera or file.
         ImageError: It is there, but gives no frames.
-        MissingExtraError: Neither OpenCV nor picamera2 is installed.
+        MissingExtraError: Neither OpenCV nor picamera2 is installed, or picamera2
+            does not fit NumPy.
         ValueError: `every_s` is negative or more than a day.
     """
 
@@ -244,17 +245,25 @@ def _open(name: str) -> _Video | _Live | _CameraModule:
 def _camera_module(number: int) -> _CameraModule | None:
     """Return the Raspberry Pi's own camera of that number, if it has one.
 
-    Webcams stand last in picamera2's list. OpenCV reads more of their formats.
+    Webcams, which older versions of picamera2 do not list last, are not counted:
+    OpenCV reads more of their formats.
     """
     try:
         from picamera2 import Picamera2
     except ImportError:
         return None
-    cameras = [c for c in Picamera2.global_camera_info() if "/usb" not in c["Id"]]
-    if number >= len(cameras):
+    except ValueError as error:  # numpy.dtype size changed
+        raise MissingExtraError(
+            "Expected a NumPy that picamera2 was built for. Received: "
+            f"{np.__version__} ({error}). The system's packages were built for NumPy "
+            '1. Install it with: pip install "numpy<2"'
+        ) from error
+    cameras = enumerate(Picamera2.global_camera_info())
+    modules = [place for place, camera in cameras if "/usb" not in camera["Id"]]
+    if number >= len(modules):
         return None
     try:
-        return _CameraModule(Picamera2(number))
+        return _CameraModule(Picamera2(modules[number]))
     except RuntimeError as error:
         raise _unusable(number, error) from error
 

@@ -64,7 +64,7 @@ class Server(NamedTuple):
             raise refusal(url, "expected an address such as https://example.org/a.jpg")
         if "@" in parts.netloc:
             raise refusal(url, "an address with a user name or password is not taken")
-        target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         target = urllib.parse.quote(target, _SAFE, "utf-8", "surrogateescape")
         return cls(url, parts.scheme, host, port, target)
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,7 @@ IMAGE_ENDINGS = frozenset({
     ".xbm", ".xpm",
 })
 # fmt: on
+OnError: TypeAlias = Callable[[OSError], object]
 _LITTER = frozenset({"__MACOSX", "@eaDir"})  # folders of macOS zips, of Synology
 
 
@@ -40,22 +41,29 @@ def find_images(argument: str | os.PathLike[str]) -> list[Path]:
     Returns:
         Paths that begin with `argument`, sorted by code point; empty for a folder
         without pictures.
+
+    Raises:
+        OSError: A folder cannot be read: part of the pictures are not all.
     """
     from pathlib import Path  # its import would be felt by who names one file
 
-    return [Path(path) for path in image_arguments(str(Path(argument)))]
+    return [Path(path) for path in image_arguments(str(Path(argument)), _fail)]
 
 
-def image_arguments(argument: str) -> list[str]:
+def image_arguments(argument: str, on_error: OnError) -> list[str]:
     """Return `find_images` as text, with `argument` as it was written.
 
     `./a.jpg` stays `./a.jpg`; below a folder it is joined with the relative path.
+
+    Args:
+        argument: See `find_images`.
+        on_error: Called for each folder that cannot be read, with the error.
     """
     if not os.path.isdir(argument):
         return [argument]
     images = [
         os.path.join(folder, name)
-        for folder, files in _walk(argument)
+        for folder, files in _walk(argument, on_error)
         for name in files
         if not is_passed_over(name) and _has_image_ending(name)
     ]
@@ -64,19 +72,27 @@ def image_arguments(argument: str) -> list[str]:
     return sorted(images, key=lambda path: path.split(os.sep))
 
 
-def matching_images(pattern: str) -> list[str]:
-    """Return the pictures that match a pattern, sorted, each once."""
+def matching_images(pattern: str, on_error: OnError) -> list[str]:
+    """Return the pictures that match a pattern, sorted, each once.
+
+    Args:
+        pattern: With the signs of `glob`.
+        on_error: Called for each folder that cannot be read, perhaps twice.
+
+    Raises:
+        ValueError: It holds a zero byte.
+    """
     literal = pattern.split(os.sep)
     found: dict[str, None] = {}
-    for match in sorted(set(_glob(pattern))):
+    for match in sorted(set(_glob(pattern, on_error))):
         parts = [part for part in match.split(os.sep) if part not in literal]
         if not any(is_passed_over(part) for part in parts):
-            found.update(dict.fromkeys(image_arguments(match)))
+            found.update(dict.fromkeys(image_arguments(match, on_error)))
     # Notes and tables beside pictures are not meant; if nothing else matches, they are.
     return [name for name in found if _has_image_ending(name)] or list(found)
 
 
-def _glob(pattern: str) -> Iterator[str]:
+def _glob(pattern: str, on_error: OnError) -> Iterator[str]:
     """Yield what matches; unlike `glob.glob`, `**` enters every folder only once."""
     from glob import escape, glob
 
@@ -88,16 +104,16 @@ def _glob(pattern: str) -> Iterator[str]:
     before = os.sep.join(parts[:place]) or (os.sep if place else "")
     after = [part for part in parts[place + 1 :] if part] or ["*"]
     for root in filter(os.path.isdir, glob(before)) if before else [""]:
-        for folder, _ in _walk(root or os.curdir):
+        for folder, _ in _walk(root or os.curdir, on_error):
             below = folder if root else os.path.relpath(folder)
             start = "" if below == os.curdir else os.path.join(escape(below), "")
-            yield from _glob(start + os.sep.join(after))
+            yield from _glob(start + os.sep.join(after), on_error)
 
 
-def _walk(root: str) -> Iterator[tuple[str, list[str]]]:
+def _walk(root: str, on_error: OnError) -> Iterator[tuple[str, list[str]]]:
     """Yield every folder from `root` down, and its files; litter is passed over."""
     entered = set()
-    for folder, folders, files in os.walk(root, onerror=_fail, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=on_error, followlinks=True):
         place = os.path.realpath(folder)
         if place in entered:
             folders.clear()
@@ -113,7 +129,6 @@ def _has_image_ending(name: str) -> bool:
 
 
 def _fail(error: OSError) -> None:
-    """Stop at a folder that cannot be read: part of the pictures are not all."""
     raise error
 
 

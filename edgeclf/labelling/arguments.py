@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
+from edgeclf.errors import EdgeclfError
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.sources import STDIN, Inputs
 
+MAX_WORKERS = 64
 ROTATIONS = (0, 90, 180, 270)
 
 
@@ -54,7 +56,7 @@ def add_picture_options(add: Callable[..., Any]) -> None:
     add("--rotation", type=int, choices=ROTATIONS, default=0, help="clockwise, first")
     add(
         "--workers",
-        type=positive,
+        type=_workers,
         default=1,
         metavar="N",
         help="pictures at a time (default: %(default)s); as many as there are cores",
@@ -87,6 +89,30 @@ def check_arguments(options: argparse.Namespace) -> None:
                 "bottom: whole numbers (pixels), or shares of the picture in [0, 1]. "
                 f"Received: {' '.join(map(str, options.region))}"
             )
+
+
+def check_stdin(arguments: Iterable[str | None]) -> None:
+    """Refuse what would read stdin twice.
+
+    Raises:
+        ValueError: `-` is there twice.
+    """
+    if [*arguments].count(STDIN) > 1:
+        raise ValueError("Expected - (stdin) once. Received: it twice.")
+
+
+@contextmanager
+def usage_errors(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """End the process with status 2 on a `ValueError` that is none of edgeclf's own.
+
+    Meant for what checks options and opens models, not for what reads pictures.
+    """
+    try:
+        yield
+    except EdgeclfError:
+        raise
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def model_arguments(options: argparse.Namespace) -> dict[str, Any]:
@@ -166,6 +192,15 @@ def positive(text: str) -> int:
             f"expected a whole number of 1 or more, received {text}"
         )
     return int(text)
+
+
+def _workers(text: str) -> int:
+    """Parse a number of workers: each has a model in memory."""
+    if (number := positive(text)) > MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"expected {MAX_WORKERS} at most, received {text}"
+        )
+    return number
 
 
 def share(text: str) -> float:

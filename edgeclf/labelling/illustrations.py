@@ -32,7 +32,7 @@ class Illustrations:
     Raises:
         ValueError: A file for several pictures; an ending that Pillow cannot write for
             a single one; or a picture that is read would be written over.
-        OSError: The file cannot be written.
+        OSError: The file or folder cannot be written.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Illustrations:
                 f"Expected {option} FOLDER for {total} pictures. Received: {out}"
             )
         if self._folder is not None:
-            self._folder.check_apart(arguments or ())
+            self._folder.check(arguments or ())
             return
         for argument in arguments or ():
             if self._is_out(argument):

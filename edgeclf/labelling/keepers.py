@@ -12,6 +12,7 @@ from edgeclf.decoder import ImageSource
 from edgeclf.drawing import overlay, show
 from edgeclf.labelling.arguments import model_arguments
 from edgeclf.labelling.illustrations import Illustrations
+from edgeclf.labelling.opening import said_before
 from edgeclf.labelling.sorting import PictureFolder, Sorter
 from edgeclf.results import Category
 
@@ -22,7 +23,6 @@ Keep = Callable[[str, ImageSource, "list[Category]"], None]
 def keepers(
     options: argparse.Namespace,
     stack: ExitStack,
-    model: str,
     classifier: Classifier,
     total: int | None,
 ) -> list[Keep]:
@@ -31,7 +31,6 @@ def keepers(
     Args:
         options: Of label_image.
         stack: Closes what is opened.
-        model: Path of the classifier's file.
         classifier: What labels the pictures.
         total: How many pictures there will be; None when that is not known.
 
@@ -44,7 +43,7 @@ def keepers(
     view = {"region": options.region, "rotation": options.rotation}
     if options.sort_into is not None:
         folder = PictureFolder(options.sort_into, "--sort_into")
-        folder.check_apart(options.image or ())
+        folder.check(options.image or ())
         found.append(Sorter(folder, classifier.labels, classifier.multi_label).add)
     if options.show is not None:
         shown = Illustrations(options.show, "--show", options.image, total)
@@ -57,9 +56,12 @@ def keepers(
         found.append(keep_shown)
     if options.heatmap is not None:
         maps = Illustrations(options.heatmap, "--heatmap", options.image, total)
-        mapper = stack.enter_context(
-            ClassActivationMapper(model, **model_arguments(options))
-        )
+        with said_before():
+            mapper = stack.enter_context(
+                ClassActivationMapper(
+                    options.model, labels=options.labels, **model_arguments(options)
+                )
+            )
 
         def keep_map(
             name: str, source: ImageSource, categories: list[Category]

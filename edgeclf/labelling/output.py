@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from edgeclf.results import Category
+from edgeclf.results import Category, label_of
 
 FORMATS = ("text", "json", "csv", "hashtags")
 CSV_HEADER = ("image", "rank", "index", "label", "score", "error")
@@ -43,11 +43,6 @@ def write_json_line(line: dict[str, object]) -> None:
 
     ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
     _write_lines(json.dumps(line, ensure_ascii=ascii_only))
-
-
-def label_of(category: Category) -> str:
-    """Return the label; of a model without labels the index."""
-    return str(category.index) if category.label is None else category.label
 
 
 def _write_lines(*lines: str) -> None:

@@ -7,21 +7,17 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from edgeclf.classifier import UNKNOWN
+from edgeclf.decoder import ImageSource, open_image, pillow_settings
 from edgeclf.errors import EdgeclfError
-from edgeclf.files import replacing
+from edgeclf.files import check_writable, replacing
 from edgeclf.inputs.paths import IMAGE_ENDINGS
-from edgeclf.labelling.output import label_of
-from edgeclf.results import Category
+from edgeclf.results import Category, label_of
 from edgeclf.sources import is_url
-
-if TYPE_CHECKING:
-    from edgeclf.decoder import ImageSource
 
 MAX_NAME_BYTES = 120  # of 255 that file systems allow: numbers and endings are added
 JPEG_QUALITY = 95  # of camera frames; the most that Pillow's documentation advises
@@ -36,7 +32,7 @@ class PictureFolder:
     a number is added; if it has the same content, it is there already.
 
     Args:
-        folder: It is made when the first picture comes.
+        folder: `check` makes it.
         option: What errors call it, such as `--sort_into`.
     """
 
@@ -45,11 +41,15 @@ class PictureFolder:
         self._place = os.path.realpath(folder)
         self._option = option
 
-    def check_apart(self, arguments: Iterable[str]) -> None:
-        """Refuse what would read pictures that it wrote itself.
+    def check(self, arguments: Iterable[str]) -> None:
+        """Refuse now what could not be written, or would read what it wrote itself.
+
+        Args:
+            arguments: What pictures are read from.
 
         Raises:
             ValueError: An argument is, holds, or lies in the folder.
+            OSError: The folder cannot be made or written to.
         """
         for argument in arguments:
             if is_url(argument) or not Path(argument).exists():
@@ -60,6 +60,12 @@ class PictureFolder:
                     f"Expected another folder for {self._option} than one that "
                     f"pictures are read from. Received: {self._folder} and {argument}"
                 )
+        if self._folder.is_file():
+            raise NotADirectoryError(
+                f"Expected a folder for {self._option}. Received a file: "
+                f"{self._folder}."
+            )
+        check_writable(self._folder / "picture")
 
     def add(self, name: str, source: str | bytes) -> None:
         """Keep a copy of a picture.
@@ -129,7 +135,7 @@ class Sorter:
             file_name = Path(source).name
         else:
             content = encoded_picture(source)
-            file_name = picture_name(name, _ending_of(content))
+            file_name = picture_name(name, _ending_of(content, name))
         chosen = categories if self._multi_label else categories[:1]
         for label in [self._name_of(category) for category in chosen] or [UNKNOWN]:
             self._folder.add(f"{label}/{file_name}", content)
@@ -197,10 +203,8 @@ def encoded_picture(source: ImageSource) -> bytes:
     return buffer.getvalue()
 
 
-def _ending_of(content: bytes) -> str:
-    import io
-
-    with Image.open(io.BytesIO(content)) as image:
+def _ending_of(content: bytes, name: str) -> str:
+    with pillow_settings(), open_image(content, name) as image:
         return "." + (image.format or "img").lower().replace("jpeg", "jpg")
 
 

@@ -6,18 +6,17 @@ import csv
 import json
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.files import replacing, write_text
+from edgeclf.files import replacing
 from edgeclf.inputs.paths import IMAGE_ENDINGS
 
 LINE_FORMATS = ("json", "csv")
-ARRAY_FORMATS = ("npy", "npz")
-FORMATS = (*LINE_FORMATS, *ARRAY_FORMATS)
+ARRAYS = "npz"
+FORMATS = (*LINE_FORMATS, ARRAYS)
 
 Vector = NDArray[np.float32]
 Report = Callable[[str, "Vector | None", str], None]
@@ -32,13 +31,16 @@ def format_of(path: str | None, wanted: str | None) -> str:
         wanted: What the user asked for; None: by the ending, else JSON lines.
 
     Raises:
-        ValueError: A NumPy file is wanted on stdout, or the file would be a picture's.
+        ValueError: A NumPy file is wanted on stdout, or the file has the ending of
+            something else.
     """
     ending = "" if path is None else os.path.splitext(path)[1].lower()  # noqa: PTH122
     if ending in IMAGE_ENDINGS:
         raise ValueError(f"Expected --output with another ending. Received: {path}")
+    if ending == ".npy":  # has no room for the names
+        raise ValueError(f"Expected --output with the ending .npz. Received: {path}")
     chosen = wanted or (ending[1:] if ending[1:] in FORMATS else LINE_FORMATS[0])
-    if path is None and chosen in ARRAY_FORMATS:
+    if path is None and chosen == ARRAYS:
         raise ValueError(f"Expected --output FILE with --format {chosen}.")
     return chosen
 
@@ -73,29 +75,16 @@ def line_reporter(output_format: str, stream: TextIO, depth: int) -> Report:
     return report
 
 
-def write_arrays(
-    path: str, output_format: str, names: Sequence[str], vectors: Sequence[Vector]
-) -> None:
+def write_arrays(path: str, names: Sequence[str], vectors: Sequence[Vector]) -> None:
     """Write a float32 matrix with a row for each picture, and the names.
 
-    `npz` holds them as `embeddings` and `images`; beside `x.npy` they are the lines of
-    `x.txt`. (Line ends in a name are spaces there.)
-
     Args:
-        path: The file.
-        output_format: `npy` or `npz`.
+        path: The `npz` file, which holds them as `embeddings` and `images`.
         names: Of the pictures that have a vector, one at least.
         vectors: Theirs, of one length.
 
     Raises:
-        OSError: A file cannot be written.
+        OSError: The file cannot be written.
     """
-    matrix = np.stack(vectors)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        if output_format == "npz":
-            np.savez(file, embeddings=matrix, images=np.array(names, np.str_))
-        else:
-            np.save(file, matrix)
-    if output_format == "npy":
-        lines = "".join(" ".join(name.splitlines()) + "\n" for name in names)
-        write_text(Path(path).with_suffix(".txt"), lines)
+        np.savez(file, embeddings=np.stack(vectors), images=np.array(names, np.str_))

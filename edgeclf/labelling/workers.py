@@ -7,10 +7,11 @@ cores with 320 x 240 photos, two threads label 1.9 times as many as one, two pro
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LOOK_AHEAD = 8  # pictures a worker that may be done before their turn: memory is flat
 JOIN_S = 1.0  # how long the end waits for threads that are in the middle of a picture
+
+PICTURE_ERRORS = (EdgeclfError, OSError, ValueError)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,8 +54,8 @@ def outcomes(
 
     Args:
         inputs: The pictures.
-        functions: As for `in_order`. What they raise of `EdgeclfError`, `OSError` and
-            `ValueError` is the picture's error: check other arguments before.
+        functions: As for `in_order`. What they raise of `PICTURE_ERRORS` is the
+            picture's error: check other arguments before.
     """
     with closing(in_order(inputs, [_guarded(call) for call in functions])) as results:
         yield from results
@@ -62,14 +65,31 @@ def _guarded(function: Callable[[ImageSource], Any]) -> Callable[[Input], Outcom
     """Return what calls a function with a picture; an error is a result too."""
 
     def call(item: Input) -> Outcome:
-        source = None
         try:
             source = item.read()
-            return Outcome(item.name, source, function(source), "")
-        except (EdgeclfError, OSError, ValueError) as error:
-            return Outcome(item.name, source, None, sentence(error, item.name))
+        except PICTURE_ERRORS as error:
+            return Outcome(item.name, None, None, sentence(error, item.name))
+        try:
+            return Outcome(item.name, source, function(_named(source, item.name)), "")
+        except PICTURE_ERRORS as error:
+            return Outcome(item.name, source, None, picture_error(item.name, error))
 
     return call
+
+
+def picture_error(name: str, error: Exception) -> str:
+    """Return what went wrong with a picture, beginning with its name."""
+    text = sentence(error)
+    return text if text.startswith(name) else f"{name}: {text}"
+
+
+def _named(source: ImageSource, name: str) -> ImageSource:
+    """Return encoded bytes as a file, which has a name for errors to say."""
+    if not isinstance(source, bytes):
+        return source
+    file: Any = io.BytesIO(source)
+    file.name = name
+    return cast("ImageSource", file)
 
 
 def in_order(

@@ -39,10 +39,10 @@ class AttachedFiles:
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def checksum_before(self) -> int:
-        """Return the CRC-32 of everything that lies before the zip."""
-        start = min(self._start + entry[16] for entry in self._entries.values())
-        return zlib.crc32(memoryview(self._content)[:start])
+    def flatbuffer_size(self) -> int:
+        """Return how many bytes lie before the zip, which no interpreter reads."""
+        starts = (self._start + entry[16] for entry in self._entries.values())
+        return min(starts, default=len(self._content))
 
     def _read_directory(self, end: int) -> None:
         *_, count, size, offset, _ = _END.unpack_from(self._content, end)

@@ -1,8 +1,7 @@
-"""Read a `.tflite` flatbuffer by field slot, without a schema package.
+"""Read a flatbuffer by field slot, without a schema package, trusting no byte of it.
 
-Slots are the positions of fields in the published schemas. Source:
-tensorflow/lite/schema/schema.fbs (identifier TFL3) and
-tflite-support metadata_schema.fbs (identifier M001).
+Slots are the positions of fields in a published schema. Source of the layout of tables
+and vectors: https://flatbuffers.dev/internals.
 """
 
 from __future__ import annotations
@@ -10,18 +9,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.errors import MissingExtraError, ModelError
-
-if TYPE_CHECKING:
-    Table = Any  # flatbuffers.table.Table: flatbuffers is untyped
+from edgeclf.errors import ModelError
 
 MODEL_IDENTIFIER = b"TFL3"
 METADATA_IDENTIFIER = b"M001"
+ALIGNMENT = 4  # of tables, and of the lengths of vectors
+MAX_TABLES = 100_000  # large models have some thousand; it bounds the time
+
+_INT32 = struct.Struct("<i")
+_UINT32 = struct.Struct("<I")
+_TWO_UINT16 = struct.Struct("<2H")
 
 
 @contextmanager
@@ -48,91 +50,149 @@ def root(content: bytes, identifier: bytes) -> Table:
 
     Raises:
         ModelError: The file identifier is another one.
-        MissingExtraError: The package flatbuffers is not installed.
+        struct.error: The file is cut short.
     """
     if content[4:8] != identifier:
         raise ModelError(
             f"Expected a flatbuffer with the identifier {identifier.decode()}. "
             f"Received: {content[4:8]!r}, {len(content)} bytes."
         )
-    try:
-        from flatbuffers.table import Table  # only foreign files need it
-    except ImportError as error:  # pragma: no cover - a dependency of edgeclf
-        raise MissingExtraError(
-            "Reading this model's metadata needs the package flatbuffers. Install it "
-            "with: pip install flatbuffers"
-        ) from error
-    return Table(content, struct.unpack_from("<I", content)[0])
+    reader = Reader(content)
+    return Table(reader, reader.indirect(0))
 
 
-def field(table: Table, slot: int) -> int:
-    """Return the position of a field in the buffer, 0 when it is absent."""
-    offset = table.Offset(4 + 2 * slot)  # a vtable begins with two 16-bit sizes
-    return int(table.Pos + offset) if offset else 0
+class Reader:
+    """Tables and vectors of one file.
+
+    Reading outside the file raises `struct.error`; offsets only lead forwards, so that
+    no table can hold itself.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._vtables: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._tables_left = MAX_TABLES
+        self._elements_left = len(content)
+
+    def table(self, position: int) -> tuple[int, ...]:
+        """Return the offsets of a table's fields from its position, 0 for absent."""
+        start = position - self.unpack(_INT32, position)
+        vtable = self._vtables.get(start)
+        if vtable is None:
+            vtable = self._vtables[start] = self._vtable(start)
+        size, offsets = vtable
+        self._tables_left -= 1
+        end = position + size
+        if position % ALIGNMENT or end > len(self.content) or self._tables_left < 0:
+            raise ModelError(f"The TFLite model is damaged: a table at {position}.")
+        return offsets
+
+    def _vtable(self, start: int) -> tuple[int, tuple[int, ...]]:
+        if start < 0:
+            raise ModelError(f"The TFLite model is damaged: an offset to {start}.")
+        length, size = _TWO_UINT16.unpack_from(self.content, start)
+        offsets = struct.unpack_from(
+            f"<{max(length - 4, 0) // 2}H", self.content, start + 4
+        )
+        if length < 4 or length % 2 or max(offsets, default=0) >= size:
+            raise ModelError(f"The TFLite model is damaged: a vtable at {start}.")
+        return size, offsets
+
+    def vector(self, position: int) -> tuple[int, int]:
+        """Return start and length of the vector that a field refers to."""
+        start = self.indirect(position)
+        if start % ALIGNMENT:
+            raise ModelError(f"The TFLite model is damaged: a vector at {start}.")
+        count = self.unpack(_UINT32, start)
+        self._count(count)
+        return start + 4, count
+
+    def tables(self, position: int) -> list[int]:
+        """Return where the tables lie that a field refers to."""
+        start, count = self.vector(position)
+        offsets = struct.unpack_from(f"<{count}I", self.content, start)
+        return [start + 4 * index + offset for index, offset in enumerate(offsets)]
+
+    def array(self, position: int, dtype: str) -> NDArray[Any]:
+        """Return the numbers that a field refers to."""
+        start, count = self.vector(position)
+        if not count:
+            return np.empty(0, dtype)
+        return np.frombuffer(self.content, dtype, count, start)
+
+    def span(self, position: int) -> slice:
+        """Return where bytes lie; they may lie there for several fields."""
+        start = self.indirect(position)
+        stop = start + 4 + int(self.unpack(_UINT32, start))
+        if stop > len(self.content):
+            raise ModelError(f"The TFLite model is cut short: it ends before {stop}.")
+        return slice(start + 4, stop)
+
+    def text(self, position: int) -> str:
+        """Return the string that a field refers to."""
+        span = self.span(position)
+        self._count(span.stop - span.start)
+        return self.content[span].decode(errors="replace")  # a name need not be UTF-8
+
+    def indirect(self, position: int) -> int:
+        """Return where the offset at a position leads."""
+        return position + int(self.unpack(_UINT32, position))
+
+    def unpack(self, code: struct.Struct, position: int) -> Any:
+        """Return one number."""
+        return code.unpack_from(self.content, position)[0]
+
+    def _count(self, elements: int) -> None:
+        """Bound what is read: a file may name the same bytes again and again.
+
+        Four bytes or more are an element of a vector, so that files of any size may
+        share some strings.
+        """
+        self._elements_left -= elements
+        if self._elements_left < 0:
+            raise ModelError(
+                f"The TFLite model is damaged: {elements} elements are named."
+            )
 
 
-def integer(table: Table, slot: int, code: str, default: int = 0) -> int:
-    """Return a scalar field; `code` is its format in the module `struct`."""
-    position = field(table, slot)
-    if not position:
-        return default
-    return int(struct.unpack_from("<" + code, table.Bytes, position)[0])
+class Table:
+    """A table of which the reader knows the fields."""
 
+    def __init__(self, reader: Reader, position: int) -> None:
+        self.reader = reader
+        self.start = position
+        self._offsets = reader.table(position)
 
-def real(table: Table, slot: int) -> float:
-    """Return a float field, 0 when it is absent."""
-    position = field(table, slot)
-    if not position:
-        return 0.0
-    return float(struct.unpack_from("<f", table.Bytes, position)[0])
+    def position(self, slot: int) -> int:
+        """Return where a field lies in the file, 0 when it is absent."""
+        offset = self._offsets[slot] if slot < len(self._offsets) else 0
+        return self.start + offset if offset else 0
 
+    def number(self, slot: int, code: str = "i", default: float = 0) -> Any:
+        """Return a scalar field; `code` is its format in the module `struct`."""
+        position = self.position(slot)
+        if not position:
+            return default
+        return struct.unpack_from(f"<{code}", self.reader.content, position)[0]
 
-def text(table: Table, slot: int) -> str | None:
-    """Return a string field, None when it is absent."""
-    position = field(table, slot)
-    if not position:
-        return None
-    return bytes(table.String(position)).decode()
+    def array(self, slot: int, dtype: str = "<i4") -> NDArray[Any]:
+        """Return a field that is a vector of numbers, empty when it is absent."""
+        position = self.position(slot)
+        return self.reader.array(position, dtype) if position else np.empty(0, dtype)
 
+    def text(self, slot: int) -> str | None:
+        """Return a string field, None when it is absent."""
+        position = self.position(slot)
+        return self.reader.text(position) if position else None
 
-def subtable(table: Table, slot: int) -> Table | None:
-    """Return a table field, None when it is absent."""
-    position = field(table, slot)
-    return type(table)(table.Bytes, table.Indirect(position)) if position else None
+    def table(self, slot: int) -> Table | None:
+        """Return a table field, None when it is absent."""
+        position = self.position(slot)
+        reader = self.reader
+        return Table(reader, reader.indirect(position)) if position else None
 
-
-def subtables(table: Table, slot: int) -> list[Table]:
-    """Return a field that is a vector of tables, empty when it is absent."""
-    position = field(table, slot)
-    if not position:
-        return []
-    start = int(table.Vector(position - table.Pos))
-    count = int(table.VectorLen(position - table.Pos))
-    if start + 4 * count > len(table.Bytes):
-        raise ModelError(f"The TFLite model is cut short: {count} tables are named.")
-    return [
-        type(table)(table.Bytes, table.Indirect(start + 4 * index))
-        for index in range(count)
-    ]
-
-
-def numbers(table: Table, slot: int, dtype: str) -> NDArray[Any]:
-    """Return a field that is a vector of numbers, empty when it is absent."""
-    position = field(table, slot)
-    if not position:
-        return np.empty(0, dtype)
-    start = table.Vector(position - table.Pos)
-    count = table.VectorLen(position - table.Pos)
-    if not count:
-        return np.empty(0, dtype)
-    return np.frombuffer(table.Bytes, dtype, count, start)
-
-
-def buffer_data(buffer: Table) -> bytes:
-    """Return the data of a `Buffer`, which may lie outside the flatbuffer."""
-    offset, size = integer(buffer, 1, "Q"), integer(buffer, 2, "Q")
-    if offset > 1:  # 0: inside; 1: a placeholder while writing
-        if offset + size > len(buffer.Bytes):
-            raise ModelError("The TFLite model is cut short: a buffer is missing.")
-        return bytes(buffer.Bytes[offset : offset + size])
-    return numbers(buffer, 0, "u1").tobytes()
+    def tables(self, slot: int) -> list[Table]:
+        """Return a field that is a vector of tables, empty when it is absent."""
+        position = self.position(slot)
+        places = self.reader.tables(position) if position else []
+        return [Table(self.reader, place) for place in places]

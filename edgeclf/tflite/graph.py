@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
-from edgeclf.tflite import flatbuffer
+from edgeclf.tflite.flatbuffer import MODEL_IDENTIFIER, damage_reported, root
+from edgeclf.tflite.model_file import Operator, parse
+from edgeclf.tflite.operators import (
+    ACTIVATIONS,
+    CONV_2D,
+    DEQUANTIZE,
+    FULLY_CONNECTED,
+    SAME_VALUES,
+)
 
-if TYPE_CHECKING:
-    from edgeclf.tflite.flatbuffer import Table
+__all__ = ["Graph", "Operator", "Tensor"]
 
-# BuiltinOperator of tensorflow/lite/schema/schema.fbs
-CONV_2D, DEQUANTIZE, FULLY_CONNECTED = 3, 6, 9
-LOGISTIC, RESHAPE, SOFTMAX, SQUEEZE, QUANTIZE = 14, 22, 25, 43, 114
-
-_SAME_VALUES = frozenset({DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE})
-_ACTIVATIONS = frozenset({SOFTMAX, LOGISTIC})
-
-
-# TensorType of the same schema
+# TensorType of tensorflow/lite/schema/schema.fbs
 DTYPES: dict[int, type[np.generic]] = {
     0: np.float32,
     1: np.float16,
@@ -33,22 +33,6 @@ DTYPES: dict[int, type[np.generic]] = {
     7: np.int16,
     9: np.int8,
 }
-
-
-class Operator(NamedTuple):
-    """One step of a graph.
-
-    Attributes:
-        code: Its `BuiltinOperator`.
-        inputs: Indices of the tensors that it reads; -1 for one left out.
-        outputs: Indices of the tensors that it writes.
-        options: Its own options, a table of the schema; None without.
-    """
-
-    code: int
-    inputs: list[int]
-    outputs: list[int]
-    options: Table | None
 
 
 class Tensor(NamedTuple):
@@ -62,6 +46,7 @@ class Tensor(NamedTuple):
         zero_points: int64, likewise.
         axis: Of several scales.
         data: The values of a constant as they are stored; empty without.
+        signature: The shape with -1 for sizes that may vary; empty without any.
     """
 
     shape: tuple[int, ...]
@@ -70,6 +55,7 @@ class Tensor(NamedTuple):
     zero_points: NDArray[np.int64]
     axis: int
     data: bytes
+    signature: tuple[int, ...]
 
     def values(self) -> NDArray[np.float32]:
         """Return the real values of a constant, in the tensor's shape.
@@ -93,45 +79,33 @@ class Tensor(NamedTuple):
 class Graph:
     """The first subgraph of a model: who computes which tensor.
 
+    Attributes:
+        inputs: Indices of the tensors that the graph is given.
+        outputs: Indices of those that it is run for.
+
     Raises:
         ModelError: The file is no TFLite model, or damaged.
     """
 
     def __init__(self, content: bytes) -> None:
         self._content = content
-        with flatbuffer.damage_reported():
-            model = flatbuffer.root(content, flatbuffer.MODEL_IDENTIFIER)
-            graph = flatbuffer.subtables(model, 2)[0]
-            codes = [_builtin(code) for code in flatbuffer.subtables(model, 1)]
-            self._graph = graph
-            self._buffers = flatbuffer.subtables(model, 4)
-            self._tensors = flatbuffer.subtables(graph, 0)
-            self.outputs: list[int] = flatbuffer.numbers(graph, 2, "<i4").tolist()
-            self._operators = [
-                Operator(
-                    codes[flatbuffer.integer(operator, 0, "I")],
-                    flatbuffer.numbers(operator, 1, "<i4").tolist(),
-                    flatbuffer.numbers(operator, 2, "<i4").tolist(),
-                    flatbuffer.subtable(operator, 4),
-                )
-                for operator in flatbuffer.subtables(graph, 3)
-            ]
-        self._producers: dict[int, tuple[int, list[int]]] = {
-            tensor: (operator.code, operator.inputs)
+        with damage_reported():
+            model = parse(content)
+            graph = model.subgraphs[0]
+        self._buffers = model.buffers
+        self._tensors = graph.tensors
+        self._operators = graph.operators
+        self.inputs: list[int] = list(graph.inputs)
+        self.outputs: list[int] = list(graph.outputs)
+        self._producers = {
+            tensor: operator
             for operator in self._operators
             for tensor in operator.outputs
         }
 
-    def output_is_probability(self, output: int | None = None) -> bool:
-        """Tell whether SOFTMAX or LOGISTIC computes an output.
-
-        Args:
-            output: Its tensor. Default: the first output.
-        """
-        with flatbuffer.damage_reported():
-            output = self.outputs[0] if output is None else output
-            tensor = self._back_over(output, _SAME_VALUES)
-            return self._producers.get(tensor, (-1, []))[0] in _ACTIVATIONS
+    def operators(self) -> Sequence[Operator]:
+        """Return the steps of the graph in the order they are taken."""
+        return self._operators
 
     def bottleneck(self, output: int | None = None) -> int:
         """Return the tensor that the classifying layer reads.
@@ -144,16 +118,32 @@ class Graph:
         Args:
             output: Its tensor. Default: the first output.
         """
-        with flatbuffer.damage_reported():
+        with damage_reported():
             output = self.outputs[0] if output is None else output
-            last = self._back_over(output, _SAME_VALUES | _ACTIVATIONS)
-            code, inputs = self._producers.get(last, (-1, []))
-            if code not in (FULLY_CONNECTED, CONV_2D):
+            layer = self.producer(output, SAME_VALUES | ACTIVATIONS)
+            if layer is None or layer.code not in (FULLY_CONNECTED, CONV_2D):
                 return output
-            features, weights = inputs[0], inputs[1]
-            if code == CONV_2D and np.prod(self._shape(features)[1:3]) != 1:
+            features, weights = layer.inputs[:2]
+            is_wide = math.prod(self._tensors[features].shape[1:3]) != 1
+            if not self._is_constant(weights) or (layer.code == CONV_2D and is_wide):
                 return output
-            return features if self._is_constant(weights) else output
+            return features
+
+    def producer(
+        self, tensor: int, passed: Collection[int] = frozenset()
+    ) -> Operator | None:
+        """Return the operator that computes a tensor; None: no operator does.
+
+        Args:
+            tensor: Its index.
+            passed: Numbers of operators to go on from, back to their first input.
+        """
+        for _ in range(len(self._producers) + 1):  # a damaged graph may hold a cycle
+            operator = self._producers.get(tensor)
+            if operator is None or operator.code not in passed:
+                return operator
+            tensor = operator.inputs[0]
+        return None
 
     def tensor_named(self, name: str) -> int:
         """Return the index of the tensor of this name.
@@ -161,11 +151,35 @@ class Graph:
         Raises:
             ModelError: There is none.
         """
-        with flatbuffer.damage_reported():
-            for index, tensor in enumerate(self._tensors):
-                if flatbuffer.text(tensor, 3) == name:
-                    return index
+        for index, tensor in enumerate(self._tensors):
+            if tensor.name == name:
+                return index
         raise ModelError(f"Expected a tensor named {name} in the model. Found none.")
+
+    def tensor(self, index: int) -> Tensor:
+        """Return what the graph says about one tensor."""
+        with damage_reported():
+            tensor = self._tensors[index]
+            dtype = DTYPES.get(tensor.type)
+            scales, zero_points, axis = (
+                np.empty(0, np.float32),
+                np.zeros(1, np.int64),
+                0,
+            )
+            if tensor.quantization is not None:
+                scales = tensor.quantization.scale
+                if tensor.quantization.zero_point.size:
+                    zero_points = tensor.quantization.zero_point
+                axis = tensor.quantization.dimension
+            return Tensor(
+                tensor.shape,
+                None if dtype is None else np.dtype(dtype),
+                scales,
+                zero_points,
+                axis,
+                self._content[self._data(tensor.buffer)],
+                tensor.signature,
+            )
 
     def with_outputs(self, outputs: Collection[int]) -> bytes:
         """Return the model file with other outputs of its graph.
@@ -174,8 +188,9 @@ class Graph:
         that no other offset changes: neither those inside the flatbuffer nor the
         absolute ones of buffers that lie outside.
         """
-        with flatbuffer.damage_reported():
-            position = flatbuffer.field(self._graph, 2)
+        with damage_reported():
+            graph = root(self._content, MODEL_IDENTIFIER).tables(2)[0]
+            position = graph.position(2)  # of the field
             content = memoryview(self._content)
             padding = bytes(-len(content) % 4)  # vectors of int32 are aligned
             offset = struct.pack("<I", len(content) + len(padding) - position)
@@ -185,58 +200,13 @@ class Graph:
                 (content[:position], offset, content[position + 4 :], padding, vector)
             )
 
-    def _back_over(self, tensor: int, codes: Collection[int]) -> int:
-        """Follow the first inputs back while the operator is one of `codes`."""
-        for _ in self._producers:  # bounded: a damaged graph may hold a cycle
-            code, inputs = self._producers.get(tensor, (-1, []))
-            if code not in codes:
-                break
-            tensor = inputs[0]
-        return tensor
-
-    def _shape(self, tensor: int) -> list[int]:
-        shape: list[int] = flatbuffer.numbers(self._tensors[tensor], 0, "<i4").tolist()
-        return shape
-
     def _is_constant(self, tensor: int) -> bool:
-        tensor = self._back_over(tensor, {DEQUANTIZE})  # float16 weights
-        buffer = flatbuffer.integer(self._tensors[tensor], 2, "I")
-        return bool(flatbuffer.buffer_data(self._buffers[buffer]))
+        producer = self.producer(tensor)
+        if producer is not None and producer.code == DEQUANTIZE:  # float16 weights
+            tensor = producer.inputs[0]
+        data = self._data(self._tensors[tensor].buffer)
+        return bool(data.stop > data.start)
 
-    @property
-    def inputs(self) -> list[int]:
-        """Indices of the tensors that the graph is given."""
-        with flatbuffer.damage_reported():
-            indices: list[int] = flatbuffer.numbers(self._graph, 1, "<i4").tolist()
-            return indices
-
-    def operators(self) -> list[Operator]:
-        """Return the steps of the graph in the order they are taken."""
-        return self._operators
-
-    def tensor(self, index: int) -> Tensor:
-        """Return what the graph says about one tensor."""
-        with flatbuffer.damage_reported():
-            table = self._tensors[index]
-            buffer = self._buffers[flatbuffer.integer(table, 2, "I")]
-            dtype = DTYPES.get(flatbuffer.integer(table, 1, "b"))
-            quantization = flatbuffer.subtable(table, 4)
-            scales = zero_points = np.empty(0)
-            axis = 0
-            if quantization is not None:
-                scales = flatbuffer.numbers(quantization, 2, "<f4")
-                zero_points = flatbuffer.numbers(quantization, 3, "<i8")
-                axis = flatbuffer.integer(quantization, 6, "i")
-            return Tensor(
-                tuple(self._shape(index)),
-                None if dtype is None else np.dtype(dtype),
-                scales.astype(np.float32),
-                zero_points.astype(np.int64) if len(zero_points) else np.zeros(1, int),
-                axis,
-                flatbuffer.buffer_data(buffer),
-            )
-
-
-def _builtin(code: Table) -> int:
-    """Return the operator's number; old files keep it in an 8-bit field."""
-    return max(flatbuffer.integer(code, 0, "b"), flatbuffer.integer(code, 3, "i"))
+    def _data(self, buffer: int) -> slice:
+        """Return where the data of a buffer lie."""
+        return self._buffers[buffer].place(len(self._content))

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from edgeclf.labels import read_labels
 from edgeclf.model_info import ModelInfo, finite_values
-from edgeclf.tflite import flatbuffer
 from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles
+from edgeclf.tflite.flatbuffer import METADATA_IDENTIFIER, Table, root
+from edgeclf.tflite.model_file import parse
 from edgeclf.tflite.score_calibration import ScoreCalibration, read_score_calibration
-
-if TYPE_CHECKING:
-    from edgeclf.tflite.flatbuffer import Table
 
 logger = logging.getLogger("edgeclf")
 
-_METADATA_NAME = "TFLITE_METADATA"
+_METADATA_NAME = b"TFLITE_METADATA"
 # AssociatedFileType, ProcessUnitOptions, ContentProperties
 _TENSOR_AXIS_LABELS, _TENSOR_AXIS_SCORE_CALIBRATION = 2, 4
 _NORMALIZATION, _SCORE_CALIBRATION, _SCORE_THRESHOLDING = 1, 2, 3
@@ -36,17 +33,13 @@ def foreign_info(content: bytes, files: AttachedFiles) -> ModelInfo:
 
     Raises:
         ModelError: The metadata are damaged.
-        MissingExtraError: The package flatbuffers is not installed.
     """
-    model = flatbuffer.root(content, flatbuffer.MODEL_IDENTIFIER)
-    metadata = _tflite_metadata(model)
+    metadata = _tflite_metadata(content)
     if metadata is None:
         return ModelInfo(_labels(files, None, ()))
-    graphs = flatbuffer.subtables(
-        flatbuffer.root(metadata, flatbuffer.METADATA_IDENTIFIER), 3
-    )
-    inputs = flatbuffer.subtables(graphs[0], 2) if graphs else []
-    outputs = flatbuffer.subtables(graphs[0], 3) if graphs else []
+    graphs = root(metadata, METADATA_IDENTIFIER).tables(3)
+    inputs = graphs[0].tables(2) if graphs else []
+    outputs = graphs[0].tables(3) if graphs else []
     labelled = [
         index
         for index, output in enumerate(outputs)
@@ -67,12 +60,12 @@ def foreign_info(content: bytes, files: AttachedFiles) -> ModelInfo:
     )
 
 
-def _tflite_metadata(model: flatbuffer.Table) -> bytes | None:
+def _tflite_metadata(content: bytes) -> bytes | None:
     """Return the metadata flatbuffer that a model holds in one of its buffers."""
-    for entry in flatbuffer.subtables(model, 6):
-        if flatbuffer.text(entry, 0) == _METADATA_NAME:
-            buffers = flatbuffer.subtables(model, 4)
-            return flatbuffer.buffer_data(buffers[flatbuffer.integer(entry, 1, "I")])
+    model = parse(content)
+    for entry in model.metadata:
+        if content[entry.name] == _METADATA_NAME:
+            return content[model.buffers[entry.buffer].place(len(content))]
     return None
 
 
@@ -82,7 +75,7 @@ def _labels(
     """Return the labels that the output names, else those that nobody else names."""
     name = _file_named(output, _TENSOR_AXIS_LABELS)
     if name is None:
-        names = {flatbuffer.text(file, 0) for other in others for file in _files(other)}
+        names = {file.text(0) for other in others for file in _files(other)}
         if LABELS_NAME in names or LABELS_NAME not in files:
             return None
         return read_labels(files.read(LABELS_NAME))
@@ -99,22 +92,22 @@ def _labels(
 def _file_named(tensor: Table | None, kind: int) -> str | None:
     """Return the first of a tensor's files of a kind, preferably of no language."""
     files = [
-        (bool(flatbuffer.text(file, 3)), flatbuffer.text(file, 0) or "")
+        (bool(file.text(3)), file.text(0) or "")
         for file in _files(tensor)
-        if flatbuffer.integer(file, 2, "b") == kind
+        if file.number(2, "b") == kind
     ]
     return min(files, key=lambda item: item[0])[1] if files else None
 
 
 def _files(tensor: Table | None) -> list[Table]:
-    return flatbuffer.subtables(tensor, 6) if tensor is not None else []
+    return tensor.tables(6) if tensor is not None else []
 
 
 def _options(tensor: Table | None, kind: int) -> Table | None:
     """Return the options of a tensor's first process unit of a kind."""
-    for unit in flatbuffer.subtables(tensor, 4) if tensor is not None else ():
-        if flatbuffer.integer(unit, 0, "B") == kind:
-            return flatbuffer.subtable(unit, 1)
+    for unit in tensor.tables(4) if tensor is not None else ():
+        if unit.number(0, "B") == kind:
+            return unit.table(1)
     return None
 
 
@@ -124,21 +117,21 @@ def _normalization(
     options = _options(tensor, _NORMALIZATION)
     if options is None:
         return None, None
-    mean = finite_values(flatbuffer.numbers(options, 0, "<f4").tolist())
-    std = finite_values(flatbuffer.numbers(options, 1, "<f4").tolist(), divisor=True)
+    mean = finite_values(options.array(0, "<f4").tolist())
+    std = finite_values(options.array(1, "<f4").tolist(), divisor=True)
     return (mean, std) if mean and std else (None, None)
 
 
 def _default_size(tensor: Table) -> tuple[int, int] | None:
     """Return `(height, width)` of the tensor's ImageProperties."""
-    content = flatbuffer.subtable(tensor, 3)
-    if content is None or flatbuffer.integer(content, 0, "B") != _IMAGE_PROPERTIES:
+    content = tensor.table(3)
+    if content is None or content.number(0, "B") != _IMAGE_PROPERTIES:
         return None
-    properties = flatbuffer.subtable(content, 1)
-    size = None if properties is None else flatbuffer.subtable(properties, 1)
+    properties = content.table(1)
+    size = None if properties is None else properties.table(1)
     if size is None:
         return None
-    width, height = flatbuffer.integer(size, 0, "I"), flatbuffer.integer(size, 1, "I")
+    width, height = size.number(0, "I"), size.number(1, "I")
     return (height, width) if height and width else None
 
 
@@ -157,7 +150,7 @@ def _score_calibration(
         return None
     (default_score,) = _finite(options, 1)
     return read_score_calibration(
-        files.read(str(name)), flatbuffer.integer(options, 0, "b"), default_score
+        files.read(str(name)), options.number(0, "b"), default_score
     )
 
 
@@ -167,4 +160,4 @@ def _score_threshold(output: Table | None) -> float | None:
 
 
 def _finite(options: Table, slot: int) -> tuple[float, ...]:
-    return finite_values(flatbuffer.real(options, slot)) or ()
+    return finite_values(options.number(slot, "f")) or ()

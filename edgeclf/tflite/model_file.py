@@ -1,34 +1,30 @@
-"""Parse a `.tflite` flatbuffer into plain tuples, trusting no byte of it.
+"""Parse a `.tflite` flatbuffer into plain objects, trusting no byte of it.
 
 What is read here is what interpreters read when they load a model, so that nothing in
-it can send them outside the file. Slots are the positions of fields in the published
-schema. Source: tensorflow/lite/schema/schema.fbs (identifier TFL3); the layout of
-tables and vectors: https://flatbuffers.dev/internals.
+it can send them outside the file. Source of the fields:
+tensorflow/lite/schema/schema.fbs (identifier TFL3).
+
+The classes only name what is read. They are no tuples and no dataclasses: making
+twelve of these takes longer than checking a model.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
-
-ALIGNMENT = 4  # of tables, and of the lengths of vectors
-MAX_TABLES = 100_000  # large models have some thousand; it bounds the time
-
-_INT32 = struct.Struct("<i")
-_UINT32 = struct.Struct("<I")
-_TWO_UINT16 = struct.Struct("<2H")
+from edgeclf.tflite.flatbuffer import MODEL_IDENTIFIER, Reader, Table, root
 
 Read: TypeAlias = "Callable[[Reader, int], Any]"
 Field: TypeAlias = "tuple[int, Read, Any]"  # slot, how to read it, default
 
 
-class Quantization(NamedTuple):
+class Quantization:
     """Scale and zero point of a tensor, or of each slice along `dimension`."""
 
     scale: NDArray[np.float32]
@@ -36,18 +32,18 @@ class Quantization(NamedTuple):
     dimension: int
 
 
-class Dimension(NamedTuple):
+class Dimension:
     """How one dimension of a sparse tensor is stored; `format` 0 is dense."""
 
     format: int
     dense_size: int
     segments_type: int
-    segments: Fields | None
+    segments: Table | None
     indices_type: int
-    indices: Fields | None
+    indices: Table | None
 
 
-class Sparsity(NamedTuple):
+class Sparsity:
     """How a constant lies in its buffer that leaves zeros out."""
 
     traversal_order: tuple[int, ...]
@@ -55,8 +51,12 @@ class Sparsity(NamedTuple):
     dimensions: Sequence[Dimension]
 
 
-class Tensor(NamedTuple):
-    """A tensor as the file declares it; `signature` has -1 where a size may vary."""
+class Tensor:
+    """A tensor as the file declares it.
+
+    `signature` has -1 where a size may vary. Without `has_rank` an empty shape may be
+    that of a tensor whose dimensions are not known; old files never have it.
+    """
 
     shape: tuple[int, ...]
     type: int
@@ -66,24 +66,25 @@ class Tensor(NamedTuple):
     is_variable: bool
     sparsity: Sparsity | None
     signature: tuple[int, ...]
+    has_rank: bool
 
 
-class Operator(NamedTuple):
+class Operator:
     """A node of a graph; input -1 is an optional one that is left out."""
 
     code: int  # of the schema's BuiltinOperator
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options_type: int
-    options: Fields | None
+    options: Table | None
     custom_options: slice
     intermediates: tuple[int, ...]
     custom_offset: int
     custom_size: int
-    options_2: Fields | None
+    options_2: Table | None
 
 
-class SubGraph(NamedTuple):
+class SubGraph:
     """Tensors, and the operators between them in the order of execution."""
 
     tensors: Sequence[Tensor]
@@ -93,15 +94,27 @@ class SubGraph(NamedTuple):
     name: slice
 
 
-class Buffer(NamedTuple):
+class Buffer:
     """Where a constant lies in the file: inside the flatbuffer, or behind it."""
 
     data: slice
     offset: int
     size: int
 
+    def place(self, file_bytes: int) -> slice:
+        """Return where it lies, in a file of this size.
 
-class OperatorCode(NamedTuple):
+        Raises:
+            ModelError: It would end outside the file.
+        """
+        if self.offset <= 1:  # 0: inside; 1: a placeholder while writing
+            return self.data
+        if self.offset + self.size > file_bytes:
+            raise ModelError("The TFLite model is cut short: a buffer is missing.")
+        return slice(self.offset, self.offset + self.size)
+
+
+class OperatorCode:
     """Which operator; old files have its number in the 8-bit field only."""
 
     old_code: int
@@ -109,21 +122,21 @@ class OperatorCode(NamedTuple):
     code: int
 
 
-class Metadata(NamedTuple):
+class Metadata:
     """A named buffer."""
 
     name: slice
     buffer: int
 
 
-class TensorMap(NamedTuple):
+class TensorMap:
     """A tensor by the name that a signature gives it."""
 
     name: str
     tensor: int
 
 
-class Signature(NamedTuple):
+class Signature:
     """An entry point of the model."""
 
     inputs: Sequence[TensorMap]
@@ -132,7 +145,7 @@ class Signature(NamedTuple):
     subgraph: int
 
 
-class Model(NamedTuple):
+class Model:
     """Everything that an interpreter reads of a file."""
 
     operator_codes: Sequence[OperatorCode]
@@ -141,88 +154,6 @@ class Model(NamedTuple):
     metadata_buffers: tuple[int, ...]
     metadata: Sequence[Metadata]
     signatures: Sequence[Signature]
-
-
-class Reader:
-    """Tables and vectors of one file.
-
-    Reading outside the file raises `struct.error`; offsets only lead forwards, so that
-    no table can hold itself.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self._vtables: dict[int, tuple[int, tuple[int, ...]]] = {}
-        self._tables_left = MAX_TABLES
-        self._elements_left = len(content)
-
-    def table(self, position: int) -> tuple[int, ...]:
-        """Return the offsets of a table's fields from its position, 0 for absent."""
-        start = position - self.unpack(_INT32, position)
-        vtable = self._vtables.get(start)
-        if vtable is None:
-            vtable = self._vtables[start] = self._vtable(start)
-        size, offsets = vtable
-        self._tables_left -= 1
-        end = position + size
-        if position % ALIGNMENT or end > len(self.content) or self._tables_left < 0:
-            raise ModelError(f"The TFLite model is damaged: a table at {position}.")
-        return offsets
-
-    def _vtable(self, start: int) -> tuple[int, tuple[int, ...]]:
-        if start < 0:
-            raise ModelError(f"The TFLite model is damaged: an offset to {start}.")
-        length, size = _TWO_UINT16.unpack_from(self.content, start)
-        offsets = struct.unpack_from(
-            f"<{max(length - 4, 0) // 2}H", self.content, start + 4
-        )
-        if length < 4 or length % 2 or max(offsets, default=0) >= size:
-            raise ModelError(f"The TFLite model is damaged: a vtable at {start}.")
-        return size, offsets
-
-    def vector(self, position: int) -> tuple[int, int]:
-        """Return start and length of the vector that a field refers to."""
-        start = self.indirect(position)
-        if start % ALIGNMENT:
-            raise ModelError(f"The TFLite model is damaged: a vector at {start}.")
-        count = self.unpack(_UINT32, start)
-        # No two fields share a vector: there are not more elements than bytes.
-        self._elements_left -= count
-        if self._elements_left < 0:
-            raise ModelError(
-                f"The TFLite model is damaged: {count} elements are named."
-            )
-        return start + 4, count
-
-    def indirect(self, position: int) -> int:
-        """Return where the offset at a position leads."""
-        return position + int(self.unpack(_UINT32, position))
-
-    def unpack(self, code: struct.Struct, position: int) -> Any:
-        """Return one number."""
-        return code.unpack_from(self.content, position)[0]
-
-
-class Fields(NamedTuple):
-    """A table of which the reader knows the fields: one of a union's."""
-
-    reader: Reader
-    position: int
-    offsets: tuple[int, ...]
-
-    def number(self, slot: int, code: str = "i", default: float = 0) -> Any:
-        """Return a field; `code` is its format in the module `struct`."""
-        position = self._position(slot)
-        return _scalar(code)(self.reader, position) if position else default
-
-    def array(self, slot: int, dtype: str = "<i4") -> NDArray[Any]:
-        """Return a field that is a vector of numbers, empty when it is absent."""
-        position = self._position(slot)
-        return _array(dtype)(self.reader, position) if position else np.empty(0, dtype)
-
-    def _position(self, slot: int) -> int:
-        offset = self.offsets[slot] if slot < len(self.offsets) else 0
-        return self.position + offset if offset else 0
 
 
 def _scalar(code: str) -> Read:
@@ -236,66 +167,50 @@ def _integers(reader: Reader, position: int) -> tuple[int, ...]:
 
 
 def _array(dtype: str) -> Read:
-    def read(reader: Reader, position: int) -> NDArray[Any]:
-        start, count = reader.vector(position)
-        if not count:
-            return np.empty(0, dtype)
-        return np.frombuffer(reader.content, dtype, count, start)
-
-    return read
+    return lambda reader, position: reader.array(position, dtype)
 
 
 def _span(reader: Reader, position: int) -> slice:
-    """Return where bytes lie; they may lie there for several fields."""
-    start = reader.indirect(position)
-    stop = start + 4 + int(reader.unpack(_UINT32, start))
-    if stop > len(reader.content):
-        raise ModelError(f"The TFLite model is cut short: it ends before {stop}.")
-    return slice(start + 4, stop)
+    return reader.span(position)
 
 
 def _text(reader: Reader, position: int) -> str:
-    return reader.content[_span(reader, position)].decode()
+    return reader.text(position)
 
 
-def _union(reader: Reader, position: int) -> Fields:
-    start = reader.indirect(position)
-    return Fields(reader, start, reader.table(start))
+def _union(reader: Reader, position: int) -> Table:
+    return Table(reader, reader.indirect(position))
 
 
-def _subtable(make: Callable[..., Any], fields: Sequence[Field]) -> Read:
+def _subtable(make: type, fields: Sequence[Field]) -> Read:
     table = _table_of(make, fields)
     return lambda reader, position: table(reader, reader.indirect(position))
 
 
-def _subtables(make: Callable[..., Any], fields: Sequence[Field]) -> Read:
+def _subtables(make: type, fields: Sequence[Field]) -> Read:
     table = _table_of(make, fields)
-
-    def read(reader: Reader, position: int) -> list[Any]:
-        start, count = reader.vector(position)
-        offsets = struct.unpack_from(f"<{count}I", reader.content, start)
-        return [
-            table(reader, start + 4 * index + offset)
-            for index, offset in enumerate(offsets)
-        ]
-
-    return read
+    return lambda reader, position: [
+        table(reader, place) for place in reader.tables(position)
+    ]
 
 
-def _table_of(make: Callable[..., Any], fields: Sequence[Field]) -> Read:
-    """Return what reads a table: the fields, in this order, given to `make`."""
+def _table_of(make: type, fields: Sequence[Field]) -> Read:
+    """Return what reads a table: `fields` are those that `make` names, in its order."""
+    named = [
+        (name, *field) for name, field in zip(make.__annotations__, fields, strict=True)
+    ]
 
     def read(reader: Reader, position: int) -> Any:
         offsets = reader.table(position)
         known = len(offsets)
-        return make(
-            *[
-                read_field(reader, position + offsets[slot])
-                if slot < known and offsets[slot]
-                else default
-                for slot, read_field, default in fields
-            ]
-        )
+        made = make()
+        values = made.__dict__
+        for name, slot, read_field, default in named:
+            if slot < known and offsets[slot]:
+                values[name] = read_field(reader, position + offsets[slot])
+            else:
+                values[name] = default
+        return made
 
     return read
 
@@ -331,6 +246,7 @@ _TENSOR = [
     (5, _scalar("?"), False),
     (6, _subtable(Sparsity, _SPARSITY), None),
     (7, _integers, ()),
+    (8, _scalar("?"), False),
 ]
 _OPERATOR = [
     (0, _UINT, 0),
@@ -382,19 +298,13 @@ def parse(content: bytes) -> Model:
     """Parse a model.
 
     Raises:
-        ModelError, struct.error, LookupError, ValueError: An offset leads outside the
-            file, or to what cannot be read.
+        ModelError, struct.error, LookupError, ValueError: It is no TFLite model, or an
+            offset leads outside the file, or to what cannot be read.
     """
-    reader = Reader(content)
-    model: Model = _MODEL(reader, reader.indirect(0))
+    start = root(content, MODEL_IDENTIFIER)
+    model: Model = _MODEL(start.reader, start.start)
     codes = [max(code.old_code, code.code) for code in model.operator_codes]
-    graphs = [
-        graph._replace(
-            operators=[
-                operator._replace(code=codes[operator.code])
-                for operator in graph.operators
-            ]
-        )
-        for graph in model.subgraphs
-    ]
-    return model._replace(subgraphs=graphs)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            operator.code = codes[operator.code]
+    return model

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
-from edgeclf.tflite.model_file import Fields
+from edgeclf.tflite.flatbuffer import Table
 from edgeclf.tflite.operators import (
-    AVERAGE_POOL_2D,
     BINARY,
     CONCATENATION,
     CONV_2D,
@@ -28,15 +27,13 @@ from edgeclf.tflite.operators import (
     DEPTHWISE_CONV_2D,
     EXPAND_DIMS,
     FULLY_CONNECTED,
-    L2_POOL_2D,
-    MAX_POOL_2D,
     PACK,
     PAD,
     PADV2,
+    POOL,
     REDUCE,
     RESHAPE,
-    RESIZE_BILINEAR,
-    RESIZE_NEAREST_NEIGHBOR,
+    RESIZE,
     SLICE,
     SOFTMAX,
     SPACE_TO_DEPTH,
@@ -50,6 +47,7 @@ from edgeclf.tflite.operators import (
 
 SAME = 0  # Padding
 MAX_STEP = 1 << 15  # stride, dilation, window: a picture has no more pixels a side
+MAX_VALUES = 64  # of a parameter of an operator, far more than dimensions
 MAX_READS = 1 << 28  # values that the windows of one pooling layer read
 
 Shape: TypeAlias = "tuple[int, ...]"
@@ -59,22 +57,31 @@ class MisfitError(ModelError):
     """The shapes of an operator's inputs do not fit together."""
 
 
-class Operand(NamedTuple):
-    """A tensor that goes into an operator."""
+class Operand:
+    """A tensor that goes into an operator; `values` of a small constant of integers."""
 
-    shape: Shape
-    type: int
-    scale: float  # 0 for none
-    values: NDArray[Any] | None  # of a small constant of integers
+    def __init__(
+        self, shape: Shape, tensor_type: int, values: NDArray[Any] | None = None
+    ) -> None:
+        self.shape = shape
+        self.type = tensor_type
+        self.values = values
 
 
-class Call(NamedTuple):
+class Call:
     """An operator with its inputs; an optional one that is left out is None."""
 
-    code: int
-    options: Fields | None
-    inputs: Sequence[Operand | None]
-    num_outputs: int
+    def __init__(
+        self,
+        code: int,
+        options: Table | None,
+        inputs: Sequence[Operand | None],
+        num_outputs: int,
+    ) -> None:
+        self.code = code
+        self.options = options
+        self.inputs = inputs
+        self.num_outputs = num_outputs
 
     def operand(self, index: int) -> Operand:
         """Return an input that must be there."""
@@ -188,7 +195,7 @@ def _concatenation(call: Call) -> list[Shape]:
     axis = _axis(call.option(0), len(shapes[0]))
     around = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
     if len(around) != 1 or len(set(map(len, shapes))) != 1:
-        raise MisfitError(f"Expected shapes that fit. Received: {shapes}")
+        raise MisfitError(f"Expected shapes that fit. Received: {shapes[:4]}")
     size = sum(shape[axis] for shape in shapes)
     return [(*shapes[0][:axis], size, *shapes[0][axis + 1 :])]
 
@@ -220,7 +227,7 @@ def _reshape(call: Call) -> list[Shape] | None:
         given = call.operand(1).values
         new = given.tolist() if given is not None and given.ndim == 1 else None
     elif call.options:
-        new = call.options.array(0).tolist()
+        new = _listed(call.options)
     if new is None:
         return None
     if new == [0] and len(call.inputs) == 1:
@@ -236,7 +243,7 @@ def _reshape(call: Call) -> list[Shape] | None:
 
 def _squeeze(call: Call) -> list[Shape]:
     shape = call.operand(0).shape
-    given = call.options.array(0).tolist() if call.options else []
+    given = _listed(call.options) if call.options else []
     axes = {_axis(axis, len(shape)) for axis in given}
     if not axes:
         axes = {axis for axis, size in enumerate(shape) if size == 1}
@@ -309,8 +316,9 @@ def _strided_slice(call: Call) -> list[Shape] | None:
     shape = call.operand(0).shape
     begins, ends, strides = (call.operand(index).values for index in (1, 2, 3))
     no_begin, no_end, ellipsis, new_axis, shrink = map(call.option, range(5))
-    if call.option(5, "?", False) or ellipsis & (ellipsis - 1):
-        raise ModelError("Expected one ellipsis at most, and ends that are no offsets.")
+    ends_are_offsets = call.option(5, "?", False)
+    if ellipsis & (ellipsis - 1):
+        raise ModelError(f"Expected one ellipsis at most. Received: {ellipsis:#b}")
     if begins is None or ends is None or strides is None or ellipsis or new_axis:
         return None
     if not begins.shape == ends.shape == strides.shape or len(begins) > len(shape):
@@ -327,6 +335,8 @@ def _strided_slice(call: Call) -> list[Shape] | None:
                 raise MisfitError(f"Expected an index of {size}. Received: {begin}")
             continue
         first = None if no_begin & bit else begin
+        if ends_are_offsets:
+            end += slice(first, None, stride).indices(size)[0]
         last = None if no_end & bit else end
         sizes.append(len(range(size)[first:last:stride]))
     return [(*sizes, *shape[len(begins) :])]
@@ -396,6 +406,16 @@ def _windows(
     return tuple(sizes)
 
 
+def _listed(options: Table) -> list[int]:
+    """Return the vector of options, which is as long as a shape at most."""
+    values = options.array(0)
+    if len(values) > MAX_VALUES:
+        raise ModelError(
+            f"Expected at most {MAX_VALUES} sizes or axes. Received: {len(values)}"
+        )
+    return list(map(int, values))
+
+
 def _axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ModelError(f"Expected an axis of {rank}. Received: {axis}")
@@ -406,8 +426,8 @@ _RULES: dict[int, Callable[[Call], list[Shape] | None]] = {
     **dict.fromkeys(UNARY, _unary),
     **dict.fromkeys(BINARY, _binary),
     **dict.fromkeys(REDUCE, _reduce),
-    **dict.fromkeys((AVERAGE_POOL_2D, L2_POOL_2D, MAX_POOL_2D), _pool),
-    **dict.fromkeys((RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR), _resize),
+    **dict.fromkeys(POOL, _pool),
+    **dict.fromkeys(RESIZE, _resize),
     **dict.fromkeys((PAD, PADV2), _pad),
     CONCATENATION: _concatenation,
     CONV_2D: _convolution,

@@ -12,6 +12,8 @@ from edgeclf.errors import ModelError
 # ScoreTransformationType of metadata_schema.fbs
 IDENTITY, LOG, INVERSE_LOGISTIC = range(3)
 
+MAX_LINES = 1 << 17  # it bounds the memory: a zip is hostile input
+
 # Below it the logarithm goes on as its mirror image. Source: MediaPipe,
 # score_calibration_calculator.cc, kLogScoreMinimum and ClampedLog.
 _LOG_MINIMUM = 1e-16
@@ -66,20 +68,18 @@ class ScoreCalibration:
         return calibrated.astype(np.float32)
 
     def fitted(self, num_classes: int) -> ScoreCalibration:
-        """Return it for a model, without what follows the last line's end.
+        """Return it for a model, without empty lines that follow the last class.
 
         Raises:
             ModelError: It has another number of classes than the model.
         """
-        number = len(self.parameters)
-        if number == num_classes + 1 and np.isnan(self.parameters[-1]).all():
-            return replace(self, parameters=self.parameters[:-1])
-        if number != num_classes:
+        given = np.flatnonzero(~np.isnan(self.parameters[:, 0]))
+        if not given.max(initial=-1) < num_classes <= len(self.parameters):
             raise ModelError(
                 f"Expected a score calibration of {num_classes} lines, one for each "
-                f"class. Received: {number}"
+                f"class. Received: {len(self.parameters)}"
             )
-        return self
+        return replace(self, parameters=self.parameters[:num_classes])
 
 
 def read_score_calibration(
@@ -94,9 +94,15 @@ def read_score_calibration(
         default_score: See `ScoreCalibration`.
 
     Raises:
-        ModelError: A line has other contents, or a scale is negative.
+        ModelError: A line has other contents, a scale is negative, or there are more
+            lines than any model has classes.
     """
     lines = text.decode("utf-8-sig").split("\n")
+    if len(lines) > MAX_LINES:
+        raise ModelError(
+            f"Expected a score calibration of at most {MAX_LINES} lines. "
+            f"Received: {len(lines)}"
+        )
     rows = [_parameters(number, line) for number, line in enumerate(lines, 1)]
     return ScoreCalibration(np.array(rows), transformation, default_score)
 

@@ -7,53 +7,32 @@ end the process, where no error can be caught any more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
 from edgeclf.tflite.flatbuffer import damage_reported
-from edgeclf.tflite.model_file import (
-    Fields,
-    Model,
-    Operator,
-    Quantization,
-    Sparsity,
-    SubGraph,
-    Tensor,
-    parse,
+from edgeclf.tflite.memory import peak_bytes, tensor_bytes
+from edgeclf.tflite.model_file import Model, Operator, SubGraph, Tensor, parse
+from edgeclf.tflite.operators import ARITY, CALLS, MANY, OPTIONS, SAME_TYPE, VARIABLES
+from edgeclf.tflite.output_shapes import (
+    MAX_VALUES,
+    Call,
+    MisfitError,
+    Operand,
+    Shape,
+    output_shapes,
 )
-from edgeclf.tflite.operators import ARITY, MANY, OPTIONS, SAME_TYPE, VARIABLES
-from edgeclf.tflite.output_shapes import Call, MisfitError, Operand, output_shapes
+from edgeclf.tflite.verify_tensors import MAX_RANK, check_tensor
 
 MAX_ACTIVATION_BYTES = 512 << 20  # of tensors that are needed at the same time
-MAX_VALUES = 64  # of a constant that an operator takes as its parameter
+MAX_NAME = 80  # letters of a tensor's name that are repeated
 
-# Bits of a value by TensorType; STRING, RESOURCE and VARIANT have no fixed size.
-_BITS = {
-    **dict.fromkeys((0, 2, 15), 32),
-    **dict.fromkeys((1, 7, 16, 18), 16),
-    **dict.fromkeys((3, 6, 9, 21, 22), 8),
-    **dict.fromkeys((4, 8, 10, 12), 64),
-    **dict.fromkeys((17, 20), 4),
-    11: 128,
-    19: 2,
-}
-_FLOAT32 = 0
-_RANGES = {3: (0, 255), 9: (-128, 127)}  # of zero points
-_LEAST_SCALE = 2.0**-126  # subnormal ones crash
-_MOST = 2.0**127
 _INTEGERS = {2: "<i4", 4: "<i8"}
-_INDEX_TYPES = {1: "<i4", 2: "<u2", 3: "<u1"}  # SparseIndexVector
-_DENSE = 0  # DimensionType
 _HANDLES = (13, 14)  # RESOURCE, VARIANT
 _OMITTED = -1  # input
-
-# Operators that run other subgraphs: which fields of their options name them.
-_CALLS = {31: (0,), 118: (0, 1), 119: (0, 1), 129: (0,)}
 
 
 def check_model(content: bytes) -> None:
@@ -62,8 +41,9 @@ def check_model(content: bytes) -> None:
     Every offset in it leads to where it should; tensors, buffers and operators that
     are named exist, constants have the size of their tensor, operators read what has
     been computed before; operators that are known have the right number of inputs,
-    sane options, and outputs of the shape that they compute; and not more than 512 MiB
-    are needed for activations. Operators that are not known pass.
+    sane options, and outputs of as many values as they compute, whose shape counts
+    from there on, as interpreters count it; and not more than 512 MiB are needed for
+    activations. Operators that are not known pass.
 
     Args:
         content: The whole file.
@@ -84,8 +64,7 @@ def check_model(content: bytes) -> None:
 def _check_references(content: bytes, model: Model) -> None:
     """Check that what one part of the model says of another is there."""
     for buffer in model.buffers:
-        if buffer.offset > 1 and buffer.offset + buffer.size > len(content):
-            raise ModelError("The TFLite model is cut short: a buffer is missing.")
+        buffer.place(len(content))
     buffers = len(model.buffers)
     _check_indices("buffers", model.metadata_buffers, buffers)
     _check_indices("buffers", (entry.buffer for entry in model.metadata), buffers)
@@ -114,7 +93,7 @@ def _check_references(content: bytes, model: Model) -> None:
 
 def _called_subgraphs(graph: SubGraph) -> Iterator[int]:
     for operator in graph.operators:
-        for slot in _CALLS.get(operator.code, ()):
+        for slot in CALLS.get(operator.code, ()):
             yield operator.options.number(slot) if operator.options else 0
 
 
@@ -135,6 +114,7 @@ class _Graph:
         self._is_main = graph is model.subgraphs[0]
         self._constants: dict[int, slice] = {}  # where their values lie in the file
         self._operands: dict[int, Operand] = {}
+        self._computed: dict[int, Shape] = {}  # by operators that are known
 
     def check(self) -> None:
         count = len(self._tensors)
@@ -144,32 +124,18 @@ class _Graph:
             try:
                 self._check_tensor(index, tensor)
             except ModelError as error:
-                raise ModelError(f"tensor {index} {tensor.name!r}: {error}") from error
+                name = tensor.name[:MAX_NAME]
+                raise ModelError(f"tensor {index} {name!r}: {error}") from error
         self._check_operators()
         self._check_memory()
 
     def _check_tensor(self, index: int, tensor: Tensor) -> None:
-        if min(tensor.shape, default=0) < 0:
-            raise ModelError(f"Expected a shape. Received: {tensor.shape}")
         _check_indices("buffers", [tensor.buffer], len(self._buffers))
-        buffer = self._buffers[tensor.buffer]
-        data = buffer.data
-        if buffer.offset > 1:
-            data = slice(buffer.offset, buffer.offset + buffer.size)
+        data = self._buffers[tensor.buffer].place(len(self._content))
         size = data.stop - data.start
         if size:
             self._constants[index] = data
-            expected = _size_bytes(tensor.shape, tensor.type)
-            if tensor.sparsity is not None:
-                _check_sparsity(tensor.sparsity, tensor.shape)
-            elif expected is not None and size != expected:
-                raise ModelError(
-                    f"Expected a constant of {expected} bytes for the shape "
-                    f"{tensor.shape}. Received: {size}"
-                )
-        quantization = tensor.quantization
-        if quantization is not None and tensor.type != _FLOAT32:
-            _check_quantization(tensor, quantization)
+        check_tensor(tensor, size)
 
     def _check_operators(self) -> None:
         known = {*self._constants, *self._graph.inputs}
@@ -188,9 +154,8 @@ class _Graph:
         for index in self._graph.outputs:
             if self._tensors[index].type in _HANDLES and self._is_main:
                 raise ModelError(f"output {index} has no values.")
-        unknown = set(self._graph.outputs) - known
-        if unknown:
-            raise ModelError(f"no operator computes the outputs {sorted(unknown)}.")
+            if index not in known:
+                raise ModelError(f"no operator computes the output {index}.")
 
     def _check_operator(self, operator: Operator, known: set[int]) -> None:
         """Check one operator; `known` are the tensors that have values before it."""
@@ -259,47 +224,33 @@ class _Graph:
             return
         for index, shape in zip(operator.outputs, shapes, strict=True):
             tensor = self._tensors[index]
-            if tensor.shape != shape and not _may_vary(tensor, shape):
+            if len(shape) > MAX_RANK or not _may_have(tensor, shape):
                 raise ModelError(
-                    f"Expected an output of shape {shape}. Received: {tensor.shape}"
+                    f"Expected an output of shape {shape[: MAX_RANK + 1]}. "
+                    f"Received: {tensor.shape}"
                 )
+            self._computed[index] = shape
+
+    def _shape(self, index: int) -> Shape:
+        return self._computed.get(index, self._tensors[index].shape)
 
     def _operand(self, index: int) -> Operand:
         operand = self._operands.get(index)
         if operand is None:
             tensor, values = self._tensors[index], None
+            shape = self._shape(index)
             data, dtype = self._constants.get(index), _INTEGERS.get(tensor.type)
-            if data and dtype and math.prod(tensor.shape) <= MAX_VALUES:
-                values = np.frombuffer(self._content[data], dtype).reshape(tensor.shape)
-            quantization = tensor.quantization
-            scale = 0.0
-            if quantization is not None and quantization.scale.size:
-                scale = float(quantization.scale[0])
-            operand = Operand(tensor.shape, tensor.type, scale, values)
-            self._operands[index] = operand
+            if data and dtype and math.prod(shape) <= MAX_VALUES:
+                values = np.frombuffer(self._content[data], dtype).reshape(shape)
+            operand = self._operands[index] = Operand(shape, tensor.type, values)
         return operand
 
     def _check_memory(self) -> None:
         """Bound what must be held at the same time, as the interpreter reuses it."""
-        last_use = dict.fromkeys(self._graph.inputs, 0)
-        operators = self._graph.operators
-        for position, operator in enumerate(operators):
-            last_use.update(
-                dict.fromkeys((*operator.inputs, *operator.outputs), position)
-            )
-        last_use.update(dict.fromkeys(self._graph.outputs, len(operators)))
-        ends: dict[int, int] = {}  # bytes that are free after an operator
-        sizes = {index: self._activation_bytes(index) for index in last_use}
-        held = sum(sizes[index] for index in self._graph.inputs)
-        for index in self._graph.inputs:
-            ends[last_use[index]] = ends.get(last_use[index], 0) + sizes[index]
-        most = held
-        for position, operator in enumerate(operators):
-            for index in operator.outputs:
-                held += sizes[index]
-                ends[last_use[index]] = ends.get(last_use[index], 0) + sizes[index]
-            most = max(most, held)
-            held -= ends.get(position, 0)
+        graph = self._graph
+        most = peak_bytes(
+            graph.operators, graph.inputs, graph.outputs, self._activation_bytes
+        )
         if most > MAX_ACTIVATION_BYTES:
             raise ModelError(
                 f"Expected at most {MAX_ACTIVATION_BYTES} bytes of activations. "
@@ -309,80 +260,22 @@ class _Graph:
     def _activation_bytes(self, index: int) -> int:
         if index == _OMITTED or index in self._constants:
             return 0
-        tensor = self._tensors[index]
-        return _size_bytes(tensor.shape, tensor.type) or 0
+        return tensor_bytes(self._shape(index), self._tensors[index].type) or 0
 
 
-def _may_vary(tensor: Tensor, shape: Sequence[int]) -> bool:
-    """Tell whether the tensor is only declared 1 where its shape is another."""
-    return len(tensor.signature) == len(tensor.shape) == len(shape) and all(
-        declared == size or (declared == 1 and signed == -1)
-        for declared, size, signed in zip(
-            tensor.shape, shape, tensor.signature, strict=True
-        )
+def _may_have(tensor: Tensor, shape: Shape) -> bool:
+    """Tell whether a tensor may be declared as it is when its shape is another.
+
+    Interpreters compute the shape anew. What is refused is another number of values,
+    for which there may be no room; but sizes that vary are declared as 1, and a tensor
+    whose number of dimensions is not known has none.
+    """
+    declared, signature = tensor.shape, tensor.signature
+    if not declared and not tensor.has_rank:
+        return True
+    if math.prod(declared) == math.prod(shape):
+        return True
+    return len(signature) == len(declared) == len(shape) and all(
+        size == wanted or (size == 1 and signed == -1)
+        for size, wanted, signed in zip(declared, shape, signature, strict=True)
     )
-
-
-def _size_bytes(shape: Sequence[int], tensor_type: int) -> int | None:
-    bits = _BITS.get(tensor_type)
-    return None if bits is None else (math.prod(shape) * bits + 7) // 8
-
-
-def _check_quantization(tensor: Tensor, quantization: Quantization) -> None:
-    scale, zero_point, dimension = quantization
-    if scale.size > 1:
-        channels = tensor.shape[dimension : dimension + 1]
-        if dimension < 0 or channels != (scale.size,):
-            raise ModelError(
-                f"Expected a scale for each of dimension {dimension} of "
-                f"{tensor.shape}. Received: {scale.size}"
-            )
-    low, high = _RANGES.get(tensor.type, (-(1 << 31), (1 << 31) - 1))
-    for values, least, most in ((scale, _LEAST_SCALE, _MOST), (zero_point, low, high)):
-        if not values.size:
-            continue
-        # One value costs less without NumPy; a comparison with NaN is false.
-        ends = (values.item(),) if values.size == 1 else (values.min(), values.max())
-        if not all(least <= end <= most for end in ends):
-            raise ModelError(
-                f"Expected scales and zero points of {least} to {most}. "
-                f"Received: {ends}"
-            )
-
-
-def _check_sparsity(sparsity: Sparsity, shape: Sequence[int]) -> None:
-    """Check that what a sparse constant stores lies inside its shape."""
-    order, blocks, dimensions = sparsity
-    rank = len(shape)
-    fits = (
-        sorted(order) == list(range(rank + len(blocks)))
-        and len(dimensions) == len(order)
-        and all(0 <= axis < rank for axis in blocks)
-    )
-    stored = 1  # positions so far, dimension by dimension
-    for axis, dimension in zip(order, dimensions, strict=False):
-        limit = shape[axis] if fits and axis < rank else dimension.dense_size
-        if dimension.format == _DENSE:
-            fits = fits and 1 <= dimension.dense_size <= limit
-            stored *= dimension.dense_size
-            continue
-        segments = _index_values(dimension.segments, dimension.segments_type)
-        indices = _index_values(dimension.indices, dimension.indices_type)
-        fits = (
-            fits
-            and segments.size == stored + 1
-            and segments[0] == 0
-            and segments[-1] == indices.size
-            and bool((np.diff(segments) >= 0).all())
-            and indices.min(initial=0) >= 0
-            and indices.max(initial=-1) < limit
-        )
-        stored = indices.size
-    if not fits:
-        raise ModelError("Expected indices of a sparse constant inside its shape.")
-
-
-def _index_values(vector: Fields | None, kind: int) -> NDArray[Any]:
-    if vector is None or kind not in _INDEX_TYPES:
-        return np.empty(0, np.int64)
-    return vector.array(0, _INDEX_TYPES[kind]).astype(np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edgeclf.data.splits import Shares
-from edgeclf.image import RESIZE_METHODS
+from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.descent import Descent
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.views import (
@@ -98,7 +98,7 @@ class RetrainConfig:
     architecture: _Path | None = None
     input_mean: float | None = None
     input_std: float | None = None
-    resize: str = "antialias"
+    resize: str = DEFAULT_RESIZE
     bottleneck_dir: _Path | None = None
     model_dir: _Path | None = None
     testing_percentage: float = 10.0

@@ -23,10 +23,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeclf.metadata import RECORD_NAME
 from edgeclf.tflite.attached_files import LABELS_NAME
+from edgeclf.tflite.flatbuffer import METADATA_IDENTIFIER
 from edgeclf.zoo import graph
 
 METADATA_NAME = "TFLITE_METADATA"
-METADATA_IDENTIFIER = b"M001"
 
 _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _IMAGE_PROPERTIES = 2  # ContentProperties

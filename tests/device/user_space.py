@@ -23,7 +23,11 @@ TIME_LIMIT_S = 1800  # under qemu on a busy machine
 
 
 class SkippedError(Exception):
-    """This machine cannot do the test; the sentence says why."""
+    """This machine is not of the kind that can do the test; the sentence says why."""
+
+
+class InstallError(Exception):
+    """Something cannot be downloaded or installed; the sentence says what and why."""
 
 
 def check_machine() -> None:
@@ -78,7 +82,7 @@ class Apt:
         """Return the archives of packages and of all they depend on.
 
         Raises:
-            SkippedError: They cannot be downloaded.
+            InstallError: They cannot be downloaded.
         """
         # A mirror in the midst of an update has one stale list; the others do.
         self._run("update")
@@ -91,7 +95,7 @@ class Apt:
         if done.returncode or not found:
             for path in set(found) - before:
                 path.unlink()
-            raise SkippedError(
+            raise InstallError(
                 f"apt cannot download {' '.join(packages)}: {done.stderr.strip()}"
             )
         return found
@@ -149,7 +153,7 @@ class UserSpace:
         """Download and unpack what is not there yet.
 
         Raises:
-            SkippedError: The packages cannot be had.
+            InstallError: The packages cannot be had.
         """
         emulators = unpack(
             self._cache / "qemu", "amd64", "qemu-user-static", alone=True
@@ -183,7 +187,7 @@ class UserSpace:
             alone: Leave out what the wheels depend on.
 
         Raises:
-            SkippedError: The wheels cannot be downloaded.
+            InstallError: The wheels cannot be downloaded or installed.
         """
         site = self._folder / name
         stamp = site.with_suffix(".txt")
@@ -192,8 +196,7 @@ class UserSpace:
             shutil.rmtree(site, ignore_errors=True)
             self._fetch(site, f"{wheel}{extra}", *others, alone=alone)
             stamp.write_text(wanted, encoding="utf-8")
-        done = _pip("install", "--upgrade", "--no-deps", f"--target={site}", str(wheel))
-        done.check_returncode()
+        self._pip("install", "--upgrade", "--no-deps", f"--target={site}", str(wheel))
         return site
 
     def _fetch(self, site: Path, *wanted: str, alone: bool) -> None:
@@ -213,12 +216,21 @@ class UserSpace:
             ("download", f"--dest={wheels}"),
             ("install", f"--target={site}", "--no-index", f"--find-links={wheels}"),
         ):
-            done = _pip(*arguments, *options, *wanted)
-            if done.returncode:
-                raise SkippedError(
-                    f"pip cannot {arguments[0]} {' '.join(wanted)} for "
-                    f"{self.board.machine}: {done.stderr.strip()[-2000:]}"
-                )
+            self._pip(*arguments, *options, *wanted)
+
+    def _pip(self, command: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--quiet", command, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT_S,
+        )
+        if done.returncode:
+            wanted = [text for text in arguments if not text.startswith("--")]
+            raise InstallError(
+                f"pip cannot {command} {' '.join(wanted)} for {self.board.machine}: "
+                f"{done.stderr.strip()[-2000:]}"
+            )
 
     def python(
         self, site: Path, *arguments: str, cwd: Path | None = None
@@ -256,12 +268,3 @@ def requirements_of(wheel: Path) -> str:
         (name,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         lines = archive.read(name).decode("utf-8").splitlines()
     return "\n".join(line for line in lines if line.startswith("Requires-Dist:"))
-
-
-def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT_S,
-    )
