@@ -19,15 +19,18 @@ IMAGE_SIZE = (240, 240)  # (height, width)
 GRID = 8  # a picture is a random grid of colours, enlarged
 
 
-def decor_products() -> Path:
-    """Return the folder of 285 decor products in 7 class folders, made if missing.
+def decor_products(label: str = "decor") -> Path:
+    """Return the folder of 285 decor products in class folders, made if missing.
+
+    Args:
+        label: "decor" for 7 classes, "country" for 4.
 
     Raises:
         CommandError: The decor pictures are not beside the checkout, or
             `edgeclf prepare_data` failed.
     """
-    folder, source = WORK_DIR / "decor", SHARED_DIR / "data" / "decor"
-    if not (folder / "Gzhel").is_dir():
+    folder, source = WORK_DIR / label, SHARED_DIR / "data" / "decor"
+    if not any(folder.glob("*/*")):
         if not source.is_dir():
             raise CommandError(
                 f"Expected the decor pictures in {source}. Received: no such folder. "
@@ -40,9 +43,24 @@ def decor_products() -> Path:
             "--images",
             f"{source / 'images'}",
         ]
-        options += ["--label_column", "decor", "--type", "product"]
+        options += ["--label_column", label, "--type", "product"]
         command = [sys.executable, "-m", "edgeclf", "prepare_data", *options]
         run_once(Contender("prepare_data", [*command, "--output", str(folder)]))
+    return folder
+
+
+def flowers() -> Path:
+    """Return the folder of 700 flowers in 5 class folders.
+
+    Raises:
+        CommandError: It is not beside the checkout.
+    """
+    folder = SHARED_DIR / "data" / "flowers"
+    if not folder.is_dir():
+        raise CommandError(
+            f"Expected the flowers in {folder}. Received: no such folder. Name a "
+            "folder of class folders with --image_dir."
+        )
     return folder
 
 

@@ -28,7 +28,10 @@ PEER = ROOT / "benchmarks" / "peers" / "keras_retrain.py"
 
 
 def edgeclf_command(
-    image_dir: Path, output: Path, architecture: str | None
+    image_dir: Path,
+    output: Path,
+    architecture: str | None,
+    views: int | None = None,
 ) -> list[str]:
     """Return the command line that retrains into the folder `output`."""
     options: dict[str, object] = {
@@ -41,6 +44,8 @@ def edgeclf_command(
     }
     if architecture is not None:
         options["--architecture"] = architecture
+    if views is not None:
+        options["--views"] = views
     words = [str(word) for option in options.items() for word in option]
     return [sys.executable, "-m", "edgeclf", "retrain", *words]
 
@@ -88,13 +93,21 @@ def main() -> int:
 
     image_dir = (args.image_dir or decor_products()).resolve()
     cold, warm = WORK_DIR / "retrain-cold", WORK_DIR / "retrain-warm"
-    names = {"edgeclf, cold cache": cold, "edgeclf, warm cache": warm}
-    empty = {cold: partial(shutil.rmtree, cold, ignore_errors=True)}
+    several = WORK_DIR / "retrain-views"
+    names = {
+        "edgeclf --views 1, cold cache": cold,
+        "edgeclf --views 1, warm cache": warm,
+        "edgeclf with all defaults, cold cache": several,
+    }
     contenders = [
         Contender(
             name,
-            edgeclf_command(image_dir, folder, args.architecture),
-            before=empty.get(folder),
+            edgeclf_command(
+                image_dir, folder, args.architecture, None if folder == several else 1
+            ),
+            before=None
+            if folder == warm
+            else partial(shutil.rmtree, folder, ignore_errors=True),
         )
         for name, folder in names.items()
     ]

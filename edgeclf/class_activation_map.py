@@ -31,7 +31,8 @@ class ClassActivationMapper:
 
     The model is a classifier whose logits are a linear layer (FULLY_CONNECTED, or
     CONV_2D on one pixel) of the mean over a feature map (MEAN or AVERAGE_POOL_2D over
-    all of it), float or quantized: edgeclf's own files, and other makers' of that form.
+    all of it) or the means over several, float or quantized: edgeclf's own files, and
+    other makers' of that form.
     Pictures are prepared as `Classifier` does, threads likewise.
 
     Args:
@@ -73,7 +74,7 @@ class ClassActivationMapper:
             graph = Graph(content)
             output = scores_output(graph, info, info.labels if names is None else names)
             self._head = find_linear_head(graph, output)
-            return [self._head.feature_map]
+            return list(self._head.feature_maps)
 
         self._name, _, info, self._network = open_network(
             model,
@@ -128,8 +129,9 @@ class ClassActivationMapper:
 
         Returns:
             float32 array `(rows, columns)` of the feature map, which covers the picture
-            (or its region) from edge to edge. Negative where a place speaks against
-            the class.
+            (or its region) from edge to edge; of several maps, of the finest, over
+            whose places what coarser ones add is spread. Negative where a place speaks
+            against the class.
 
         Raises:
             LabelError: A name for a model without labels.
@@ -138,14 +140,18 @@ class ClassActivationMapper:
         """
         index = None if label is None else self._index(label)
         with named_errors(self._name):
-            (maps,) = self._network.run(image, region=region, rotation=rotation)
-        _, rows, columns, _ = maps.shape
-        features = maps[0] / (rows * columns)
+            maps = self._network.run(image, region=region, rotation=rotation)
+        features = [part[0] / (part.shape[1] * part.shape[2]) for part in maps]
+        ends = np.cumsum([part.shape[2] for part in features])[:-1]
         if index is None:
-            logits = self._head.weights @ features.sum(axis=(0, 1)) + self._head.bias
-            index = int(logits.argmax())
-        evidence: NDArray[np.float32] = features @ self._head.weights[index]
-        return evidence
+            means = np.concatenate([part.sum(axis=(0, 1)) for part in features])
+            index = int((self._head.weights @ means + self._head.bias).argmax())
+        weights = np.split(self._head.weights[index], ends)
+        evidence = [part @ row for part, row in zip(features, weights, strict=True)]
+        rows, columns = np.max([part.shape for part in evidence], axis=0).tolist()
+        return np.asarray(
+            sum(_spread(part, rows, columns) for part in evidence), np.float32
+        )
 
     def close(self) -> None:
         """Give the interpreter's memory back. A second call does nothing."""
@@ -181,6 +187,29 @@ class ClassActivationMapper:
                 f"Received: label={label}"
             )
         return int(label)
+
+
+def _spread(
+    evidence: NDArray[np.float32], rows: int, columns: int
+) -> NDArray[np.float32]:
+    """Divide each place's evidence among the places of a finer map that it covers."""
+    if evidence.shape == (rows, columns):
+        return evidence
+    down = _shares(evidence.shape[0], rows)
+    across = _shares(evidence.shape[1], columns)
+    return np.asarray(down.T @ evidence @ across, np.float32)
+
+
+def _shares(coarse: int, fine: int) -> NDArray[np.float64]:
+    """Return what share of each coarse interval lies in each fine one; rows sum to 1.
+
+    Both divide the same line evenly: `(coarse, fine)`.
+    """
+    starts, ends = np.arange(coarse)[:, np.newaxis] / coarse, np.arange(fine) / fine
+    overlap = np.minimum(starts + 1 / coarse, ends + 1 / fine) - np.maximum(
+        starts, ends
+    )
+    return np.asarray(overlap.clip(0) * coarse)
 
 
 def relative(evidence: NDArray[np.float32]) -> NDArray[np.float32]:

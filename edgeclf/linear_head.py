@@ -1,4 +1,4 @@
-"""The linear layer on a pooled feature map that many image classifiers end in."""
+"""The linear layer on pooled feature maps that many image classifiers end in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgeclf.tflite.graph import Graph, Operator
 from edgeclf.tflite.operators import (
     ACTIVATIONS,
     AVERAGE_POOL_2D,
+    CONCATENATION,
     CONV_2D,
     DEQUANTIZE,
     FULLY_CONNECTED,
@@ -21,7 +22,12 @@ from edgeclf.tflite.operators import (
 )
 
 # Where each operator that can have an activation built in keeps it among its options.
-_ACTIVATION_SLOTS = {AVERAGE_POOL_2D: 5, CONV_2D: 3, FULLY_CONNECTED: 0}
+_ACTIVATION_SLOTS = {
+    AVERAGE_POOL_2D: 5,
+    CONCATENATION: 1,
+    CONV_2D: 3,
+    FULLY_CONNECTED: 0,
+}
 _FILTER_WIDTH_SLOT, _FILTER_HEIGHT_SLOT = 3, 4  # of Pool2DOptions
 
 _HEIGHT_AND_WIDTH = {1, 2}
@@ -32,12 +38,13 @@ class LinearHead:
     """A linear layer: `logits = mean(feature map) @ weights.T + bias`.
 
     Attributes:
-        feature_map: Index of the tensor that is pooled, `(1, rows, columns, depth)`.
-        weights: float32, shape `(num_classes, depth)`.
+        feature_maps: Indices of the tensors that are pooled, each
+            `(1, rows, columns, depth)`; the means of several are concatenated.
+        weights: float32, shape `(num_classes, sum of the depths)`.
         bias: float32, shape `(num_classes,)`.
     """
 
-    feature_map: int
+    feature_maps: tuple[int, ...]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
 
@@ -45,8 +52,8 @@ class LinearHead:
 def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
     """Return the head that an output of a classifier comes from.
 
-    Between mean and layer only shape and type may change; behind the layer SOFTMAX or
-    LOGISTIC may follow too.
+    Between mean and layer only shape and type may change, and means of several maps be
+    concatenated; behind the layer SOFTMAX or LOGISTIC may follow too.
 
     Args:
         graph: The model's.
@@ -60,16 +67,16 @@ def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
         layer = graph.producer(output, SAME_VALUES | ACTIVATIONS)
         if layer is None or layer.code not in (FULLY_CONNECTED, CONV_2D):
             raise _refusal("its output does not come from such a layer")
-        pool = graph.producer(layer.inputs[0], SAME_VALUES)
-        if pool is None or not _pools_all(graph, pool):
+        pools = _pools(graph, layer.inputs[0])
+        if not pools or not all(_pools_all(graph, pool) for pool in pools):
             shape = graph.tensor(layer.inputs[0]).shape
             raise _refusal(
                 f"what the last layer reads, of shape {shape}, is no such mean"
             )
-        if _has_activation(layer) or _has_activation(pool):
+        if any(map(_has_activation, [layer, *pools])):
             raise _refusal("an activation is built into the layer or the mean")
         weights = _constant(graph, layer.inputs[1])
-        depth = graph.tensor(pool.inputs[0]).shape[-1]
+        depth = sum(graph.tensor(pool.inputs[0]).shape[-1] for pool in pools)
         if weights.shape[1:] not in ((depth,), (1, 1, depth)):
             raise _refusal(
                 f"weights of shape {weights.shape} on a feature map of depth {depth}"
@@ -77,7 +84,17 @@ def find_linear_head(graph: Graph, output: int | None = None) -> LinearHead:
         bias = np.zeros(len(weights), np.float32)
         if len(layer.inputs) > 2 and layer.inputs[2] >= 0:
             bias = bias + _constant(graph, layer.inputs[2])
-        return LinearHead(pool.inputs[0], weights.reshape(-1, depth), bias)
+        maps = tuple(pool.inputs[0] for pool in pools)
+        return LinearHead(maps, weights.reshape(-1, depth), bias)
+
+
+def _pools(graph: Graph, tensor: int) -> list[Operator]:
+    """Return the means that a vector is, or is concatenated from; none if it is not."""
+    source = graph.producer(tensor, SAME_VALUES)
+    if source is None or source.code != CONCATENATION:
+        return [] if source is None else [source]
+    found = [graph.producer(index, SAME_VALUES) for index in source.inputs]
+    return [] if None in found or _has_activation(source) else list(filter(None, found))
 
 
 def _pools_all(graph: Graph, pool: Operator) -> bool:
@@ -118,6 +135,7 @@ def _constant(graph: Graph, index: int) -> NDArray[np.float32]:
 def _refusal(reason: str) -> ModelError:
     return ModelError(
         "Expected a classifier that ends in a linear layer (FULLY_CONNECTED or 1 x 1 "
-        "CONV_2D) on the mean over all of a feature map (MEAN or AVERAGE_POOL_2D): "
+        "CONV_2D) on the mean over all of a feature map (MEAN or AVERAGE_POOL_2D), or "
+        "on the means of several: "
         f"only of these is it known where the evidence lies. Received: {reason}."
     )

@@ -94,6 +94,42 @@ def test_views_and_filters_are_kept_apart(tmp_path, examples):
     assert not np.array_equal(nearest.bottleneck, plain_features.bottleneck)
 
 
+def test_a_picture_is_decoded_once_for_all_of_its_views(
+    tmp_path, examples, monkeypatch
+):
+    opened = []
+    real_open = Image.open
+    monkeypatch.setattr(
+        Image, "open", lambda *args, **kwargs: opened.append(1) or real_open(*args)
+    )
+    views = [View(flip=True), View(brightness=1.2), View(region=(0, 0, 0.5, 0.5))]
+    items = [(example, view) for example in examples for view in views]
+    results = extract(tmp_path, items)
+    assert len(opened) == len(examples)
+    assert len(results) == len(items)
+    assert {len(features.lows) for features in results} == {0}  # none are needed
+    again = extract(tmp_path, items[::-1])[::-1]
+    assert len(opened) == len(examples)
+    for one, other in zip(results, again, strict=True):
+        np.testing.assert_array_equal(one.bottleneck, other.bottleneck)
+
+
+def test_views_that_are_missing_are_added(tmp_path, examples):
+    extract(tmp_path, [(examples[0], View(flip=True))])
+    views = [View(brightness=0.8), View(flip=True), View()]
+    mixed = extract(tmp_path, [(examples[0], view) for view in views])
+    apart = extract(tmp_path / "new", [(examples[0], view) for view in views[::-1]])
+    for one, other in zip(mixed, apart[::-1], strict=True):
+        np.testing.assert_array_equal(one.bottleneck, other.bottleneck)
+        assert len(one.lows) == len(other.lows)
+
+
+def test_unreadable_pictures_are_named_for_each_view(tmp_path, examples):
+    examples[0].path.write_bytes(b"no picture")
+    items = [(examples[0], View()), (examples[0], View(flip=True))]
+    assert [result.example for result in extract(tmp_path, items)] == [examples[0]] * 2
+
+
 def test_number_of_threads_changes_nothing(tmp_path, examples):
     one = extract(tmp_path / "one", plain(examples), num_workers=1)
     three = extract(tmp_path / "three", plain(examples), num_workers=3)

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
 from edgeclf import Classifier, Embedder, LabelError, ModelError
-from edgeclf.class_activation_map import ClassActivationMapper, relative
+from edgeclf.class_activation_map import ClassActivationMapper, _spread, relative
 from edgeclf.linear_head import find_linear_head
 from edgeclf.network import open_network
 from edgeclf.tflite.graph import Graph
@@ -23,6 +23,8 @@ from edgeclf.training.quantize import (
     quantize,
     with_uint8_ends,
 )
+from edgeclf.zoo import graph
+from edgeclf.zoo.depths import with_depths
 
 PIXELS = {"input_mean": 127.5, "input_std": 127.5}
 WEIGHTS = np.random.default_rng(5).normal(0, 1.5, (3, tiny.DEPTH)).astype(np.float32)
@@ -298,3 +300,67 @@ def test_evidence_lies_on_the_object(model_file: Callable[..., Path]) -> None:
         row, column = np.unravel_index(mapper.map(image, "red").argmax(), (8, 6))
     assert 2 <= row <= 4
     assert 1 <= column <= 2
+
+
+DEEP = with_depths(tiny.deep_backbone())
+DEEP_HEAD = Head(
+    np.random.default_rng(6).normal(0, 1.5, (3, DEEP.depth)).astype(np.float32),
+    np.array([0.1, -0.2, 0.3], np.float32),
+)
+
+
+def deep_int8(floating: bytes) -> bytes:
+    names = activation_names(floating)
+    ranges = dict.fromkeys(names, (0.0, 6.0)) | {names[0]: (-1.0, 1.0)}
+    with Embedder(floating, **PIXELS) as embedder:
+        vectors = np.array([embedder.embed(image) for image in PICTURES])
+    logits = DEEP_HEAD.logits(vectors)
+    return with_uint8_ends(quantize(floating, ranges, logits))
+
+
+def test_evidence_of_several_depths_sums_to_the_logits() -> None:
+    floating = assemble(DEEP, DEEP_HEAD, "scores")
+    _, _, _, network = open_network(
+        floating, outputs=lambda model, _: [Graph(model).tensor_named(LOGITS)], **PIXELS
+    )
+    mapper = ClassActivationMapper(floating, **PIXELS)
+    for image in PICTURES:
+        assert mapper.map(image).shape == (4, 4)  # of the finest, not of the last
+        (expected,) = network.run(image, region=None, rotation=0)
+        np.testing.assert_allclose(
+            logits_by_map(mapper, image), expected[0], rtol=1e-5, atol=1e-4
+        )
+        best = mapper.map(image, int(expected[0].argmax()))
+        np.testing.assert_array_equal(mapper.map(image), best)
+
+
+def test_evidence_of_several_depths_of_an_int8_file() -> None:
+    content = deep_int8(assemble(DEEP, DEEP_HEAD, "scores"))
+    with ClassActivationMapper(content) as mapper, Classifier(content) as classifier:
+        for image in PICTURES:
+            scores = softmax(logits_by_map(mapper, image))
+            np.testing.assert_allclose(scores, classifier.scores(image), atol=0.1)
+
+
+def test_a_coarse_place_is_spread_over_what_it_covers() -> None:
+    evidence = np.array([[1, 2], [3, 4]], np.float32)
+    expected = np.kron(evidence, np.ones((2, 2))) / 4
+    np.testing.assert_allclose(_spread(evidence, 4, 4), expected, atol=1e-7)
+    odd = _spread(evidence, 3, 5)
+    assert odd.shape == (3, 5)
+    assert odd.sum() == pytest.approx(10)
+    # The middle of three rows has a third of each row, two fifths of them per column.
+    assert odd[1, 0] == pytest.approx((1 + 3) / 3 * 2 / 5)
+
+
+def test_a_concatenation_with_something_else_is_refused() -> None:
+    model = graph.read_model(assemble(DEEP, DEEP_HEAD, "scores"))
+    (joined,) = (
+        operator
+        for operator in model.subgraphs[0].operators
+        if graph.operator_name(model, operator) == "CONCATENATION"
+    )
+    extra = np.zeros((1, 10), np.float32)
+    joined.inputs[0] = graph.add_tensor(model, "constant", (1, 10), data=extra)
+    with pytest.raises(ModelError, match=r"of shape \(1, 38\), is no such mean"):
+        find_linear_head(Graph(graph.pack_model(model)))

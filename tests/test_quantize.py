@@ -9,6 +9,7 @@ from edgeclf.training.head import Head, softmax
 from edgeclf.training.quantize import (
     activation_names,
     cast_to_float16,
+    logits_range,
     merge_ranges,
     moved_ranges,
     quantize,
@@ -157,3 +158,11 @@ def test_a_missing_range_is_a_model_error(floating, calibration):
     ranges, logits = calibration
     with pytest.raises(ModelError, match="cannot be quantized to int8"):
         quantize(floating, {"image": ranges["image"]}, logits)
+
+
+def test_the_range_of_logits_leaves_out_what_has_no_score():
+    logits = np.array([[-60, 3, 40], [-50, 30, -2], [5, -40, 6]], np.float32)
+    # The least of the best is 6, the largest second 5.
+    assert logits_range(logits) == (6 - 10, 6 + 10)
+    assert logits_range(logits / 10) == pytest.approx((-6, 4))
+    assert logits_range(np.array([[0, 30, 40]], np.float32)) == (30, 40)

@@ -447,12 +447,68 @@ def test_a_given_split_file_beside_the_model_is_not_rewritten(configure, tmp_pat
 def test_distortions_add_views(configure, tmp_path):
     from edgeclf.training.cache import BottleneckCache
 
-    result = retrain(configure(flip_left_right=True, random_brightness=20))
+    options = {"flip_left_right": True, "random_brightness": 20, "views": 9}
+    result = retrain(configure(**options))
     with BottleneckCache(tmp_path / "bottlenecks") as cache:
         rows = cache._connection.execute("SELECT count(*) FROM entries").fetchone()
     # One entry more: the corrected biases of the int8 model.
-    assert rows[0] == 60 + 8 * result.metrics["num_train"] + 1
+    fitted_to = result.metrics["num_train"] + result.metrics["num_validation"]
+    assert rows[0] == 60 + 8 * fitted_to + 1
     assert result.metrics["accuracy_int8"] >= 0.8
+
+
+def entries(folder):
+    from edgeclf.training.cache import BottleneckCache
+
+    with BottleneckCache(folder) as cache:
+        return cache._connection.execute("SELECT count(*) FROM entries").fetchone()[0]
+
+
+@pytest.mark.parametrize(("views", "expected"), [(None, 8), (1, 1), (3, 3)])
+def test_every_fitted_picture_has_its_views(configure, tmp_path, views, expected):
+    metrics = retrain(configure(views=views)).metrics
+    fitted_to = metrics["num_train"] + metrics["num_validation"]
+    assert entries(tmp_path / "bottlenecks") == 60 + (expected - 1) * fitted_to + 1
+    assert metrics["views"] == expected
+    assert metrics["solver"] == "discriminant"
+    assert metrics["temperature"] > 0
+    assert metrics["strength"] is None
+
+
+def test_regression_is_fitted_to_views_too(configure, tmp_path):
+    metrics = retrain(configure(solver="regression", views=2)).metrics
+    assert entries(tmp_path / "bottlenecks") == 60 + metrics["num_train"] + 1
+    assert metrics["accuracy_int8"] >= 0.8
+    assert metrics["solver"] == "regression"
+    assert metrics["strength"] > 0
+
+
+def test_descent_has_no_views_unless_they_are_asked_for(configure, tmp_path):
+    metrics = retrain(configure(how_many_training_steps=20)).metrics
+    assert entries(tmp_path / "bottlenecks") == 60 + 1
+    assert (metrics["solver"], metrics["views"]) == ("descent", 1)
+    assert configure(how_many_training_steps=20, random_crop=10).num_views == 8
+    assert configure(how_many_training_steps=20, views=4).num_views == 4
+
+
+def test_one_picture_a_class_is_enough_for_a_head(configure, tmp_path):
+    folder = tiny.write_folder(tmp_path / "data", 1)
+    metrics = retrain(configure(image_dir=folder, testing_percentage=0)).metrics
+    assert metrics["num_train"] == 3
+    assert metrics["train_accuracy"] == 1.0
+    assert metrics["validation_accuracy"] is None
+
+
+def test_a_deep_backbone_reads_several_depths(configure, tmp_path, photos):
+    path = tmp_path / "deep.tflite"
+    path.write_bytes(tiny.deep_backbone_file())
+    result = retrain(configure(architecture=path))
+    assert result.metrics["accuracy_int8"] >= 0.8
+    picture = next((photos / "red").iterdir())
+    assert Embedder(result.model_path).embed(picture).shape == (10 + 12 + 16,)
+    own = result.model_path.rename(tmp_path / "own.tflite")
+    again = retrain(configure(architecture=own))
+    assert again.metrics["accuracy_int8"] >= 0.8
 
 
 def test_command_prints_the_figure_and_writes_the_metrics(command, tmp_path, capsys):
@@ -536,6 +592,9 @@ def test_the_output_tensor_has_the_wanted_name(command, tmp_path):
         (["--random_crop=inf"], "Expected a finite random_crop"),
         (["--input_std=0"], "Expected a finite input_std above 0"),
         (["--intermediate_store_frequency=5"], "intermediate_output_graphs_dir"),
+        (["--views=0"], "Expected a positive views. Received: 0"),
+        (["--views=1", "--flip_left_right"], "Expected views of at least 2 for"),
+        (["--solver=magic"], "invalid choice: 'magic'"),
         (["--quantize=int4"], "invalid choice: 'int4'"),
         (["--architecture=resnet_9000"], "resnet_9000"),
         (["--no_such_option"], "unrecognized arguments"),

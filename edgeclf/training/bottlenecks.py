@@ -8,8 +8,9 @@ finds near-duplicates.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,12 +25,13 @@ from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.interpreter import create_interpreter, num_processors
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.quantize import activation_names
-from edgeclf.training.views import PLAIN, View
+from edgeclf.training.views import PLAIN, View, load_views
 from edgeclf.zoo.backbone import Backbone
 
 BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
 FINGERPRINT_SIDE = 16  # 16 x 16 differences = 256 bits
 FINGERPRINT_BYTES = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
+_NO_FINGERPRINT = np.zeros(FINGERPRINT_BYTES, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Features:
     Attributes:
         digest: SHA-256 of the picture's file.
         bottleneck: float32 `(depth,)`.
-        lows: Minimum of the input and of every activation, float32.
+        lows: Minimum of the input and of every activation, float32; of the plain view
+            only, empty for others.
         highs: Their maxima, same shape.
-        fingerprint: 256-bit difference hash, uint8 `(32,)`.
+        fingerprint: 256-bit difference hash, uint8 `(32,)`; zeros for other views.
     """
 
     digest: bytes
@@ -97,70 +100,113 @@ class BottleneckExtractor:
 
     def extract(
         self,
-        items: Sequence[tuple[Example, View]],
+        items: Iterable[tuple[Example, View]],
         description: str,
+        count: int | None = None,
     ) -> Iterator[Features | Unreadable]:
         """Yield the features of each picture, or why there are none, in order.
+
+        A picture is read and decoded once for all of its views that stand together.
 
         Args:
             items: Pictures with the view of them that is wanted.
             description: What the progress bar says.
+            count: How many there are, when `items` does not know its length.
         """
-        bar = tqdm(total=len(items), desc=description, unit="picture", disable=None)
+        count = len(items) if isinstance(items, Sequence) else count
+        pictures = (
+            (example, [view for _, view in pairs])
+            for example, pairs in itertools.groupby(items, key=lambda item: item[0])
+        )
+        bar = tqdm(total=count, desc=description, unit="picture", disable=None)
         with bar, ThreadPoolExecutor(self._num_workers) as executor:
-            for start in range(0, len(items), BATCH_SIZE):
-                batch = items[start : start + BATCH_SIZE]
+            while batch := list(itertools.islice(pictures, BATCH_SIZE)):
                 fresh = []
-                for result in executor.map(self._look_up_or_compute, batch):
-                    bar.update()
-                    if isinstance(result, Unreadable):
-                        yield result
-                        continue
-                    key, features, is_new = result
-                    if is_new:
-                        fresh.append((key, _pack(features)))
-                    yield features
+                for results in executor.map(self._look_up_or_compute, batch):
+                    for result in results:
+                        bar.update()
+                        if isinstance(result, Unreadable):
+                            yield result
+                            continue
+                        key, features, is_new = result
+                        if is_new:
+                            fresh.append((key, _pack(features)))
+                        yield features
                 with self._cache_lock:
                     self._cache.put(fresh)
 
     def _look_up_or_compute(
-        self, item: tuple[Example, View]
-    ) -> tuple[bytes, Features, bool] | Unreadable:
-        example, view = item
+        self, picture: tuple[Example, Sequence[View]]
+    ) -> Sequence[tuple[bytes, Features, bool] | Unreadable]:
+        example, views = picture
         try:
             content = example.path.read_bytes()
         except OSError as error:
-            return Unreadable(example, error.strerror or str(error))
+            return [Unreadable(example, error.strerror or str(error))] * len(views)
         digest = hashlib.sha256(content).digest()
-        key = hashlib.sha256(digest + self._settings + repr(view).encode()).digest()
+        keys = [
+            hashlib.sha256(digest + self._settings + repr(view).encode()).digest()
+            for view in views
+        ]
+        found = [
+            self._look_up(key, digest, view)
+            for key, view in zip(keys, views, strict=True)
+        ]
+        missing = [
+            view
+            for view, features in zip(views, found, strict=True)
+            if features is None
+        ]
+        pixels: Iterator[NDArray[np.uint8]] = iter(())
+        if missing:
+            try:
+                pixels = load_views(
+                    content, missing, self.backbone.input_size, self._resize
+                )
+            except ImageError as error:
+                return [Unreadable(example, str(error))] * len(views)
+        return [
+            (key, features, False)
+            if features is not None
+            else (key, self._compute(digest, next(pixels), view), True)
+            for key, features, view in zip(keys, found, views, strict=True)
+        ]
+
+    def _look_up(self, key: bytes, digest: bytes, view: View) -> Features | None:
         with self._cache_lock:
             entry = self._cache.get(key)
-        if entry is not None:
-            features = _unpack(entry, digest, self.backbone.depth)
-            if len(features.lows) == len(self.activations):
-                return key, features, False
-        try:
-            pixels = view.load(content, self.backbone.input_size, self._resize)
-        except ImageError as error:
-            return Unreadable(example, str(error))
-        return key, self._compute(digest, pixels), True
+        if entry is None:
+            return None
+        features = _unpack(entry, digest, self.backbone.depth)
+        expected = len(self.activations) if view == PLAIN else 0
+        return features if len(features.lows) == expected else None
 
-    def _compute(self, digest: bytes, pixels: NDArray[np.uint8]) -> Features:
-        if not hasattr(self._local, "run"):
+    def _compute(
+        self, digest: bytes, pixels: NDArray[np.uint8], view: View
+    ) -> Features:
+        name = "run_plain" if view == PLAIN else "run_view"
+        if not hasattr(self._local, name):
+            activations = self.activations if view == PLAIN else ()
             with self._loading_lock:  # loading changes the filter of warnings
-                self._local.run = _ActivationReader(self.backbone, self.activations)
-        bottleneck, lows, highs = self._local.run(pixels)
-        return Features(digest, bottleneck, lows, highs, fingerprint(pixels))
+                reader = _ActivationReader(self.backbone, activations)
+            setattr(self._local, name, reader)
+        bottleneck, lows, highs = getattr(self._local, name)(pixels)
+        bits = fingerprint(pixels) if view == PLAIN else _NO_FINGERPRINT
+        return Features(digest, bottleneck, lows, highs, bits)
 
 
 class _ActivationReader:
-    """Runs the backbone and reads every activation; for one thread."""
+    """Runs the backbone and reads some activations; for one thread.
+
+    Without any to read it is quicker: the interpreter need not keep them.
+    """
 
     def __init__(self, backbone: Backbone, activations: Sequence[str]) -> None:
         self._backbone = backbone
         self._interpreter = create_interpreter(
-            backbone.content, num_threads=1, preserve_all_tensors=True
+            backbone.content, num_threads=1, preserve_all_tensors=bool(activations)
         )
+        self._input = int(self._interpreter.get_input_details()[0]["index"])
         details = self._interpreter.get_tensor_details()
         by_name = {entry["name"]: int(entry["index"]) for entry in details}
         self._indices = [by_name[name] for name in activations]
@@ -169,7 +215,7 @@ class _ActivationReader:
         self, pixels: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         inputs = self._backbone.normalise(pixels)
-        self._interpreter.set_tensor(self._indices[0], inputs)
+        self._interpreter.set_tensor(self._input, inputs)
         self._interpreter.invoke()
         lows = np.empty(len(self._indices), np.float32)
         highs = np.empty_like(lows)

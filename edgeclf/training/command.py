@@ -15,11 +15,12 @@ from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_STEPS,
+    SOLVERS,
     RetrainConfig,
 )
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.retrain import RetrainResult, retrain
-from edgeclf.training.views import VIEWS_PER_PICTURE
+from edgeclf.training.views import DEFAULT_VIEWS
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
 
@@ -130,6 +131,7 @@ def _parser() -> console.Parser:
     )
     add(model, "quantize", "type of the model", choices=QUANTIZE_MODES)
     add(model, "head", "type of the last layer of an int8 model", choices=HEAD_MODES)
+    add(model, "solver", "what fits the last layer", choices=SOLVERS)
     add(model, "resize", "resize filter", choices=RESIZE_METHODS)
     mean = "of a float backbone without metadata: input = (pixel - mean) / std"
     add(model, "input_mean", mean, type=float)
@@ -156,7 +158,7 @@ def _parser() -> console.Parser:
 
     descent = parser.add_argument_group(
         "gradient descent",
-        "By default the head is fitted by softmax regression, which has no steps. "
+        "By default the head is solved for (see --solver), without steps. "
         "Either of the first two options selects mini-batch gradient descent.",
     )
     add(
@@ -188,9 +190,17 @@ def _parser() -> console.Parser:
     )
 
     views = parser.add_argument_group(
-        "distortions",
-        f"Any of these trains on {VIEWS_PER_PICTURE} more views of each training "
-        "picture; --flip_left_right alone on the mirrored picture.",
+        "views",
+        "The head is fitted to several views of each picture: crops, mirrored and "
+        "lit otherwise. Any of the last four replaces how they are drawn; "
+        "--flip_left_right alone adds the mirrored picture.",
+    )
+    add(
+        views,
+        "views",
+        f"views of a picture, the plain one included; {DEFAULT_VIEWS} by default, 1 "
+        "with gradient descent; 1 is quickest",
+        type=int,
     )
     add(views, "flip_left_right", "mirror half of the views", action="store_true")
     add(views, "random_crop", "margin around the crop, percent", type=float)

@@ -11,7 +11,12 @@ from edgeclf.data.splits import Shares
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.descent import Descent
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
-from edgeclf.training.views import Distortions
+from edgeclf.training.views import (
+    DEFAULT_VIEWS,
+    Distortions,
+    View,
+    draw_variations,
+)
 from edgeclf.zoo.load import check_architecture
 from edgeclf.zoo.normalization import check_normalization
 
@@ -20,6 +25,8 @@ DEFAULT_LEARNING_RATE = 0.01
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]
+
+SOLVERS = ("discriminant", "regression")
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
@@ -59,8 +66,13 @@ class RetrainConfig:
         head: "int8" or "float": the type of the last layer in an int8 model.
         calibration_pictures: Training pictures, balanced over classes, whose
             activations set the scales of the int8 model.
+        views: Views of each picture that the head is fitted to, the plain one
+            included; 1 for that alone. None for 8, or with gradient descent for 1 if
+            no distortion is asked for.
+        solver: "discriminant" (shrunk linear discriminant analysis) or "regression"
+            (softmax regression): what fits the head if not gradient descent.
         how_many_training_steps: Steps of mini-batch gradient descent. None, with
-            `learning_rate` None too, for softmax regression.
+            `learning_rate` None too, for `solver`.
         learning_rate: Step size of gradient descent.
         train_batch_size: Pictures per step; -1 for all.
         validation_batch_size: Pictures per evaluation while descending; -1 for all.
@@ -74,6 +86,7 @@ class RetrainConfig:
         random_crop: Train on crops with this margin, percent.
         random_scale: Train on views enlarged by up to this, percent.
         random_brightness: Train on views lighter or darker by up to this, percent.
+            Without any of these four, views are crops, mirrored and lit otherwise.
         final_tensor_name: Name of the output tensor.
         num_workers: Threads that decode and run the backbone; None for all processors.
     """
@@ -96,6 +109,8 @@ class RetrainConfig:
     quantize: str = "int8"
     head: str = "int8"
     calibration_pictures: int = 100
+    views: int | None = None
+    solver: str = "discriminant"
     how_many_training_steps: int | None = None
     learning_rate: float | None = None
     train_batch_size: int = 100
@@ -116,6 +131,7 @@ class RetrainConfig:
         self._check_choice("quantize", QUANTIZE_MODES)
         self._check_choice("head", HEAD_MODES)
         self._check_choice("resize", RESIZE_METHODS)
+        self._check_choice("solver", SOLVERS)
         for name, least in (
             ("calibration_pictures", 1),
             ("eval_step_interval", 1),
@@ -142,10 +158,20 @@ class RetrainConfig:
                     f"Expected a positive {name}, or -1 for all pictures. "
                     f"Received: {getattr(self, name)}."
                 )
-        for name in ("how_many_training_steps", "learning_rate", "num_workers"):
+        for name in (
+            "how_many_training_steps",
+            "learning_rate",
+            "num_workers",
+            "views",
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"Expected a positive {name}. Received: {value}.")
+        if self.views == 1 and self.distortions:
+            raise ValueError(
+                "Expected views of at least 2 for the distortions that are asked for. "
+                "Received: 1."
+            )
         if self.random_brightness > 100:
             raise ValueError(
                 "Expected random_brightness in 0-100. "
@@ -229,6 +255,18 @@ class RetrainConfig:
             self.random_scale,
             self.random_brightness,
         )
+
+    @property
+    def num_views(self) -> int:
+        """Views of each picture that the head is fitted to."""
+        if self.views is not None:
+            return self.views
+        return 1 if self.descent and not self.distortions else DEFAULT_VIEWS
+
+    def draw_views(self, digest: bytes) -> list[View]:
+        """Return the views, besides the plain one, of the picture with that SHA-256."""
+        draw = self.distortions.draw if self.distortions else draw_variations
+        return draw(digest, self.seed, self.num_views - 1)
 
     @property
     def descent(self) -> Descent | None:

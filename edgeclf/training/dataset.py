@@ -39,6 +39,7 @@ class BottleneckDataset:
         labels: Names of the classes, in code point order.
         classes: Class index of each picture, int `(n,)`.
         splits: Split of each picture, str `(n,)`.
+        groups: For each picture the first of its near-duplicates, int `(n,)`.
         digests: SHA-256 of each picture's file.
         bottlenecks: float32 `(n, depth)`.
         activations: Names of the backbone's input and activations, in graph order.
@@ -52,6 +53,7 @@ class BottleneckDataset:
     labels: tuple[str, ...]
     classes: NDArray[np.intp]
     splits: NDArray[np.str_]
+    groups: NDArray[np.intp]
     digests: Sequence[bytes]
     bottlenecks: NDArray[np.float32]
     activations: Sequence[str]
@@ -139,11 +141,21 @@ def load_dataset(
     classes = np.array([index[example.label] for example in examples], np.intp)
     if len(rows) < len(found):
         table.keep(rows)
+    groups_of_copies = duplicates.group_near_duplicates(
+        [example.name for example in examples],
+        table.fingerprints,
+        # The last layer's part: the thresholds are of it, and it is shorter.
+        table.bottlenecks[:, -extractor.backbone.final_depth :],
+    )
+    _report_look_alikes(
+        groups_of_copies, classes, [example.name for example in examples]
+    )
     return BottleneckDataset(
         examples,
         labels,
         classes,
-        _split(examples, labels, classes, table, fixed, config),
+        _split(examples, labels, classes, groups_of_copies, table, fixed, config),
+        groups_of_copies,
         table.digests,
         table.bottlenecks,
         extractor.activations,
@@ -233,6 +245,7 @@ def _split(
     examples: Sequence[Example],
     labels: Sequence[str],
     classes: NDArray[np.intp],
+    groups: NDArray[np.intp],
     table: _FeatureTable,
     fixed: Mapping[str, str],
     config: RetrainConfig,
@@ -252,10 +265,6 @@ def _split(
             len(unnamed),
             _name_some(unnamed),
         )
-    groups = duplicates.group_near_duplicates(
-        names, table.fingerprints, table.bottlenecks
-    )
-    _report_look_alikes(groups, classes, names)
     for index, label in enumerate(labels):
         rows = np.flatnonzero(classes == index)
         own_names = [names[row] for row in rows.tolist()]

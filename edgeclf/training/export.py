@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeclf import image
 from edgeclf.errors import ImageError
+from edgeclf.training.assemble import assemble
 from edgeclf.training.bias_correction import corrected_biases, with_biases
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
@@ -22,12 +23,14 @@ from edgeclf.training.quantize import (
     quantize,
     with_uint8_ends,
 )
+from edgeclf.training.rounding import rounded
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
 
 CORRECTION_PICTURES = 32  # more changes the biases little: they average over pixels too
 CORRECTION_VERSION = 1
+ROUNDING_PICTURES = 1000
 
 
 def export(
@@ -45,7 +48,7 @@ def export(
         floating: Backbone and head, as `assemble` returns them.
         dataset: Its training pictures set scales and biases.
         backbone: What the head stands on.
-        head: For the range of the logits.
+        head: The last layer.
         cache: Keeps corrected biases for the next run.
     """
     if config.head != "int8" and config.quantize != "int8":
@@ -63,6 +66,9 @@ def export(
         (0 - backbone.input_mean) / backbone.input_std,
         (255 - backbone.input_mean) / backbone.input_std,
     )
+    if config.head == "int8":
+        head = rounded(head, _some(dataset))
+        floating = assemble(backbone, head, config.final_tensor_name)
     logits = head.logits(dataset.bottlenecks[sample])
     quantized = quantize(floating, ranges, logits, head=config.head)
     few = dataset.balanced_training_sample(CORRECTION_PICTURES)
@@ -91,6 +97,11 @@ def export(
     else:
         biases = np.frombuffer(entry, "<i4").astype(np.int32)
     return with_uint8_ends(with_biases(quantized, biases))
+
+
+def _some(dataset: BottleneckDataset) -> NDArray[np.float32]:
+    """Return bottlenecks of training pictures, not more than are of use."""
+    return dataset.bottlenecks[dataset.balanced_training_sample(ROUNDING_PICTURES)]
 
 
 def _pictures(

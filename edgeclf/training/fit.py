@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edgeclf import files
 from edgeclf.data.splits import TRAIN, VALIDATION
-from edgeclf.training import regression
+from edgeclf.training import discriminant, regression
 from edgeclf.training.assemble import assemble
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features
 from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
-from edgeclf.training.head import FittedHead, Head, LabelledBottlenecks
+from edgeclf.training.head import (
+    ROWS_AT_ONCE,
+    FittedHead,
+    Head,
+    LabelledBottlenecks,
+)
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
 from edgeclf.zoo.backbone import Backbone
@@ -27,52 +33,117 @@ logger = logging.getLogger("edgeclf")
 
 
 def fit_head(
-    config: RetrainConfig,
-    backbone: Backbone,
-    train: LabelledBottlenecks,
-    dataset: BottleneckDataset,
+    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
 ) -> FittedHead:
-    """Fit by softmax regression, or by gradient descent when its settings are given.
+    """Fit by what the settings ask for, gradient descent if its settings are given.
 
     Args:
         config: Settings.
-        backbone: Needed for the models that are kept while descending.
-        train: What to fit to: the training split and its views.
-        dataset: Where the validation split comes from.
+        extractor: Computes the bottlenecks of views.
+        dataset: The pictures.
     """
-    validation = dataset.subset(VALIDATION)
-    num_classes = len(dataset.labels)
-    if config.descent is None:
-        ignored = [name for name in DESCENT_ONLY if is_changed(config, name)]
-        if ignored:
-            logger.warning(
-                "Without effect: %s. Softmax regression has no steps; "
-                "--how_many_training_steps selects gradient descent.",
-                ", ".join(f"--{name}" for name in ignored),
-            )
-        return regression.fit(train, validation, num_classes)
-    return _descend(config, config.descent, backbone, train, dataset)
+    if config.descent is not None:
+        train = _with_views(config, extractor, dataset)
+        return _descend(config, config.descent, extractor.backbone, train, dataset)
+    ignored = [name for name in DESCENT_ONLY if is_changed(config, name)]
+    if ignored:
+        logger.warning(
+            "Without effect: %s. The default solver has no steps; "
+            "--how_many_training_steps selects gradient descent.",
+            ", ".join(f"--{name}" for name in ignored),
+        )
+    if config.solver == "regression":
+        train = _with_views(config, extractor, dataset)
+        validation = dataset.subset(VALIDATION)
+        return regression.fit(train, validation, len(dataset.labels))
+    return _discriminate(config, extractor, dataset)
 
 
-def distorted_views(
+def _discriminate(
     config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
-) -> LabelledBottlenecks:
-    """Return the bottlenecks of the training pictures' views."""
-    items, classes = [], []
-    for row in dataset.positions(TRAIN).tolist():
-        for view in config.distortions.draw(dataset.digests[row], config.seed):
-            items.append((dataset.examples[row], view))
-            classes.append(int(dataset.classes[row]))
-    bottlenecks = np.empty((len(items), extractor.backbone.depth), np.float32)
-    usable = np.zeros(len(items), bool)
-    for row, features in enumerate(extractor.extract(items, "views")):
-        if isinstance(features, Features):
-            bottlenecks[row], usable[row] = features.bottleneck, True
-        else:  # it was readable a moment ago
+) -> FittedHead:
+    """Fit to training and validation pictures and to their views, never all at once."""
+    train, validation = dataset.positions(TRAIN), dataset.positions(VALIDATION)
+    folds = np.full(len(dataset.classes), discriminant.FOLDS)
+    folds[train] = discriminant.deal_folds(
+        dataset.classes[train],
+        dataset.groups[train],
+        [dataset.digests[row] for row in train.tolist()],
+    )
+    used = np.sort(np.concatenate([train, validation]))
+    rows = used[np.argsort(folds[used], kind="stable")]  # a fold stands together
+    depth = extractor.backbone.depth
+    moments = discriminant.Moments(
+        discriminant.FOLDS + bool(len(validation)), len(dataset.labels), depth
+    )
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        moments.add(dataset.bottlenecks[some], dataset.classes[some], folds[some])
+    for bottlenecks, some in _views(config, extractor, dataset, rows):
+        moments.add(bottlenecks, dataset.classes[some], folds[some])
+    return discriminant.fit(
+        moments,
+        LabelledBottlenecks(dataset.bottlenecks, dataset.classes, used),
+        folds[used],
+        extractor.backbone.widths or (depth,),
+        discriminant.FOLDS,
+    )
+
+
+def _views(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    rows: NDArray[np.intp],
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
+    """Yield bottlenecks of the pictures' views, a block at a time, and whose they are.
+
+    Args:
+        config: Says which views.
+        extractor: Computes them.
+        dataset: Where the pictures are.
+        rows: Positions of the pictures in it.
+    """
+    each = len(config.draw_views(dataset.digests[0]))
+    if not each:
+        return
+    items = (  # of many pictures too many to hold
+        (dataset.examples[row], view)
+        for row in rows.tolist()
+        for view in config.draw_views(dataset.digests[row])
+    )
+    block = np.empty((ROWS_AT_ONCE, extractor.backbone.depth), np.float32)
+    filled: list[int] = []
+    owners = np.repeat(rows, each)
+    results = extractor.extract(items, "views", len(owners))
+    for row, features in zip(owners.tolist(), results, strict=True):
+        if not isinstance(features, Features):  # it was readable a moment ago
             logger.warning(
                 "Left out a view of %s: %s", features.example.path, features.reason
             )
-    return LabelledBottlenecks(bottlenecks[usable], np.array(classes, np.intp)[usable])
+            continue
+        block[len(filled)] = features.bottleneck
+        filled.append(row)
+        if len(filled) == len(block):
+            yield block, np.array(filled, np.intp)
+            filled = []
+    yield block[: len(filled)], np.array(filled, np.intp)
+
+
+def _with_views(
+    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
+) -> LabelledBottlenecks:
+    """Return the training pictures and their views, all of them in memory."""
+    train = dataset.subset(TRAIN)
+    if config.num_views == 1:
+        return train
+    rows = dataset.positions(TRAIN)
+    bottlenecks, owners = [], []
+    for block, some in _views(config, extractor, dataset, rows):
+        bottlenecks.append(block.copy())
+        owners.append(some)
+    classes = dataset.classes[np.concatenate(owners)]
+    return train + LabelledBottlenecks(np.concatenate(bottlenecks), classes)
 
 
 def _descend(

@@ -102,16 +102,20 @@ class FittedHead:
 
     Attributes:
         head: The linear layer.
-        strength: The L2 strength that was chosen; None for gradient descent.
+        strength: The L2 strength that was chosen; None but for softmax regression.
         validation_cross_entropy: Of the head that was fitted to the training split
             alone, in nats; None without a validation split.
         validation_accuracy: Likewise, in [0, 1].
+        shrinkage: The share that was chosen; None but for the discriminant.
+        temperature: What the discriminant's logits were divided by; None likewise.
     """
 
     head: Head
     strength: float | None
     validation_cross_entropy: float | None
     validation_accuracy: float | None
+    shrinkage: float | None = None
+    temperature: float | None = None
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,6 +21,8 @@ HEAD_MODES = ("int8", "float")
 
 MOVING = (schema.BuiltinOperator.CONCATENATION, schema.BuiltinOperator.PAD)
 
+NEGLIGIBLE = 10.0  # exp(-10) is a hundredth of the smallest score above 0, 1 / 256
+
 # The smallest and largest value that each activation took: name -> (low, high).
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -68,7 +70,7 @@ def quantize(
         model,
         {
             **moved_ranges(model, ranges),
-            logits_name: (float(logits.min()), float(logits.max())),
+            logits_name: logits_range(logits),
             scores_name: (0.0, 1.0),
         },
     )
@@ -130,6 +132,21 @@ def moved_ranges(model: graph.Model, ranges: Ranges) -> dict[str, tuple[float, f
             lows, highs = zip(*moved, strict=True)
             result[output] = (min(lows), max(highs))
     return result
+
+
+def logits_range(logits: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the range in which 8 bits tell most about the scores.
+
+    A class whose logit is `NEGLIGIBLE` below the best has no score to speak of: how far
+    below does not matter, nor how far above the second the best is.
+
+    Args:
+        logits: What the head answers, `(pictures, num_classes)`, two classes or more.
+    """
+    second, best = np.sort(logits, axis=1)[:, -2:].T
+    low = float(best.min()) - NEGLIGIBLE
+    high = max(float(second.max()), float(best.min())) + NEGLIGIBLE
+    return max(low, float(logits.min())), min(high, float(logits.max()))
 
 
 def _statistics(

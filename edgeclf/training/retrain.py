@@ -18,7 +18,7 @@ import numpy as np
 from edgeclf import files
 from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example, read_folder
-from edgeclf.data.splits import TEST, TRAIN, format_splits, read_split_file
+from edgeclf.data.splits import TEST, format_splits, read_split_file
 from edgeclf.errors import DatasetError, DownloadError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.metrics import Evaluation
@@ -28,11 +28,12 @@ from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
-from edgeclf.training.fit import distorted_views, fit_head
+from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
+from edgeclf.zoo.depths import with_depths
 
 logger = logging.getLogger("edgeclf")
 
@@ -128,21 +129,20 @@ def _train(config: RetrainConfig) -> _Trained:
     found = read_folder(config.image_dir)
     _check_no_picture_is_written(config, found)
     fixed = read_split_file(config.split_file) if config.split_file else {}
-    backbone = load_backbone(
-        config.architecture,
-        input_mean=config.input_mean,
-        input_std=config.input_std,
-        folder=config.model_dir,
+    backbone = with_depths(
+        load_backbone(
+            config.architecture,
+            input_mean=config.input_mean,
+            input_std=config.input_std,
+            folder=config.model_dir,
+        )
     )
     with BottleneckCache(_bottleneck_dir(config)) as cache:
         extractor = BottleneckExtractor(
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
         dataset = load_dataset(config, found, fixed, extractor)
-        train = dataset.subset(TRAIN)
-        if config.distortions:
-            train = train + distorted_views(config, extractor, dataset)
-        fitted = fit_head(config, backbone, train, dataset)
+        fitted = fit_head(config, extractor, dataset)
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         graph = export(config, floating, dataset, backbone, fitted.head, cache)
     return _Trained(backbone, dataset, fitted, floating, graph)

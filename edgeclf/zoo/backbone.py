@@ -25,6 +25,8 @@ class Backbone:
         input_std: See `input_mean`.
         depth: Length of the bottleneck vector.
         source: Where the weights come from, for the model's record.
+        widths: Depths of the parts that the bottleneck is put together from, the last
+            layer's at the end; see `with_depths`. Empty: it is one part.
     """
 
     name: str
@@ -34,11 +36,17 @@ class Backbone:
     input_std: float
     depth: int
     source: str
+    widths: tuple[int, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of `content`, hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def final_depth(self) -> int:
+        """Length of the last layer's part, at the end of the bottleneck."""
+        return self.widths[-1] if self.widths else self.depth
 
     def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the input for a picture of the input's size.
