@@ -61,6 +61,29 @@ def test_the_head_is_the_textbook_discriminant_over_its_temperature(widths):
     assert fitted.head.weights.dtype == np.float32
 
 
+@pytest.mark.parametrize("spread", [0.3, 1.0, 3.0])
+def test_few_pictures_are_solved_as_many_are(spread):
+    data = blobs(DEPTH - 1, 5, spread)
+    folds = np.arange(len(data)) // CLASSES % 3
+    few = discriminant.Moments(3, CLASSES, DEPTH)
+    few.add(data.bottlenecks, data.classes, folds)
+    assert few.seconds is None
+    many = discriminant.Moments(3, CLASSES, DEPTH)
+    many.add(data.bottlenecks, data.classes, folds)
+    rows = np.concatenate([points for points, _, _ in many.points])
+    order = np.concatenate([np.full(len(part), f) for part, _, f in many.points])
+    many.points = None
+    many.seconds = np.array([rows[order == f].T @ rows[order == f] for f in range(3)])
+    first, second = (
+        discriminant.fit(moments, data, folds, (5, 15), None) for moments in (few, many)
+    )
+    assert first.shrinkage == second.shrinkage
+    for one, other in zip(
+        vars(first.head).values(), vars(second.head).values(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_parts_of_any_size_count_alike():
     data = blobs(120, 1)
     large = data.bottlenecks.copy()

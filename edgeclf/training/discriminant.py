@@ -40,6 +40,9 @@ BISECTIONS = 60
 class Moments:
     """Counts, sums and second moments of bottlenecks, by fold and class.
 
+    As long as there are fewer bottlenecks than numbers in one, they themselves are kept
+    in place of second moments: that is smaller, and quicker to solve.
+
     Args:
         num_folds: Number of folds.
         num_classes: Number of classes.
@@ -49,7 +52,8 @@ class Moments:
     def __init__(self, num_folds: int, num_classes: int, depth: int) -> None:
         self.counts = np.zeros((num_folds, num_classes))
         self.sums = np.zeros((num_folds, num_classes, depth))
-        self.seconds = np.zeros((num_folds, depth, depth))
+        self.points: list[tuple[NDArray[np.float64], NDArray[np.intp], int]] | None = []
+        self.seconds: NDArray[np.float64] | None = None
 
     def add(
         self,
@@ -69,7 +73,22 @@ class Moments:
                 part = points[rows].astype(np.float64)
                 self.counts[fold] += members.sum(axis=0)
                 self.sums[fold] += members.T @ part
-                self.seconds[fold] += part.T @ part
+                self._add_part(part, classes[rows], fold)
+
+    def _add_part(
+        self, part: NDArray[np.float64], classes: NDArray[np.intp], fold: int
+    ) -> None:
+        depth = self.sums.shape[2]
+        if self.points is not None:
+            self.points.append((part, classes, fold))
+            if self.counts.sum() < depth:
+                return
+            self.seconds = np.zeros((len(self.counts), depth, depth))
+            for points, _, its_fold in self.points:
+                self.seconds[its_fold] += points.T @ points
+            self.points = None
+        elif self.seconds is not None:
+            self.seconds[fold] += part.T @ part
 
 
 @dataclass(frozen=True)
@@ -79,13 +98,17 @@ class _Estimate:
     Attributes:
         means: Of each class, `(classes, depth)`; zeros for a class without pictures.
         present: Which classes have pictures.
-        covariance: Within classes, `(depth, depth)`.
+        covariance: Within classes, `(depth, depth)`; None where residuals are kept.
+        residuals: `(n, depth)`, whose `residuals.T @ residuals` is that covariance.
+        within: Its diagonal, `(depth,)`.
         variances: Of each number among all pictures, `(depth,)`.
     """
 
     means: NDArray[np.float64]
     present: NDArray[np.bool_]
-    covariance: NDArray[np.float64]
+    covariance: NDArray[np.float64] | None
+    residuals: NDArray[np.float64] | None
+    within: NDArray[np.float64]
     variances: NDArray[np.float64]
 
 
@@ -214,38 +237,73 @@ def _estimate(moments: Moments, without: int | None) -> _Estimate:
     kept = np.arange(len(moments.counts)) != (-1 if without is None else without)
     counts, sums = moments.counts[kept].sum(axis=0), moments.sums[kept].sum(axis=0)
     total = max(counts.sum(), 1.0)
+    present = counts > 0
+    means = sums / np.maximum(counts, 1.0)[:, np.newaxis]
+    centre = sums.sum(axis=0) / total
+    between = np.sum(counts[:, np.newaxis] / total * (means - centre) ** 2, axis=0)
+    if moments.seconds is None:
+        parts = [
+            points - means[classes]
+            for points, classes, fold in moments.points or ()
+            if kept[fold]
+        ]
+        residuals = np.concatenate([np.empty((0, len(centre))), *parts])
+        residuals /= np.sqrt(total)
+        within = np.sum(residuals**2, axis=0)
+        return _Estimate(means, present, None, residuals, within, within + between)
     second = np.zeros_like(moments.seconds[0])
     for fold in np.flatnonzero(kept).tolist():
         second += moments.seconds[fold]
     second /= total
-    present = counts > 0
-    means = sums / np.maximum(counts, 1.0)[:, np.newaxis]
-    centre = sums.sum(axis=0) / total
-    variances = np.maximum(np.diag(second) - centre**2, 0.0)
     weighted = means * np.sqrt(counts / total)[:, np.newaxis]
     second -= weighted.T @ weighted
-    return _Estimate(means, present, second, variances)
+    within = np.maximum(np.diag(second), 0.0)
+    return _Estimate(means, present, second, None, within, within + between)
 
 
 def _solve(
     estimate: _Estimate, widths: Sequence[int], shrinkage: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weights `(classes, depth)` and bias `(classes,)` for one shrinkage."""
-    # Imported here: it takes longer than all else in this module.
-    from scipy.linalg import cho_factor, cho_solve
-
     means, present = estimate.means, estimate.present
     target = _target(estimate, widths)
-    # Transposed it is the same, and in the order that LAPACK takes without a copy.
-    covariance = (estimate.covariance * (1.0 - shrinkage)).T
-    covariance[np.diag_indices(len(target))] += shrinkage * target
     centre = means[present].mean(axis=0)
-    factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
-    weights = cho_solve(factor, (means - centre).T, check_finite=False).T
+    weights = _divided(estimate, target, shrinkage, (means - centre).T).T
     bias = -0.5 * np.sum((means + centre) * weights, axis=1)
     weights[~present] = 0.0
     bias[~present] = bias[present].min() if present.any() else 0.0
     return weights, bias
+
+
+def _divided(
+    estimate: _Estimate,
+    target: NDArray[np.float64],
+    shrinkage: float,
+    differences: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return `inv(C) d`, C the shrunk covariance, of `(depth, classes)` differences."""
+    # Imported here: it takes longer than all else in this module.
+    from scipy.linalg import cho_factor, cho_solve
+
+    if estimate.covariance is not None:
+        # Transposed it is the same, and in the order that LAPACK takes without a copy.
+        covariance = (estimate.covariance * (1.0 - shrinkage)).T
+        covariance[np.diag_indices(len(target))] += shrinkage * target
+        factor = cho_factor(
+            covariance, lower=True, overwrite_a=True, check_finite=False
+        )
+        return np.asarray(cho_solve(factor, differences, check_finite=False))
+    # With x = z sqrt(target), C is s I + (1 - s) R'R there, and by the matrix inversion
+    # lemma inv(C) d = (d - R' inv(s / (1 - s) I + RR') R d) / s: as large as there are
+    # pictures.
+    root = np.sqrt(target)[:, np.newaxis]
+    residuals = np.asarray(estimate.residuals) / root.T
+    scaled = differences / root
+    inner = residuals @ residuals.T
+    inner[np.diag_indices(len(inner))] += shrinkage / (1.0 - shrinkage)
+    factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
+    solved = cho_solve(factor, residuals @ scaled, check_finite=False)
+    return np.asarray((scaled - residuals.T @ solved) / shrinkage / root)
 
 
 def _target(estimate: _Estimate, widths: Sequence[int]) -> NDArray[np.float64]:
@@ -261,8 +319,7 @@ def _target(estimate: _Estimate, widths: Sequence[int]) -> NDArray[np.float64]:
     if not sizes.any():  # all pictures are the same
         return np.ones(len(estimate.variances))
     target = np.repeat(sizes, widths)
-    within = np.maximum(np.diag(estimate.covariance), 0.0)
-    share = float(np.mean(within / target))
+    share = float(np.mean(estimate.within / target))
     # Pictures of one class may all be the same: then those of all classes tell.
     share = max(share, LEAST_SHARE * float(np.mean(estimate.variances / target)))
     return np.asarray(target * share)
