@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +20,12 @@ from edgeclf.errors import LabelError
 from edgeclf.labels import Labels, check_number, given_labels
 from edgeclf.linear_head import find_linear_head
 from edgeclf.model_info import ModelInfo
-from edgeclf.network import ModelSource, named_errors, open_network
+from edgeclf.network import HoldsNetwork, ModelSource, named_errors, open_network
 from edgeclf.scores import scores_output
 from edgeclf.tflite.graph import Graph
 
 
-class ClassActivationMapper:
+class ClassActivationMapper(HoldsNetwork):
     """Maps the evidence for a class over a picture.
 
     The model is a classifier whose logits are a linear layer (FULLY_CONNECTED, or
@@ -152,21 +151,6 @@ class ClassActivationMapper:
         return np.asarray(
             sum(_spread(part, rows, columns) for part in evidence), np.float32
         )
-
-    def close(self) -> None:
-        """Give the interpreter's memory back. A second call does nothing."""
-        self._network.close()
-
-    def __enter__(self) -> ClassActivationMapper:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _index(self, label: str | int) -> int:
         if isinstance(label, str):

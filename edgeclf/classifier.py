@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,13 @@ from edgeclf.decoder import ImageSource
 from edgeclf.errors import LabelError, ModelError
 from edgeclf.labels import Labels, check_number, given_labels
 from edgeclf.model_info import ModelInfo
-from edgeclf.network import PROBE_SIZE, ModelSource, named_errors, open_network
+from edgeclf.network import (
+    PROBE_SIZE,
+    HoldsNetwork,
+    ModelSource,
+    named_errors,
+    open_network,
+)
 from edgeclf.results import Category
 from edgeclf.scores import (
     are_probabilities,
@@ -33,7 +38,7 @@ UNKNOWN = "unknown"
 _PROBES = (0, 128, 255)  # levels of the gray pictures that tell logits by their scores
 
 
-class Classifier:
+class Classifier(HoldsNetwork):
     """Labels pictures with a TensorFlow Lite model.
 
     The model has one input of shape `(1, height, width, 3)` or `(height, width, 3)`,
@@ -149,11 +154,6 @@ class Classifier:
     def num_classes(self) -> int:
         """Number of classes, the size of the output."""
         return self._num_classes
-
-    @property
-    def input_size(self) -> tuple[int, int] | None:
-        """`(height, width)` of the input in pixels; None: each picture's own."""
-        return self._network.input_size
 
     @property
     def resize(self) -> str:
@@ -278,24 +278,6 @@ class Classifier:
         if self._calibration is not None:
             return self._calibration(values)
         return values if self._is_probability else probabilities(values)
-
-    def close(self) -> None:
-        """Give the interpreter's memory back. A second call does nothing.
-
-        A picture that another thread is labelling is finished first.
-        """
-        self._network.close()
-
-    def __enter__(self) -> Classifier:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _count_classes(self) -> int:
         shapes = self._network.output_shapes

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.model_info import ModelInfo
-from edgeclf.network import ModelSource, named_errors, open_network
+from edgeclf.network import HoldsNetwork, ModelSource, named_errors, open_network
 from edgeclf.scores import scores_output
 from edgeclf.tflite.graph import Graph
 
 
-class Embedder:
+class Embedder(HoldsNetwork):
     """Turns pictures into vectors: the bottleneck that a classifier's head reads.
 
     Of a file of edgeclf's own the vector is named in its record. Of another classifier
@@ -66,11 +65,6 @@ class Embedder:
         )
 
     @property
-    def input_size(self) -> tuple[int, int] | None:
-        """`(height, width)` of the input in pixels; None: each picture's own."""
-        return self._network.input_size
-
-    @property
     def depth(self) -> int:
         """Length of the vectors."""
         return math.prod(self._network.output_shapes[0])
@@ -103,24 +97,6 @@ class Embedder:
             (vector,) = self._network.run(image, region=region, rotation=rotation)
         vector = vector.reshape(-1)
         return _normalized(vector) if normalize else vector
-
-    def close(self) -> None:
-        """Give the interpreter's memory back. A second call does nothing.
-
-        A picture that another thread is embedding is finished first.
-        """
-        self._network.close()
-
-    def __enter__(self) -> Embedder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def cosine_similarity(

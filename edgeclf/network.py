@@ -6,7 +6,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeAlias
+from types import TracebackType
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -302,6 +303,38 @@ class Network:
         if self._interpreter is None:
             raise ValueError("This model is closed. Make a new one to label more.")
         return self._interpreter
+
+
+_Self = TypeVar("_Self", bound="HoldsNetwork")
+
+
+class HoldsNetwork:
+    """What works with a network of its own until it is closed, or its `with` ends."""
+
+    _network: Network
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """`(height, width)` of the input in pixels; None: each picture's own."""
+        return self._network.input_size
+
+    def close(self) -> None:
+        """Give the interpreter's memory back. A second call does nothing.
+
+        A picture that another thread is working on is finished first.
+        """
+        self._network.close()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def _checked_resize(resize: str | None, info: ModelInfo) -> str:
