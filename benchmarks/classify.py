@@ -54,9 +54,9 @@ class Peer:
 
 
 OURS = [
-    Peer(BASELINE, ("litert.py", "draft"), "ai_edge_litert"),
+    Peer(BASELINE, ("litert_loaded.py", "draft"), "ai_edge_litert"),
     Peer("edgeclf", ("edgeclf_loaded.py",), "edgeclf"),
-    Peer(EXACT, ("litert.py",), "ai_edge_litert"),
+    Peer(EXACT, ("litert_loaded.py",), "ai_edge_litert"),
     Peer("LiteRT CompiledModel", ("litert_compiled.py",), "ai_edge_litert"),
 ]
 OTHERS = [

@@ -96,7 +96,7 @@ def soak(
 def main() -> int:
     """Measure, print the table; 1 if the process has grown by 5 MiB or more."""
     parser = measure.parser(__doc__, runs=1)
-    parser.add_argument("--model", type=Path, help="else one of the decors")
+    parser.add_argument("--model", type=Path, help="else one for the decors is made")
     parser.add_argument("--pictures", type=measure.positive, default=20_000)
     parser.add_argument("--side", type=measure.positive, default=320, metavar="PIXELS")
     parser.add_argument("--threads", type=measure.positive, default=1)

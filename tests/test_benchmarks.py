@@ -176,9 +176,9 @@ def test_ratios_compare_within_a_round():
 
 def test_loaded_peers_agree_with_the_classifier(model_file, picture):
     model, photo = model_file(), picture("green", "green photo.png")
-    scripts = ("litert.py", "litert_compiled.py", "edgeclf_loaded.py")
+    scripts = ("litert_loaded.py", "litert_compiled.py", "edgeclf_loaded.py")
     contenders = [peer(script, PEERS / script, model) for script in scripts]
-    contenders.append(peer("draft", PEERS / "litert.py", model, "draft"))
+    contenders.append(peer("draft", PEERS / "litert_loaded.py", model, "draft"))
     tasks = {"photo": f"label {photo}", "alone": INVOKE}
     turns = take_turns(contenders, tasks, runs=2)
     assert list(turns) == [*scripts, "draft"]
@@ -194,7 +194,7 @@ def test_loaded_peers_agree_with_the_classifier(model_file, picture):
 
 
 def test_a_loaded_peer_that_fails_says_why(model_file, tmp_path):
-    script = PEERS / "litert.py"
+    script = PEERS / "litert_loaded.py"
     with (
         pytest.raises(CommandError, match=r"(?s)LiteRT: .* 1\n.*none.tflite"),
         load(peer("LiteRT", script, tmp_path / "none.tflite")),

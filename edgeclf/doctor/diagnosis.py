@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from edgeclf.doctor.facts import BACKBONE, BASE, INTERPRETERS, Facts, Package, SelfTest
 
-LITERT, TFLITE, TENSORFLOW = INTERPRETERS
+LITERT, TFLITE, _ = INTERPRETERS
 LEAST_VERSIONS = {"numpy": (1, 24), "pillow": (9, 1)}  # of setup.cfg
 LEAST_PYTHON = (3, 10)
 
