@@ -268,7 +268,7 @@ def agreement(models: Sequence[Path], data: Mapping[str, Sequence[Path]]) -> int
 def main() -> int:
     """Measure, print the table."""
     parser = measure.parser(__doc__, runs=15)
-    parser.add_argument("--model", type=Path, nargs="+", help="else one for the decors is made")
+    parser.add_argument("--model", type=Path, nargs="+", help="else one is made")
     parser.add_argument("--agreement", action="store_true")
     parser.add_argument("--every", type=measure.positive, default=1, metavar="N")
     args = parser.parse_args()
