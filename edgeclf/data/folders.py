@@ -40,7 +40,9 @@ class Example:
     label: str
 
 
-def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
+def read_folder(
+    image_dir: str | os.PathLike[str], at_least: int = 2
+) -> list[Example]:
     """List the pictures below `image_dir`, sorted by class and then by name.
 
     Classes are the first-level folders, in code point order. Hidden files and
@@ -49,11 +51,12 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
 
     Args:
         image_dir: The dataset's folder.
+        at_least: How many classes there must be, 1 or 2.
 
     Raises:
         FileNotFoundError: There is no such folder.
         NotADirectoryError: It is a file.
-        DatasetError: It holds fewer than two classes.
+        DatasetError: It holds fewer classes.
     """
     root = Path(image_dir)
     if not root.exists():
@@ -94,11 +97,11 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
             len(outside),
             root,
         )
-    if len(labels) < 2:
+    if len(labels) < at_least:
         found = f"one: {labels[0]}" if labels else "none"
+        wanted = "two class folders" if at_least > 1 else "one class folder"
         raise DatasetError(
-            f"Expected at least two class folders with pictures in {root}. "
-            f"Received: {found}."
+            f"Expected at least {wanted} with pictures in {root}. Received: {found}."
         )
     return examples
 

@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 from edgeclf import image
 from edgeclf.classifier import Classifier
+from edgeclf.console import sentence
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.interpreter import num_processors
+from edgeclf.network import MAX_OWN_SIDE
 
 logger = logging.getLogger("edgeclf")
 
@@ -30,6 +32,7 @@ def evaluate(
     resize: str,
     num_workers: int | None = None,
     description: str = "evaluation",
+    unreadable: list[tuple[str, str]] | None = None,
 ) -> list[Evaluation]:
     """Score pictures with several models; each picture is decoded once.
 
@@ -41,17 +44,24 @@ def evaluate(
         resize: Resize filter that the models were trained with.
         num_workers: Threads that decode; None for one per processor.
         description: What the progress bar says.
+        unreadable: Gets the name of each picture that is left out, and why.
 
     Returns:
         One `Evaluation` per classifier.
     """
     input_size = classifiers[0].input_size
 
+    size = input_size or (MAX_OWN_SIDE, MAX_OWN_SIDE)
+
     def load(example: Example) -> NDArray[np.uint8] | None:
         try:
-            return image.load(example.path, input_size, resize=resize)
+            decoded = image.decode(example.path, size, resize=resize)
+            own = input_size or image.own_size(decoded.box, MAX_OWN_SIDE)
+            return image.stretch(decoded, own, resize)
         except (ImageError, OSError) as error:
-            logger.warning("Not measured: %s", error)
+            logger.warning("Not measured: %s", sentence(error))
+            if unreadable is not None:
+                unreadable.append((example.name, sentence(error)))
             return None
 
     scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]

@@ -24,6 +24,7 @@ from edgeclf.training.head import (
     FittedHead,
     Head,
     LabelledBottlenecks,
+    OutOfFold,
     accuracy,
     cross_entropy,
 )
@@ -74,6 +75,21 @@ class Moments:
                 self.counts[fold] += members.sum(axis=0)
                 self.sums[fold] += members.T @ part
                 self._add_part(part, classes[rows], fold)
+
+    def only(self, folds: Sequence[int]) -> Moments:
+        """Return the moments of some folds; large arrays are shared, not copied."""
+        some = Moments(0, *self.sums.shape[1:])
+        chosen = list(folds)
+        some.counts, some.sums = self.counts[chosen], self.sums[chosen]
+        some.seconds = None if self.seconds is None else self.seconds[chosen]
+        if self.points is not None:
+            places = {fold: place for place, fold in enumerate(chosen)}
+            some.points = [
+                (points, classes, places[fold])
+                for points, classes, fold in self.points
+                if fold in places
+            ]
+        return some
 
     def _add_part(
         self, part: NDArray[np.float64], classes: NDArray[np.intp], fold: int
@@ -151,7 +167,24 @@ def fit(
         accuracy(seen, classes) if len(seen) else None,
         shrinkage=best.shrinkage,
         temperature=1 / best.sharpness,
+        out_of_fold=OutOfFold(
+            scored.rows, np.asarray(best.logits * best.sharpness, np.float32)
+        ),
     )
+
+
+def solve(
+    moments: Moments, folds: Sequence[int], widths: Sequence[int], shrinkage: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights `(classes, depth)` and bias `(classes,)` of some of the folds.
+
+    Args:
+        moments: Of all folds.
+        folds: Those to learn from.
+        widths: Depths of the bottleneck's parts.
+        shrinkage: See `fit`.
+    """
+    return _solve(_estimate(moments.only(folds), None), widths, shrinkage)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,11 +163,18 @@ def _descend(
         files.write_bytes(folder / f"intermediate_{step}.tflite", content)
 
     def run(report: Callable[[DescentStep], None]) -> FittedHead:
+        steps: list[DescentStep] = []
+
+        def keep(step: DescentStep) -> None:
+            steps.append(step)
+            report(step)
+
         # One thread adds in one order: the same weights in every run.
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-            return descend(
-                train, validation, num_classes, settings, config.seed, report, store
+            fitted = descend(
+                train, validation, num_classes, settings, config.seed, keep, store
             )
+        return replace(fitted, steps=steps)
 
     if config.summaries_dir is None:
         return run(_log_step)

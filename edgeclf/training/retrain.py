@@ -20,6 +20,7 @@ from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, format_splits, read_split_file
 from edgeclf.errors import DatasetError, DownloadError
+from edgeclf.evaluation.calibration import describe_calibration
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.training.assemble import assemble
@@ -31,6 +32,7 @@ from edgeclf.training.export import export
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
+from edgeclf.training.report import report_parts
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -103,11 +105,16 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         "accuracy": measured.accuracy if measured else None,
         "accuracy_float": _accuracy(evaluations, "float"),
         "accuracy_int8": _accuracy(evaluations, "int8"),
+        "macro_f1": measured.macro_f1 if measured else None,
+        "calibration": _calibration(measured, trained.fitted),
         "test": measured.describe(dataset.labels) if measured else None,
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
-    _write_outputs(config, dataset, model, metrics)
+    parts = report_parts(
+        config, dataset, trained.backbone, trained.fitted, evaluations, model, metrics
+    )
+    _write_outputs(config, dataset, model, metrics, parts)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, misclassified)
 
@@ -195,9 +202,10 @@ def _write_outputs(
     dataset: BottleneckDataset,
     model: bytes,
     metrics: Mapping[str, Any],
+    parts: Mapping[Path, bytes],
 ) -> None:
     """Write all files before the first is moved into place."""
-    contents = {config.model_path: model}
+    contents = {config.model_path: model, **parts}
     pairs = zip(dataset.examples, dataset.splits.tolist(), strict=True)
     table = format_splits({example.name: split for example, split in pairs})
     if not _says(config.split_file, config.split_path, table):
@@ -258,6 +266,14 @@ def _measure(
 
 def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:
     return evaluations[kind].accuracy if kind in evaluations else None
+
+
+def _calibration(
+    measured: Evaluation | None, fitted: FittedHead
+) -> dict[str, Any] | None:
+    if measured is None:
+        return None
+    return describe_calibration(measured.scores, measured.classes, fitted.temperature)
 
 
 def _misclassified(

@@ -1,0 +1,98 @@
+"""A report as files: a page, its values as JSON, and two pictures."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgeclf.evaluation.pictures import Illustration
+from edgeclf.files import encoded
+
+ENDING = ".html"
+
+
+class ReportPaths(NamedTuple):
+    """Where the parts of a report go.
+
+    Attributes:
+        page: The HTML file.
+        values: The same as JSON.
+        confusion: The confusion matrix as PNG.
+        curves: The training curves as PNG, if there are any.
+    """
+
+    page: Path
+    values: Path
+    confusion: Path
+    curves: Path
+
+
+def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
+    """Return where the parts of a report go: beside the page, named after it.
+
+    Args:
+        page: `model.html`; then the others are `model.json`, `model.confusion.png` and
+            `model.curves.png`.
+        taken: A file that somebody asked for. If it is that JSON file, the report's is
+            `model.report.json`.
+    """
+    stem = page.name.removesuffix(page.suffix)
+    values = page.with_name(f"{stem}.json")
+    if taken is not None and taken.resolve() == values.resolve():
+        values = page.with_name(f"{stem}.report.json")
+    return ReportPaths(
+        page,
+        values,
+        page.with_name(f"{stem}.confusion.png"),
+        page.with_name(f"{stem}.curves.png"),
+    )
+
+
+def report_contents(
+    report: Mapping[str, Any],
+    illustrations: Mapping[str, Illustration],
+    paths: ReportPaths,
+) -> dict[Path, bytes]:
+    """Return what the files of a report hold.
+
+    Args:
+        report: Its values.
+        illustrations: Pictures of it, by file name.
+        paths: Where they go.
+    """
+    contents = {paths.values: encoded(report_json(report) + "\n")}
+    if (page := _drawing("page")) is not None:
+        contents[paths.page] = encoded(page.render(report, illustrations))
+    if report.get("confusion_matrix") and (drawing := _drawing("confusion")):
+        labels = [entry["label"] for entry in report["per_class"]]
+        matrix = drawing.confusion_matrix(report["confusion_matrix"], labels)
+        contents[paths.confusion] = _png(matrix)
+    if report.get("training_curves") and (drawing := _drawing("curves")):
+        curves = drawing.training_curves(report["training_curves"])
+        contents[paths.curves] = _png(curves)
+    return contents
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    """Return a report as JSON, keys sorted."""
+    return json.dumps(
+        report, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False
+    )
+
+
+def _drawing(name: str) -> Any:
+    """Import what draws when it is needed; None where that part is not installed."""
+    try:
+        return importlib.import_module(f"edgeclf.report.{name}")
+    except ModuleNotFoundError:
+        return None
+
+
+def _png(picture: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,187 @@
+"""Would more pictures help? Accuracy by the number of pictures that a head has seen.
+
+All pictures are dealt to folds. A fold is named by discriminants that have seen one,
+two, four or eight of the others, so that every picture is scored by heads that have not
+seen it, at every size. The bottlenecks are there already, one view of each picture, and
+the discriminants are those of `discriminant`: the curve costs fractions of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from edgeclf.evaluation.metrics import wilson_interval
+from edgeclf.interpreter import num_processors
+from edgeclf.training import discriminant
+from edgeclf.training.head import LabelledBottlenecks
+
+FOLDS = 9  # eight to learn from, so that sizes double, and one to be scored
+SIZES = (1, 2, 4, 6, 8)  # folds learned from
+DRAWS = 2  # choices of these folds at most, for each fold that is scored
+LEAST_GAIN = 0.01  # accuracy that a doubling of the pictures should be worth
+_NORMAL_QUANTILE = 1.959964  # 97.5 %
+
+
+class LearningCurve(NamedTuple):
+    """How accuracy rises with the number of pictures.
+
+    Attributes:
+        num_train: Mean number of pictures that the heads have seen, by size.
+        right: For each size and picture the share of heads that name it rightly,
+            `(sizes, n)`.
+        halves: Positions of the last size and of half of it; None if half is missing.
+    """
+
+    num_train: Sequence[float]
+    right: NDArray[np.float64]
+    halves: tuple[int, int] | None
+
+    def describe(self) -> dict[str, Any]:
+        """Return points with 95 % intervals and the verdict, for JSON."""
+        count = self.right.shape[1]
+        points = []
+        for number, right in zip(self.num_train, self.right, strict=True):
+            share = float(right.mean())
+            low, high = wilson_interval(share * count, count)
+            points.append(
+                {
+                    "num_train": round(number),
+                    "accuracy": share,
+                    "low": low,
+                    "high": high,
+                }
+            )
+        return {"points": points, "num": count, "views": 1, "verdict": self.verdict}
+
+    @property
+    def gain(self) -> tuple[float, float] | None:
+        """Accuracy won by the last doubling, and half its 95 % interval.
+
+        Both sizes name the same pictures: only what changes from one to the other
+        counts, not that some pictures are harder.
+        """
+        if self.halves is None:
+            return None
+        last, half = self.halves
+        won = self.right[last] - self.right[half]
+        error = float(won.std(ddof=1)) / len(won) ** 0.5
+        return float(won.mean()), _NORMAL_QUANTILE * error
+
+    @property
+    def verdict(self) -> str:
+        """One or two sentences on whether more pictures would help."""
+        if self.gain is None or self.halves is None:
+            return "There are too few pictures to tell whether more would help."
+        gain, noise = self.gain
+        last, half = self.halves
+        words = (
+            f"From {self.num_train[half]:.0f} to {self.num_train[last]:.0f} pictures, "
+            f"accuracy changes by {100 * gain:+.1f} points (give or take "
+            f"{100 * noise:.1f}; one view of each picture)."
+        )
+        if gain - noise > 0 and gain >= LEAST_GAIN:
+            return (
+                f"More pictures would probably help. {words} Twice as many again would "
+                "bring something like half of that, or less."
+            )
+        if gain + noise < LEAST_GAIN:
+            return f"More pictures of the same kind would hardly help. {words}"
+        return (
+            f"Whether more pictures would help cannot be told from so few. {words} "
+            "That may be chance."
+        )
+
+
+def learning_curve(
+    bottlenecks: NDArray[np.float32],
+    classes: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    digests: Sequence[bytes],
+    widths: Sequence[int],
+    num_workers: int | None = None,
+) -> LearningCurve | None:
+    """Score all pictures by heads that have seen more and more of the others.
+
+    Args:
+        bottlenecks: float32 `(n, depth)`, one view of each picture.
+        classes: Class of each.
+        groups: A number for each: near-duplicates share one, and stay together.
+        digests: SHA-256 of each: they decide the folds.
+        widths: Depths of the bottleneck's parts.
+        num_workers: Threads; None for one per processor.
+
+    Returns:
+        The curve; None when no two sizes have pictures of every class. Sizes at which a
+        class would be missing are left out.
+    """
+    folds = discriminant.deal_folds(classes, groups, digests, FOLDS)
+    num_classes, depth = int(classes.max()) + 1, bottlenecks.shape[1]
+    moments = discriminant.Moments(FOLDS, num_classes, depth)
+    data = LabelledBottlenecks(bottlenecks, classes, np.argsort(folds, kind="stable"))
+    ordered = folds[np.argsort(folds, kind="stable")]
+    start = 0
+    for points, some in data.blocks():
+        moments.add(points, some, ordered[start : start + len(some)])
+        start += len(some)
+    present = moments.counts > 0
+    sizes = [
+        size
+        for size in SIZES
+        if all(
+            present[learned].any(axis=0).all()
+            for fold in range(FOLDS)
+            for learned in _choices(fold, size)
+        )
+    ]
+    if len(sizes) < 2:
+        return None
+
+    def score(fold: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        rows = np.flatnonzero(folds == fold)
+        right = np.zeros((len(sizes), len(rows)))
+        for place, size in enumerate(sizes):
+            choices = _choices(fold, size)
+            for learned in choices:
+                weights, bias = discriminant.solve(
+                    moments, learned, widths, discriminant.DEFAULT_SHRINKAGE
+                )
+                logits = bottlenecks[rows] @ weights.T + bias
+                right[place] += (logits.argmax(axis=1) == classes[rows]) / len(choices)
+        return rows, right
+
+    right = np.zeros((len(sizes), len(classes)))
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(num_workers or num_processors()) as executor,
+    ):
+        for rows, part in executor.map(score, range(FOLDS)):
+            right[:, rows] = part
+    counts = moments.counts.sum(axis=1)
+    num_train = [
+        float(
+            np.mean(
+                [
+                    counts[learned].sum()
+                    for fold in range(FOLDS)
+                    for learned in _choices(fold, size)
+                ]
+            )
+        )
+        for size in sizes
+    ]
+    last, half = sizes[-1], sizes[-1] // 2
+    halves = (len(sizes) - 1, sizes.index(half)) if half in sizes else None
+    return LearningCurve(num_train, right, halves)
+
+
+def _choices(fold: int, size: int) -> list[list[int]]:
+    """Return which folds to learn from: a choice or more that share none."""
+    others = [(fold + step) % FOLDS for step in range(1, FOLDS)]
+    draws = min(DRAWS, len(others) // size)
+    return [others[draw * size : (draw + 1) * size] for draw in range(draws)]
