@@ -40,9 +40,7 @@ class Example:
     label: str
 
 
-def read_folder(
-    image_dir: str | os.PathLike[str], at_least: int = 2
-) -> list[Example]:
+def read_folder(image_dir: str | os.PathLike[str], at_least: int = 2) -> list[Example]:
     """List the pictures below `image_dir`, sorted by class and then by name.
 
     Classes are the first-level folders, in code point order. Hidden files and

@@ -33,6 +33,7 @@ def evaluate(
     num_workers: int | None = None,
     description: str = "evaluation",
     unreadable: list[tuple[str, str]] | None = None,
+    unknown: list[bool] | None = None,
 ) -> list[Evaluation]:
     """Score pictures with several models; each picture is decoded once.
 
@@ -45,6 +46,7 @@ def evaluate(
         num_workers: Threads that decode; None for one per processor.
         description: What the progress bar says.
         unreadable: Gets the name of each picture that is left out, and why.
+        unknown: Gets for each other picture whether the first model's rule refuses it.
 
     Returns:
         One `Evaluation` per classifier.
@@ -78,6 +80,9 @@ def evaluate(
                 kept.append(example)
                 for classifier, rows in zip(classifiers, scores, strict=True):
                     rows.append(classifier.scores(pixels))
+                if unknown is not None:
+                    (best,) = classifiers[0].classify(pixels, top_k=1, reject=True)
+                    unknown.append(best.index is None)
     index = {label: position for position, label in enumerate(labels)}
     classes = np.array([index[example.label] for example in kept], np.intp)
     names = [example.name for example in kept]

@@ -96,9 +96,7 @@ def with_classes_that_matter(
     )
 
 
-def _headline(
-    evaluation: Evaluation, described: Mapping[str, Any]
-) -> dict[str, Any]:
+def _headline(evaluation: Evaluation, described: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "accuracy": described["accuracy"],
         "interval_95": described["accuracy_interval_95"],

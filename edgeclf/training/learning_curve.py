@@ -175,7 +175,7 @@ def learning_curve(
         )
         for size in sizes
     ]
-    last, half = sizes[-1], sizes[-1] // 2
+    half = sizes[-1] // 2
     halves = (len(sizes) - 1, sizes.index(half)) if half in sizes else None
     return LearningCurve(num_train, right, halves)
 
