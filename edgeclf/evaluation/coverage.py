@@ -25,8 +25,8 @@ def coverage_curve(
         classes: True class of each picture.
 
     Returns:
-        Points `coverage` (share of pictures kept), `accuracy` of these, and `score`, the
-        limit: from the highest limit to the lowest, at which all pictures are kept.
+        Points `coverage` (share of pictures kept), `accuracy` of these, and `score`,
+        the limit: from the highest to the lowest, at which all pictures are kept.
     """
     best = scores.max(axis=1)
     order = np.argsort(-best, kind="stable")

@@ -53,13 +53,14 @@ def evaluate(
     """
     input_size = classifiers[0].input_size
 
-    size = input_size or (MAX_OWN_SIDE, MAX_OWN_SIDE)
-
     def load(example: Example) -> NDArray[np.uint8] | None:
         try:
-            decoded = image.decode(example.path, size, resize=resize)
-            own = input_size or image.own_size(decoded.box, MAX_OWN_SIDE)
-            return image.stretch(decoded, own, resize)
+            if input_size is not None:
+                return image.load(example.path, input_size, resize=resize)
+            at_most = (MAX_OWN_SIDE, MAX_OWN_SIDE)
+            decoded = image.decode(example.path, at_most, resize=resize)
+            own_size = image.own_size(decoded.box, MAX_OWN_SIDE)
+            return image.stretch(decoded, own_size, resize)
         except (ImageError, OSError) as error:
             logger.warning("Not measured: %s", sentence(error))
             if unreadable is not None:

@@ -142,7 +142,7 @@ def merged(evaluation: Evaluation, labels: Sequence[str]) -> Evaluation:
     first = np.array([labels.index(label) for label in labels], np.intp)
     scores = np.zeros_like(evaluation.scores)
     for index, place in enumerate(first.tolist()):
-        np.maximum(scores[:, place], evaluation.scores[:, index], scores[:, place])
+        scores[:, place] = np.maximum(scores[:, place], evaluation.scores[:, index])
     return Evaluation(scores, first[evaluation.classes], evaluation.names)
 
 

@@ -64,7 +64,9 @@ def report_contents(
         illustrations: Pictures of it, by file name.
         paths: Where they go.
     """
-    contents = {paths.values: encoded(report_json(report) + "\n")}
+    # Bytes of file names that are not UTF-8 become escapes of JSON, `\udcff`.
+    values = (report_json(report) + "\n").encode(errors="backslashreplace")
+    contents = {paths.values: values}
     if (page := _drawing("page")) is not None:
         contents[paths.page] = encoded(page.render(report, illustrations))
     if report.get("confusion_matrix") and (drawing := _drawing("confusion")):
