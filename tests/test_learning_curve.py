@@ -98,9 +98,9 @@ def test_moments_of_some_folds_are_those_of_their_pictures(each):
     some = folds != 1
     alone = discriminant.Moments(1, 3, DEPTH)
     alone.add(points[some], classes[some], folds[some] * 0)
-    expected = discriminant.solve(alone, [0], (DEPTH,), 0.4)
+    expected = discriminant.solve(alone, (DEPTH,), 0.4)
     for found, value in zip(
-        discriminant.solve(moments, [2, 0], (DEPTH,), 0.4), expected, strict=True
+        discriminant.solve(moments.only([2, 0]), (DEPTH,), 0.4), expected, strict=True
     ):
         np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-9)
 

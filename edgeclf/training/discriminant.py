@@ -24,7 +24,6 @@ from edgeclf.training.head import (
     FittedHead,
     Head,
     LabelledBottlenecks,
-    OutOfFold,
     accuracy,
     cross_entropy,
 )
@@ -77,18 +76,17 @@ class Moments:
                 self._add_part(part, classes[rows], fold)
 
     def only(self, folds: Sequence[int]) -> Moments:
-        """Return the moments of some folds; large arrays are shared, not copied."""
+        """Return the moments of some folds, which are numbered anew."""
+        places = {fold: place for place, fold in enumerate(folds)}
         some = Moments(0, *self.sums.shape[1:])
-        chosen = list(folds)
-        some.counts, some.sums = self.counts[chosen], self.sums[chosen]
-        some.seconds = None if self.seconds is None else self.seconds[chosen]
-        if self.points is not None:
-            places = {fold: place for place, fold in enumerate(chosen)}
-            some.points = [
-                (points, classes, places[fold])
-                for points, classes, fold in self.points
-                if fold in places
-            ]
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                value = value[list(folds)]
+            elif value is not None:
+                value = [
+                    (*part, places[fold]) for *part, fold in value if fold in places
+                ]
+            setattr(some, name, value)
         return some
 
     def _add_part(
@@ -167,24 +165,20 @@ def fit(
         accuracy(seen, classes) if len(seen) else None,
         shrinkage=best.shrinkage,
         temperature=1 / best.sharpness,
-        out_of_fold=OutOfFold(
-            scored.rows, np.asarray(best.logits * best.sharpness, np.float32)
-        ),
     )
 
 
 def solve(
-    moments: Moments, folds: Sequence[int], widths: Sequence[int], shrinkage: float
+    moments: Moments, widths: Sequence[int], shrinkage: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights `(classes, depth)` and bias `(classes,)` of some of the folds.
+    """Return weights `(classes, depth)` and bias `(classes,)` for all folds together.
 
     Args:
-        moments: Of all folds.
-        folds: Those to learn from.
+        moments: Of the pictures.
         widths: Depths of the bottleneck's parts.
         shrinkage: See `fit`.
     """
-    return _solve(_estimate(moments.only(folds), None), widths, shrinkage)
+    return _solve(_estimate(moments, None), widths, shrinkage)
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,6 @@ class LabelledBottlenecks:
         return int(self._bottlenecks.shape[1])
 
     @property
-    def rows(self) -> NDArray[np.intp]:
-        """Which rows of the array they are."""
-        return self._rows
-
-    @property
     def classes(self) -> NDArray[np.intp]:
         """Class index of each row."""
         return self._classes[self._rows]
@@ -106,19 +101,6 @@ class LabelledBottlenecks:
 
 
 @dataclass(frozen=True)
-class OutOfFold:
-    """What heads say of pictures that they have not seen.
-
-    Attributes:
-        rows: Which pictures of the dataset, `(n,)`.
-        logits: float32 `(n, num_classes)`, made probabilities by a softmax.
-    """
-
-    rows: NDArray[np.intp]
-    logits: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class FittedHead:
     """A head and how it came about.
 
@@ -130,7 +112,6 @@ class FittedHead:
         validation_accuracy: Likewise, in [0, 1].
         shrinkage: The share that was chosen; None but for the discriminant.
         temperature: What the discriminant's logits were divided by; None likewise.
-        out_of_fold: Of training and validation pictures; None without folds.
         steps: Evaluations of gradient descent; none without it.
     """
 
@@ -140,7 +121,6 @@ class FittedHead:
     validation_accuracy: float | None
     shrinkage: float | None = None
     temperature: float | None = None
-    out_of_fold: OutOfFold | None = None
     steps: Sequence[DescentStep] = ()
 
 

@@ -149,7 +149,7 @@ def learning_curve(
             choices = _choices(fold, size)
             for learned in choices:
                 weights, bias = discriminant.solve(
-                    moments, learned, widths, discriminant.DEFAULT_SHRINKAGE
+                    moments.only(learned), widths, discriminant.DEFAULT_SHRINKAGE
                 )
                 logits = bottlenecks[rows] @ weights.T + bias
                 right[place] += (logits.argmax(axis=1) == classes[rows]) / len(choices)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeclf.classifier import Classifier
 from edgeclf.data.splits import SPLITS
@@ -21,8 +21,9 @@ from edgeclf.evaluation.report import describe_evaluation, new_report
 from edgeclf.evaluation.report_files import report_contents
 from edgeclf.training.config import RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
-from edgeclf.training.head import FittedHead, softmax
+from edgeclf.training.head import FittedHead
 from edgeclf.training.learning_curve import learning_curve
+from edgeclf.training.mislabelled import find_mislabelled
 from edgeclf.zoo.backbone import Backbone
 
 MAX_LISTED = 100  # files of one kind in a report
@@ -37,6 +38,7 @@ def report_parts(
     evaluations: Mapping[str, Evaluation],
     model: bytes,
     metrics: Mapping[str, Any],
+    probabilities: NDArray[np.floating[Any]] | None = None,
 ) -> dict[Path, bytes]:
     """Return the files of a run's report, none if none is wanted.
 
@@ -49,6 +51,8 @@ def report_parts(
             pictures, by kind; may be empty.
         model: The file that is written.
         metrics: What is known of the run.
+        probabilities: Float `(n, classes)`, of heads that have not seen the pictures:
+            they tell which are in the wrong class. None where that is not known.
     """
     if config.report_paths is None:
         return {}
@@ -68,7 +72,7 @@ def report_parts(
         "data": _describe_data(config, dataset),
         "learning_curve": _learning_curve(config, dataset, backbone),
         "training_curves": [asdict(step) for step in fitted.steps] or None,
-        "mislabelled": _mislabelled(dataset, fitted),
+        "mislabelled": _mislabelled(dataset, probabilities),
         "versions": {**versions(), **{name: version(name) for name in _LIBRARIES}},
         "settings": {
             field.name: _plain(getattr(config, field.name))
@@ -145,26 +149,18 @@ def _learning_curve(
 
 
 def _mislabelled(
-    dataset: BottleneckDataset, fitted: FittedHead
+    dataset: BottleneckDataset, probabilities: NDArray[np.floating[Any]] | None
 ) -> list[dict[str, Any]]:
     """Return pictures that heads which have not seen them put into another class."""
-    out_of_fold = fitted.out_of_fold
-    if out_of_fold is None:
+    if probabilities is None:
         return []
-    try:
-        mislabelled = importlib.import_module("edgeclf.training.mislabelled")
-    except ModuleNotFoundError:
-        return []
-    rows = out_of_fold.rows
-    suspects = mislabelled.find_mislabelled(
-        softmax(out_of_fold.logits), dataset.classes[rows]
-    )
+    suspects = find_mislabelled(probabilities, dataset.classes)
     return [
         {
-            "file": dataset.examples[rows[suspect.row]].name,
-            "label": dataset.labels[dataset.classes[rows[suspect.row]]],
+            "file": dataset.examples[suspect.row].name,
+            "label": dataset.labels[dataset.classes[suspect.row]],
             "suggested": dataset.labels[suspect.suggested],
-            "confidence": float(suspect.confidence),
+            "confidence": suspect.confidence,
         }
         for suspect in suspects[:MAX_LISTED]
     ]
