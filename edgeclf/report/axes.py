@@ -70,9 +70,10 @@ def spanning(
     if high - low < 1e-9:
         room = 0.05 if is_percent else max(abs(high) / 2, 0.5)
         low, high = low - room, high + room
-    step = _nice_step(high - low)
-    low = step * math.floor(low / step + 1e-6)
-    high = step * math.ceil(high / step - 1e-6)
+    for _ in range(2):  # a wider span may have wider steps
+        step = _nice_step(high - low)
+        low = step * math.floor(low / step + 1e-6)
+        high = step * math.ceil(high / step - 1e-6)
     if is_percent:
         low, high = max(low, 0.0), min(high, 1.0)
     return Axis(label, low, high, is_percent=is_percent)

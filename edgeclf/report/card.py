@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeclf.report.figures import (
     count,
+    decimal,
     file_size,
     interval,
     milliseconds,
@@ -77,6 +78,7 @@ def model_section(report: Mapping[str, Any]) -> Section | None:
         ("Classes", len(model["labels"]) if model.get("labels") else None),
         ("Parameters", count(model["parameters"]) if model.get("parameters") else None),
         ("Latency", speed),
+        ("Cross-entropy", _cross_entropy(report)),
         *(
             (_words(key), value(item))
             for key, item in model.items()
@@ -118,7 +120,7 @@ def reproduce_section(report: Mapping[str, Any]) -> Section | None:
 
 
 def command(report: Mapping[str, Any]) -> str | None:
-    """Return the command that made the report, quoted for a shell."""
+    """Return the command that made the report, quoted for a shell, an option a line."""
     settings = dict(report.get("settings") or {})
     image_dir = (report.get("data") or {}).get("image_dir")
     words = ["edgeclf", str(report.get("command") or "retrain")]
@@ -128,17 +130,19 @@ def command(report: Mapping[str, Any]) -> str | None:
             return None
         words += [str(model), str(image_dir)]
     elif image_dir:
-        settings.setdefault("image_dir", image_dir)
+        settings = {"image_dir": image_dir, **settings}
     elif not settings:
         return None
+    lines = [shlex.join(words)]
     for name, setting in settings.items():
         if setting is None or setting is False:
             continue
-        words.append(f"--{str(name).lstrip('-')}")
+        option = [f"--{str(name).lstrip('-')}"]
         if setting is not True:
             many = isinstance(setting, (list, tuple))
-            words.append(",".join(map(str, setting)) if many else str(setting))
-    return shlex.join(words)
+            option.append(",".join(map(str, setting)) if many else str(setting))
+        lines.append(shlex.join(option))
+    return " \\\n    ".join(lines)
 
 
 def _purpose(labels: list[str]) -> Child:
@@ -229,6 +233,12 @@ def _unknown(report: Mapping[str, Any]) -> Child:
         f" {percent(rule['coverage'])} of the test pictures, and"
         f" {percent(rule['accuracy'])} of these answers were right."
     )
+
+
+def _cross_entropy(report: Mapping[str, Any]) -> str | None:
+    device = (report.get("accuracy") or {}).get("device") or {}
+    nats = device.get("cross_entropy")
+    return None if nats is None else f"{decimal(nats)} nats on the test pictures"
 
 
 def _words(key: str) -> str:

@@ -89,9 +89,7 @@ def _conflicting(files: Sequence[str]) -> Child:
         return None
     return join(
         heading("The same picture in several classes"),
-        paragraph(
-            "These were left out of training: nobody knows which class is right."
-        ),
+        paragraph("Left out of training, since nobody knows which class is right."),
         _listed([file_name(file) for file in files]),
     )
 
@@ -109,9 +107,7 @@ def _near_duplicates(groups: Sequence[Sequence[str]]) -> Child:
     number = plural(len(groups), "group")
     return join(
         heading("Duplicates and near-duplicates"),
-        paragraph(
-            f"{number} of pictures that look the same, {count(pictures)} in all."
-        ),
+        paragraph(f"{number} of pictures that look alike, {count(pictures)} in all."),
         _listed(entries),
     )
 

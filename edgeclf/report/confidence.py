@@ -43,7 +43,7 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
     )
     words: list[Child] = [
         paragraph(
-            "A score of 80% should be right in 80 of 100 cases: on the dashed line. Each"
+            "A score of 80% should be right in 80 of 100 cases: the dashed line. Each"
             " point stands for the pictures of one range of scores; the larger the"
             " point, the more pictures. Above the line the model is too modest, below"
             " it too sure."

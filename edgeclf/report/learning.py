@@ -31,9 +31,9 @@ def learning_section(report: Mapping[str, Any]) -> Section | None:
         words.append(paragraph(learning["verdict"], kind="lead"))
     words.append(
         paragraph(
-            "The same training with fewer pictures. As long as the line rises at its"
-            " right end, more pictures should help; where it is flat, better pictures or"
-            " another backbone would."
+            "The same training with fewer pictures. Where the line still rises at its"
+            " right end, more pictures should help; where it is flat, better pictures"
+            " or another backbone would."
         )
     )
     columns = [

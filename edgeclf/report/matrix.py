@@ -152,7 +152,7 @@ def _cell(
     top: float,
 ) -> Markup:
     row, column, count, share = cell
-    middle = left + grid.side / 2
+    middle, middle_y = left + grid.side / 2, top + grid.side / 2
     title = (
         f"{labels[row]} taken for {labels[column]}: {count}, "
         f"{percent(share)} of its pictures"
@@ -161,9 +161,9 @@ def _cell(
     if grid.has_counts:
         below = grid.has_shares
         written = join(
-            element("text", count, x=middle, y=top + grid.side / 2 + (0 if below else 5),
+            element("text", count, x=middle, y=middle_y + (0 if below else 5),
                     text_anchor="middle", class_="count"),
-            element("text", f"{100 * share:.0f}%", x=middle, y=top + grid.side / 2 + 14,
+            element("text", f"{100 * share:.0f}%", x=middle, y=middle_y + 14,
                     text_anchor="middle", class_="share") if below else None,
         )  # fmt: skip
     return element(

@@ -9,7 +9,6 @@ from edgeclf.report import matrix
 from edgeclf.report.figures import (
     NOTHING,
     count,
-    decimal,
     file_size,
     interval,
     milliseconds,
@@ -146,7 +145,6 @@ def _tiles(report: Mapping[str, Any]) -> list[Markup]:
          "mean gap between score and hit rate"),
         ("File", file_size(model.get("size_bytes")), _parameters(model)),
         ("Latency", milliseconds(latency.get("median_ms")), _latency_note(latency)),
-        ("Cross-entropy", decimal(device.get("cross_entropy")), "nats; 0 is perfect"),
         ("Always the commonest class", percent(_commonest(report)),
          "what guessing would get"),
     ]  # fmt: skip

@@ -101,7 +101,7 @@ def gallery(
 
 def _verdict(entry: Mapping[str, Any]) -> list[Child]:
     if entry["label"] == entry["predicted"]:
-        return [label(entry["label"]), ", rightly"]
+        return [label(entry["label"]), ", named right"]
     return [label(entry["label"]), " taken for ", label(entry["predicted"])]
 
 
@@ -125,9 +125,7 @@ def _card(
     if thumbnail is not None:
         images.append(_image(thumbnail.picture, f"The picture {file}"))
         if thumbnail.heat_map:
-            images.append(
-                _image(thumbnail.heat_map, f"Where the evidence in {file} is")
-            )
+            images.append(_image(thumbnail.heat_map, f"The evidence in {file}"))
     return element(
         "li",
         element("div", images, class_="pair") if images else None,
@@ -143,4 +141,4 @@ def _card(
 
 def _image(content: bytes, words: str) -> Markup:
     address = "data:image/jpeg;base64," + b64encode(content).decode()
-    return element("img", src=address, alt=words, loading="lazy", decoding="async")
+    return element("img", src=address, alt=words)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# Blue and orange are told apart with every kind of colour vision; what they say is also
-# said in words or by place. Source: M. Okabe and K. Ito, "Color Universal Design", 2008.
+# Blue and orange are told apart with every kind of colour vision; what they say is
+# also said in words or by place. Source: M. Okabe and K. Ito, "Color Universal
+# Design", 2008.
 # All text stands out from its ground by 4.5 to 1 or more. Source: WCAG 2.2, 1.4.3.
 STYLE = """
 :root {
@@ -31,7 +32,8 @@ body {
 a { color: var(--link); }
 :focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
 .skip { position: absolute; left: -99em; }
-.skip:focus { left: 1em; top: 1em; padding: .5em 1em; background: var(--paper); z-index: 1; }
+.skip:focus { left: 1em; top: 1em; padding: .5em 1em; background: var(--paper);
+  z-index: 2; }
 header, .columns, footer { max-width: 1180px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 48px; }
 h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 8px; }
@@ -40,26 +42,27 @@ h3 { font-size: 1rem; margin: 32px 0 8px; }
 p { margin: 0 0 12px; max-width: 68ch; }
 code, pre { font: .87em/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: 0; padding: 14px 16px; background: var(--ground); border-radius: 8px;
-  white-space: pre-wrap; }
+  width: max-content; min-width: 100%; }
 .soft, .about { color: var(--soft); }
 .soft { font-size: .9rem; }
 .lead { font-size: 1.08rem; font-weight: 500; }
 .figure { white-space: nowrap; }
 .about { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 0; margin: 0 0 28px;
   padding: 0; font-size: .95rem; }
-.about li + li::before { content: "\\b7"; margin: 0 10px; }
+.about li:not(:last-child)::after { content: "\\b7"; margin: 0 10px; }
 
-.headline { display: grid; gap: 16px; grid-template-columns: minmax(0, 5fr) minmax(0, 7fr);
-  margin-bottom: 32px; }
+.headline { display: grid; gap: 16px; margin-bottom: 32px;
+  grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); }
 .hero, .tile, section { background: var(--paper); border-radius: 14px;
   box-shadow: var(--shadow); border: 1px solid var(--edge); }
-.hero { padding: 24px 28px; display: flex; flex-direction: column; justify-content: center; }
+.hero { padding: 24px 28px; display: flex; flex-direction: column;
+  justify-content: center; }
 .big { font-size: 4.4rem; font-weight: 700; line-height: 1; letter-spacing: -.04em;
   margin: 0 0 14px; color: var(--link); }
 .hero p:last-child { margin: 0; }
 .range { width: 100%; height: 14px; margin: 6px 0 10px; display: block; }
-.tiles { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); }
-.tile { padding: 14px 18px; }
+.tiles { display: flex; flex-wrap: wrap; gap: 12px; }
+.tile { padding: 16px 18px; flex: 1 1 165px; }
 .tile p { margin: 0; }
 .tile .name, .tile .note { color: var(--soft); font-size: .84rem; line-height: 1.4; }
 .tile .value { font-size: 1.5rem; font-weight: 650; letter-spacing: -.02em; }
@@ -81,10 +84,13 @@ caption { position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
 .scroll { position: relative; }
 th, td { padding: 8px 14px; text-align: start; vertical-align: middle;
-  border-bottom: 1px solid var(--edge); min-width: 5.5em; }
+  border-bottom: 1px solid var(--edge); min-width: 8em; }
+thead th { overflow-wrap: normal; }
+th.number, td.number { text-align: end; min-width: 5.5em; }
+td.number { white-space: nowrap; }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
-tbody th { font-weight: 500; min-width: 9em; max-width: 22em; }
+tbody th { font-weight: 500; max-width: 22em; }
 tbody tr:last-child > * { border-bottom: 0; }
 tbody tr:hover { background: color-mix(in srgb, var(--track) 35%, transparent); }
 thead th { color: var(--soft); font-size: .84rem; font-weight: 600; line-height: 1.3;
@@ -92,16 +98,16 @@ thead th { color: var(--soft); font-size: .84rem; font-weight: 600; line-height:
 thead button { font: inherit; color: inherit; background: none; border: 0; padding: 0;
   margin: 0; cursor: pointer; text-align: inherit; }
 thead button:hover { color: var(--ink); }
-thead button::after { content: ""; display: inline-block; width: 1em; }
-.number thead button::after { width: 0; }
+thead th { position: relative; }
+thead button::after { position: absolute; margin-left: .2em; }
 th[aria-sort=ascending] button::after { content: "\\2191"; }
 th[aria-sort=descending] button::after { content: "\\2193"; }
-.number { text-align: end; }
 .meter { display: block; width: 100%; min-width: 72px; height: 5px; margin-top: 4px;
   border-radius: 3px; }
 
 svg text { fill: var(--ink); font-family: inherit; }
-.chart { display: block; width: 100%; height: auto; font-size: 11.5px; overflow: visible; }
+.chart { display: block; width: 100%; height: auto; font-size: 11.5px;
+  overflow: visible; }
 .chart text { fill: var(--soft); }
 .chart .axis, .chart .note { fill: var(--ink); }
 .grid { stroke: var(--edge); fill: none; }
@@ -148,15 +154,15 @@ svg text { fill: var(--ink); font-family: inherit; }
 .facts dt { color: var(--soft); font-size: .84rem; }
 .facts dd { margin: 0; font-weight: 500; }
 .facts code { font-size: .75rem; font-weight: 400; }
-details { margin-top: 12px; }
+details, .scroll + p { margin-top: 12px; }
 summary { cursor: pointer; color: var(--link); font-size: .93rem; }
 details > .scroll { margin-top: 8px; }
 
 @media (max-width: 1000px) {
   .columns { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .headline { grid-template-columns: minmax(0, 1fr); }
-  nav { position: sticky; top: 0; z-index: 1; margin: 0 -24px 16px; background: var(--ground);
-    border-bottom: 1px solid var(--edge); }
+  nav { position: sticky; top: 0; z-index: 1; margin: 0 -24px 16px;
+    background: var(--ground); border-bottom: 1px solid var(--edge); }
   nav ul { display: flex; overflow-x: auto; padding: 0 12px; position: static;
     scrollbar-width: none; }
   nav a { border: 0; white-space: nowrap; padding: 12px; }
@@ -170,8 +176,8 @@ details > .scroll { margin-top: 8px; }
   section { padding: 20px 16px; border-radius: 12px; }
   .hero { padding: 20px; }
   .beside, .pair-of-charts { grid-template-columns: minmax(0, 1fr); }
-  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px; }
-  .tile { padding: 12px 14px; }
+  .tiles { gap: 10px; }
+  .tile { padding: 12px 14px; flex-basis: 140px; }
   h1 { font-size: 1.6rem; }
   th, td { padding: 8px 10px; }
 }
