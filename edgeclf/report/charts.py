@@ -16,7 +16,8 @@ from edgeclf.report.markup import Markup, element, join
 
 WIDTH, HEIGHT = 360, 250  # of a chart; it grows and shrinks with the page
 LEFT, RIGHT, TOP, BOTTOM = 46, 348, 30, 206  # where its axes are
-_LETTER = 6.2  # mean width of one at the font size of the charts
+_FONT_SIZE = 11.5  # as the style has it
+_NARROW, _WIDE = frozenset(" .,:;'|!()[]ijlftrI"), frozenset("mwMW@%")
 _ROW = 13  # between two names, so that they can be read
 
 
@@ -93,12 +94,12 @@ class Plot:
         return element("line", x1=left, y1=top, x2=left, y2=bottom, class_="whisker")
 
     def note(self, x: float, y: float, words: str) -> Markup:
-        """Write words beside a point, on the side where there is more room."""
+        """Write words over a point, to the side where there is more room."""
         left, top = self.at(x, y)
-        to_the_left = left > (LEFT + RIGHT) / 2
+        is_right = left > (LEFT + RIGHT) / 2
         return element(
-            "text", words, x=left + (-8 if to_the_left else 8), y=top + 4,
-            text_anchor="end" if to_the_left else "start", class_="note",
+            "text", words, x=left + (6 if is_right else -6), y=top - 9, class_="note",
+            text_anchor="end" if is_right else "start",
         )  # fmt: skip
 
     def chart(
@@ -184,19 +185,27 @@ def scatter(
     return plot.chart(title, *marks, *_names(plot, points))
 
 
-def shortened(words: str, width: float, letter: float = _LETTER) -> str:
+def shortened(words: str, width: float, font_size: float = _FONT_SIZE) -> str:
     """Return words that take no more than a width, dots at the end where cut."""
-    if text_width(words, letter) <= width:
+    if text_width(words, font_size) <= width:
         return words
-    while words and text_width(words + "\u2026", letter) > width:
+    while words and text_width(words + "\u2026", font_size) > width:
         words = words[:-1]
     return words.rstrip() + "\u2026"
 
 
-def text_width(words: str, letter: float = _LETTER) -> float:
-    """Return about how wide words are; letters of East Asia take twice as much."""
-    wide = sum(unicodedata.east_asian_width(part) in "WF" for part in words)
-    return letter * (len(words) + 0.7 * wide)
+def text_width(words: str, font_size: float = _FONT_SIZE) -> float:
+    """Return about how wide words are; the font is the reader's own."""
+    return font_size * sum(map(_letter_width, words))
+
+
+def _letter_width(letter: str) -> float:
+    """Return about how wide a letter is, as a share of the font's height."""
+    if letter in _NARROW:
+        return 0.39
+    if letter in _WIDE or letter.isupper():
+        return 0.82 if letter in _WIDE else 0.7
+    return 1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.6
 
 
 def _names(plot: Plot, points: Sequence[Point]) -> list[Markup]:

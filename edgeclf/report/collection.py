@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeclf.report.figures import count, plural
 from edgeclf.report.layout import (
+    LONG,
     Column,
     Section,
     file_name,
@@ -20,7 +21,6 @@ from edgeclf.report.layout import (
 from edgeclf.report.markup import Child, element, join
 
 SPLITS = ("train", "validation", "test")
-_OPEN = 12  # entries of a list that are shown without opening it
 
 
 def data_section(report: Mapping[str, Any]) -> Section | None:
@@ -71,6 +71,8 @@ def _counts(classes: Sequence[Mapping[str, Any]]) -> Child:
         row: list[Child] = [label(entry["label"]), [figure, bar]]
         rows.append(row + [count(entry.get(split)) for split in splits])
     drawn = table("Pictures by class", columns, rows, is_sortable=True)
+    if len(rows) > 2 * LONG:
+        drawn = folded(f"All {len(rows)} classes", drawn)
     least = min(totals)
     if most <= 2 * least:
         return drawn
@@ -123,8 +125,8 @@ def _unreadable(entries: Sequence[Mapping[str, Any]]) -> Child:
 def _listed(entries: Sequence[Child]) -> Child:
     """Return a list; what is long opens when it is pressed."""
     items = [element("li", entry) for entry in entries]
-    first = element("ul", items[:_OPEN], class_="files")
-    if len(items) <= _OPEN:
+    first = element("ul", items[:LONG], class_="files")
+    if len(items) <= LONG:
         return first
-    rest = element("ul", items[_OPEN:], class_="files")
-    return join(first, folded(f"{len(items) - _OPEN} more", rest))
+    rest = element("ul", items[LONG:], class_="files")
+    return join(first, folded(f"{len(items) - LONG} more", rest))

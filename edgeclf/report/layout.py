@@ -8,6 +8,8 @@ from typing import NamedTuple
 from edgeclf.report.figures import percent
 from edgeclf.report.markup import Child, Markup, element
 
+LONG = 12  # rows and entries that are shown without opening what holds the others
+
 
 class Section(NamedTuple):
     """A part of the page with a heading of its own.

@@ -113,9 +113,8 @@ def draw(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
         labels: Name of each class.
     """
     grid = Grid(len(labels))
-    letter = grid.font_size * 0.56
-    names = [shortened(label, _MAX_NAME, letter) for label in labels]
-    widest = max((text_width(name, letter) for name in names), default=0.0)
+    names = [shortened(label, _MAX_NAME, grid.font_size) for label in labels]
+    widest = max((text_width(name, grid.font_size) for name in names), default=0.0)
     widest = max(widest, 76.0) if grid.has_names else 76.0
     left, top = widest + 12, (0.71 * widest if grid.has_names else 0) + 26
     span = grid.side * len(labels)

@@ -16,8 +16,10 @@ from edgeclf.report.figures import (
     plural,
 )
 from edgeclf.report.layout import (
+    LONG,
     Column,
     Section,
+    folded,
     label,
     metered,
     paragraph,
@@ -90,8 +92,16 @@ def classes_section(report: Mapping[str, Any]) -> Section | None:
         " leans to the lower.",
         kind="soft",
     )
-    content = join(words, table("Figures by class", columns, rows, is_sortable=True))
-    return Section("classes", "Class by class", content)
+    drawn = table("Figures by class", columns, rows, is_sortable=True)
+    if len(rows) > 2 * LONG:
+        order = sorted(range(len(rows)), key=lambda row: _goodness(entries[row]))
+        weakest = [rows[row] for row in order[:LONG]]
+        drawn = join(
+            paragraph(f"The {LONG} classes that are recognised least:"),
+            table("Weakest classes", columns, weakest, is_sortable=True),
+            folded(f"All {len(rows)} classes", drawn),
+        )
+    return Section("classes", "Class by class", join(words, drawn))
 
 
 def confusion_section(report: Mapping[str, Any]) -> Section | None:
@@ -126,6 +136,12 @@ def confusion_section(report: Mapping[str, Any]) -> Section | None:
     elif not grid.has_counts:
         content.append(paragraph("No picture was taken for another class."))
     return Section("confusion", "Who is taken for whom", join(*content))
+
+
+def _goodness(entry: Mapping[str, Any]) -> float:
+    """Return what classes are ranked by; one without test pictures comes last."""
+    recall = entry.get("recall")
+    return 2.0 if recall is None else float(recall)
 
 
 def _tiles(report: Mapping[str, Any]) -> list[Markup]:
