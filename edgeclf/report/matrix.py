@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,8 +16,8 @@ _SIDES = ((8, 58), (14, 44), (30, 28), (60, 15), (130, 11))
 _SHARES_FROM, _COUNTS_FROM, _NAMES_FROM = 44, 28, 10  # smallest cells that show them
 _LONGEST = 1400  # pixels that the cells of more classes share
 _MAX_NAME = 170  # pixels of a class's name
-_STRONGEST = 0.72  # opacity of a full cell: dark text on it is still read
-_WEAKEST = 0.12  # of one picture in many
+# Opacity of one picture in many and of a full row: text on it can still be read.
+_WITH_COUNTS, _WITHOUT_COUNTS = (0.12, 0.72), (0.35, 1.0)
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,22 @@ class Grid:
         """Height of the names in pixels."""
         return min(13, self.side - 1)
 
+    @property
+    def angle(self) -> int:
+        """Degrees by which the names over the columns are turned to the left."""
+        return 45 if self.has_counts else 90  # upright where columns are narrow
+
+    def leaning(self, width: float) -> tuple[float, float]:
+        """Return how far a name of a width goes to the right and up over a column."""
+        if not self.has_names:
+            return 0.0, 0.0
+        angle = math.radians(self.angle)
+        return width * math.cos(angle), width * math.sin(angle)
+
     def strength(self, share: float) -> float:
         """Return how strong the colour of a cell is, from its share of the row."""
-        most = _STRONGEST if self.has_counts else 1.0
-        return _WEAKEST + (most - _WEAKEST) * share
+        weakest, strongest = _WITH_COUNTS if self.has_counts else _WITHOUT_COUNTS
+        return weakest + (strongest - weakest) * share
 
 
 class Confusion(NamedTuple):
@@ -116,9 +129,9 @@ def draw(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
     names = [shortened(label, _MAX_NAME, grid.font_size) for label in labels]
     widest = max((text_width(name, grid.font_size) for name in names), default=0.0)
     widest = max(widest, 76.0) if grid.has_names else 76.0
-    left, top = widest + 12, (0.71 * widest if grid.has_names else 0) + 26
-    span = grid.side * len(labels)
-    right = left + span + (0.71 * widest if grid.has_names else 4)
+    lean, rise = grid.leaning(widest)
+    left, top, span = widest + 12, rise + 26, grid.side * len(labels)
+    right = left + span + lean + 4
     height = top + span + 4
     total = sum(sum(row) for row in matrix)
     hits = sum(matrix[index][index] for index in range(len(labels)))
@@ -193,7 +206,7 @@ def _names(grid: Grid, names: Sequence[str], left: float, top: float) -> Markup:
         marks += [
             element("text", name, x=left - 8, y=top + middle + grid.font_size * 0.35,
                     text_anchor="end"),
-            element("text", name, x=x, y=y, transform=f"rotate(-45 {x:.2f} {y:.2f})"),
+            element("text", name, x=x, y=y, transform=f"rotate({-grid.angle} {x:.2f} {y:.2f})"),
         ]  # fmt: skip
     return join(marks)
 
