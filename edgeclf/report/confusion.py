@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from edgeclf.lettering import INK, PAPER, SOFT_INK, TRACK, Fill, draw_text, text_width
-from edgeclf.report.figures import percent, plural
+from edgeclf.report.figures import count, percent, plural
+from edgeclf.report.markup import printable
 from edgeclf.report.matrix import Grid, cells
 
 HIT: Fill = (0, 114, 178)  # Okabe and Ito's blue and vermilion, as on the page
@@ -43,6 +44,7 @@ def confusion_matrix(
             f"Expected a matrix of shape (num_classes, num_classes) and a label for "
             f"each class. Received: shape {counts.shape} and {len(labels)} labels."
         )
+    labels = [" ".join(printable(label).split()) for label in labels]
     grid = Grid(len(labels))
     scale = _SCALE if grid.has_names else 1
     size = grid.font_size * scale
@@ -57,9 +59,9 @@ def confusion_matrix(
     )  # fmt: skip
     draw = ImageDraw.Draw(canvas)
     _draw_title(draw, counts, scale)
-    for row, column, count, share in cells(counts.tolist()):
+    for row, column, number, share in cells(counts.tolist()):
         corner = (left + column * side, top + row * side)
-        _draw_cell(draw, grid, scale, corner, (count, share), is_hit=row == column)
+        _draw_cell(draw, grid, scale, corner, (number, share), is_hit=row == column)
     _draw_lines(draw, grid, (left, top), side)
     if grid.has_names:
         _draw_names(canvas, labels, (left, top), (side, size, room))
@@ -73,7 +75,7 @@ def _draw_title(
     left = _MARGIN * scale
     words = f"{percent(hits / total)} right" if total else "No pictures"
     draw_text(draw, (left, left), words, 18 * scale, INK)
-    note = f"{hits} of {plural(total, 'picture')}; rows true, columns predicted"
+    note = f"{count(hits)} of {plural(total, 'picture')}; rows true, columns predicted"
     draw_text(draw, (left, left + 23 * scale), note, 12 * scale, SOFT_INK)
 
 
@@ -86,10 +88,10 @@ def _draw_cell(
     *,
     is_hit: bool,
 ) -> None:
-    (left, top), (count, share), side = corner, content, grid.side * scale
+    (left, top), (number, share), side = corner, content, grid.side * scale
     fill = _mixed(HIT if is_hit else MISS, grid.strength(share))
     draw.rectangle((left, top, left + side - 1, top + side - 1), fill=fill)
-    lines = [(str(count), 15 * scale)] if grid.has_counts else []
+    lines = [(str(number), 15 * scale)] if grid.has_counts else []
     if grid.has_shares:
         lines.append((f"{100 * share:.0f}%", 11 * scale))
     y = top + side / 2 - 0.6 * sum(size for _, size in lines)

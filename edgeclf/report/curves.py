@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from PIL import Image, ImageDraw
@@ -198,7 +199,7 @@ def _dashes(
     pieces: list[list[tuple[float, float]]] = []
     walked = 0.0  # since the start of the dash
     piece = list(places[:1])
-    for (x, y), (end_x, end_y) in zip(places, places[1:], strict=False):
+    for (x, y), (end_x, end_y) in pairwise(places):
         length = ((end_x - x) ** 2 + (end_y - y) ** 2) ** 0.5
         passed = 0.0
         while passed < length:

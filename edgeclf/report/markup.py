@@ -29,11 +29,7 @@ Attribute: TypeAlias = str | int | float | bool | None
 
 
 def text(value: object) -> Markup:
-    """Return any value as text of a page, its special characters escaped.
-
-    Characters that no page may hold become U+FFFD: control characters, and the
-    surrogates that stand for bytes of file names that are not UTF-8.
-    """
+    """Return any value as printable text of a page, its special characters escaped."""
     if isinstance(value, Markup):
         return value
     return Markup(_escaped(value))
@@ -85,5 +81,14 @@ def _attribute(name: str, value: Attribute) -> str:
     return f' {name}="{written}"'
 
 
+def printable(words: str) -> str:
+    """Return text in which U+FFFD stands for what can neither be shown nor stored.
+
+    That is control characters, and the surrogates that stand for bytes of file names
+    that are not UTF-8.
+    """
+    return _UNPRINTABLE.sub("\ufffd", words)
+
+
 def _escaped(value: object) -> str:
-    return escape(_UNPRINTABLE.sub("\ufffd", str(value)))
+    return escape(printable(str(value)))

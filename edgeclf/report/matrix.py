@@ -13,7 +13,7 @@ from edgeclf.report.markup import Markup, element, join
 
 # Side of a cell in pixels for so many classes at most.
 _SIDES = ((8, 58), (14, 44), (30, 28), (60, 15), (130, 11))
-_SHARES_FROM, _COUNTS_FROM, _NAMES_FROM = 44, 28, 10  # smallest cells that show them
+_SHARES_FROM, _COUNTS_FROM, _NAMES_FROM = 44, 28, 11  # smallest cells that show them
 _LONGEST = 1400  # pixels that the cells of more classes share
 _MAX_NAME = 170  # pixels of a class's name
 # Opacity of one picture in many and of a full row: text on it can still be read.
@@ -203,10 +203,11 @@ def _names(grid: Grid, names: Sequence[str], left: float, top: float) -> Markup:
     for index, name in enumerate(names):
         middle = (index + 0.5) * grid.side
         x, y = left + middle + 3, top - 6
+        turn = f"rotate({-grid.angle} {x:.2f} {y:.2f})"
         marks += [
             element("text", name, x=left - 8, y=top + middle + grid.font_size * 0.35,
                     text_anchor="end"),
-            element("text", name, x=x, y=y, transform=f"rotate({-grid.angle} {x:.2f} {y:.2f})"),
+            element("text", name, x=x, y=y, transform=turn),
         ]  # fmt: skip
     return join(marks)
 
