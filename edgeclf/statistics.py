@@ -38,8 +38,8 @@ class Statistics(NamedTuple):
 
     Attributes:
         means: Mean bottleneck of each class, float32 `(classes, depth)`.
-        counts: Bottlenecks behind each mean, views of a picture counted as one
-            picture, float32 `(classes,)`. 0: the class has none, its mean says nothing.
+        counts: Pictures behind each mean, float32 `(classes,)`. 0: the class has none,
+            its mean says nothing.
         variances: float32 `(depth,)`, above 0.
         factors: float32 `(rank, depth)`.
     """
@@ -160,9 +160,11 @@ def unpack(data: bytes) -> Statistics:
         return values.astype(np.float64)
 
     counts = take("<f4", classes)
+    limit = float(np.finfo(np.float32).max)
     variances = take("<f2", depth) * scale
-    if not np.isfinite(variances).all() or variances.min() <= 0:
-        raise _damaged("variances that are not above 0")
+    is_known = (variances > 0) & (variances < limit)
+    if not is_known.all() or variances.astype(np.float32).min() <= 0:
+        raise _damaged("variances that are not above 0, or not finite")
     roots = np.sqrt(variances)
 
     def take_rows(count: int) -> NDArray[np.float64]:
@@ -179,13 +181,10 @@ def unpack(data: bytes) -> Statistics:
         or not ((counts >= 0) & (counts < limit)).all()
     ):
         raise _damaged("means or counts that are not finite")
-    result = Statistics(
+    return Statistics(
         *(np.asarray(part, np.float32) for part in (means * roots, counts)),
         *(np.asarray(part, np.float32) for part in (variances, factors * roots)),
     )
-    if result.variances.min() <= 0 or not np.isfinite(result.variances).all():
-        raise _damaged("variances that are not above 0")
-    return result
 
 
 def _damaged(found: str) -> ModelError:
