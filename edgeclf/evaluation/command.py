@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeclf import files
 from edgeclf.classifier import Classifier
 from edgeclf.console import Parser, run
@@ -89,7 +87,6 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     if not options.no_report:
         _check_nothing_is_lost(paths, [options.model, *(e.path for e in examples)])
     unreadable: list[tuple[str, str]] = []
-    unknown: list[bool] | None = [] if classifier.info.record.get("reject") else None
     (evaluation,) = evaluate(
         [classifier],
         examples,
@@ -97,7 +94,6 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         resize=classifier.resize,
         num_workers=options.num_workers,
         unreadable=unreadable,
-        unknown=unknown,
     )
     if not evaluation.names:
         raise DatasetError(
@@ -118,8 +114,6 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         report["model"]["temperature"],
     )
     report["model"]["labels"] = [entry["label"] for entry in report["per_class"]]
-    if unknown is not None:
-        report["reject"]["rule"] = _outcome(evaluation, unknown)
     settings = _settings(options)
     report |= {
         "data": _describe_data(options, report, evaluation, labels, unreadable),
@@ -174,21 +168,6 @@ def _warn_of_training_pictures(
             len(examples),
             split_table(options.model),
         )
-
-
-def _outcome(evaluation: Evaluation, unknown: Sequence[bool]) -> dict[str, Any]:
-    """Return what the model's own rule does: how many it keeps, how many of them right.
-
-    Args:
-        evaluation: Scores of the pictures.
-        unknown: Which of them it refuses.
-    """
-    kept = ~np.asarray(unknown, np.bool_)
-    right = evaluation.predicted == evaluation.classes
-    return {
-        "coverage": float(kept.mean()),
-        "accuracy": float(right[kept].mean()) if kept.any() else None,
-    }
 
 
 def _describe_data(

@@ -143,7 +143,7 @@ def merged(evaluation: Evaluation, labels: Sequence[str]) -> Evaluation:
     scores = np.zeros_like(evaluation.scores)
     for index, place in enumerate(first.tolist()):
         scores[:, place] = np.maximum(scores[:, place], evaluation.scores[:, index])
-    return Evaluation(scores, first[evaluation.classes], evaluation.names)
+    return replace(evaluation, scores=scores, classes=first[evaluation.classes])
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from edgeclf.console import sentence
 from edgeclf.errors import ImageError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.interpreter import num_processors
+from edgeclf.report.page import Thumbnails
 
 logger = logging.getLogger("edgeclf")
 
@@ -27,18 +28,6 @@ NUM_DOUBTFUL = 8
 NUM_MISLABELLED = 12  # of those that a report lists
 SIDE = 256  # longest side of a thumbnail in pixels
 QUALITY = 80  # of its JPEG: some 10 kB
-
-
-class Illustration(NamedTuple):
-    """A small copy of a picture, as JPEG.
-
-    Attributes:
-        picture: The picture itself.
-        heat_map: The same, with the evidence for the predicted class; None without.
-    """
-
-    picture: bytes
-    heat_map: bytes | None
 
 
 def remarkable(
@@ -87,7 +76,7 @@ def illustrate(
     *,
     heat_maps: bool = True,
     num_workers: int | None = None,
-) -> dict[str, Illustration]:
+) -> dict[str, Thumbnails]:
     """Draw small copies of the pictures that a report names.
 
     Those that the model was measured on get a heat map too, if the model is one that
@@ -110,7 +99,7 @@ def illustrate(
     names = dict.fromkeys([*predicted, *(entry["file"] for entry in suspects)])
     mapper = _mapper(model, labels, settings) if predicted and heat_maps else None
 
-    def draw(name: str) -> Illustration | None:
+    def draw(name: str) -> Thumbnails | None:
         label = predicted.get(name)
         try:
             return _draw(paths[name], label, None if label is None else mapper)
@@ -137,7 +126,7 @@ def _mapper(
 
 def _draw(
     path: Path, label: int | None, mapper: ClassActivationMapper | None
-) -> Illustration:
+) -> Thumbnails:
     sides = (SIDE, SIDE)
     if mapper is not None and mapper.input_size is not None:
         # Decoded once, large enough for both.
@@ -147,14 +136,14 @@ def _draw(
         image.stretch(decoded, image.own_size(decoded.box, at_most=SIDE))
     )
     if mapper is None:
-        return Illustration(_jpeg(small), None)
+        return Thumbnails(_jpeg(small), None)
     from edgeclf.drawing import heated  # fonts and more, of no use before
 
     pixels: NDArray[np.uint8] | Image.Image = decoded.image
     if mapper.input_size is not None:
         pixels = image.stretch(decoded, mapper.input_size)
     evidence = mapper.map(pixels, label)
-    return Illustration(_jpeg(small), _jpeg(heated(small, evidence)))
+    return Thumbnails(_jpeg(small), _jpeg(heated(small, evidence)))
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def describe_evaluation(
         ),
         "reject": {
             "curve": coverage_curve(evaluation.scores, evaluation.classes),
-            "rule": None,
+            "rule": evaluation.describe_reject(),
         },
         "pictures": remarkable(evaluation, labels),
     }
@@ -87,10 +88,10 @@ def with_classes_that_matter(
         return evaluation, list(labels)
     used = np.union1d(evaluation.classes, evaluation.predicted)
     return (
-        Evaluation(
-            evaluation.scores[:, used],
-            np.searchsorted(used, evaluation.classes),
-            evaluation.names,
+        replace(
+            evaluation,
+            scores=evaluation.scores[:, used],
+            classes=np.searchsorted(used, evaluation.classes),
         ),
         [labels[index] for index in used.tolist()],
     )

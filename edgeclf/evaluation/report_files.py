@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgeclf.evaluation.pictures import Illustration
+from PIL import Image
+
 from edgeclf.files import encoded
+from edgeclf.report.confusion import confusion_matrix
+from edgeclf.report.curves import training_curves
+from edgeclf.report.page import Thumbnails, render
 
 ENDING = ".html"
 
@@ -54,28 +57,26 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
 
 def report_contents(
     report: Mapping[str, Any],
-    illustrations: Mapping[str, Illustration],
+    thumbnails: Mapping[str, Thumbnails],
     paths: ReportPaths,
 ) -> dict[Path, bytes]:
     """Return what the files of a report hold.
 
     Args:
         report: Its values.
-        illustrations: Pictures of it, by file name.
+        thumbnails: Pictures of it, by file name.
         paths: Where they go.
     """
     # Bytes of file names that are not UTF-8 become escapes of JSON, `\udcff`.
     values = (report_json(report) + "\n").encode(errors="backslashreplace")
     contents = {paths.values: values}
-    if (page := _drawing("page")) is not None:
-        contents[paths.page] = encoded(page.render(report, illustrations))
-    if report.get("confusion_matrix") and (drawing := _drawing("confusion")):
+    contents[paths.page] = encoded(render(report, thumbnails))
+    if report.get("confusion_matrix"):
         labels = [entry["label"] for entry in report["per_class"]]
-        matrix = drawing.confusion_matrix(report["confusion_matrix"], labels)
+        matrix = confusion_matrix(report["confusion_matrix"], labels)
         contents[paths.confusion] = _png(matrix)
-    if report.get("training_curves") and (drawing := _drawing("curves")):
-        curves = drawing.training_curves(report["training_curves"])
-        contents[paths.curves] = _png(curves)
+    if report.get("training_curves"):
+        contents[paths.curves] = _png(training_curves(report["training_curves"]))
     return contents
 
 
@@ -86,15 +87,7 @@ def report_json(report: Mapping[str, Any]) -> str:
     )
 
 
-def _drawing(name: str) -> Any:
-    """Import what draws when it is needed; None where that part is not installed."""
-    try:
-        return importlib.import_module(f"edgeclf.report.{name}")
-    except ModuleNotFoundError:
-        return None
-
-
-def _png(picture: Any) -> bytes:
+def _png(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()

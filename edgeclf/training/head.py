@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from edgeclf.training.descent import DescentStep
+    from edgeclf.training.discriminant import HeldOut
 
 ROWS_AT_ONCE = 1024
 
@@ -113,6 +114,7 @@ class FittedHead:
         shrinkage: The share that was chosen; None but for the discriminant.
         temperature: What the discriminant's logits were divided by; None likewise.
         steps: Evaluations of gradient descent; none without it.
+        held_out: What heads said of pictures that they had not seen; None likewise.
     """
 
     head: Head
@@ -122,6 +124,7 @@ class FittedHead:
     shrinkage: float | None = None
     temperature: float | None = None
     steps: Sequence[DescentStep] = ()
+    held_out: HeldOut | None = None
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -67,7 +67,6 @@ def report_parts(
         report |= describe_evaluation(
             measured, dataset.labels, kind, fitted.temperature, floating
         )
-        report["reject"]["rule"] = metrics.get("reject")
     report |= {
         "data": _describe_data(config, dataset),
         "learning_curve": _learning_curve(config, dataset, backbone),
