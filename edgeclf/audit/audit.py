@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgeclf.zoo.backbone import Backbone
 
 DEFAULT_INPUT_SIZE = (224, 224)  # (height, width) of the default backbone
+NEED_A_MODEL = ("mislabelled", "near_conflicting", "near_duplicate")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Audit:
             ],
             "imbalance": self.imbalance,
             "architecture": self.architecture,
+            "not_checked": [] if self.architecture else list(NEED_A_MODEL),
             "counts": count_kinds(self.findings),
             "findings": [finding.describe() for finding in self.findings],
         }
@@ -149,7 +151,7 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
 
 
 def _load_backbone(config: AuditConfig) -> Backbone:
-    import edgeclf.training  # noqa: F401  # says what is missing
+    from edgeclf.training import retrain  # noqa: F401  # says what is missing
     from edgeclf.zoo import load_backbone
     from edgeclf.zoo.depths import with_depths
 

@@ -142,11 +142,20 @@ def _about_size(
     pixels = f"{width} x {height} pixels"
     if min(size) < TINY_SIDE:
         yield Finding("tiny", name, pixels)
-    elif height < input_size[0] or width < input_size[1]:
+    elif height < input_size[0] and width < input_size[1]:
         wanted = f"{input_size[1]} x {input_size[0]}"
         yield Finding("small", name, f"{pixels}, the model's input {wanted}")
     elif height * width > HUGE_PIXELS:
         yield Finding("huge", name, pixels)
+
+
+def is_tiny(path: Path) -> bool:
+    """Return whether a picture is too small to show anything, by its header alone."""
+    try:
+        with pillow_settings(), open_image(path, path.name) as header:
+            return bool(min(header.size) < TINY_SIDE)
+    except (ImageError, OSError):
+        return False
 
 
 def group_copies(

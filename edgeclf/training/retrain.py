@@ -22,6 +22,7 @@ from edgeclf.data.splits import TEST, format_splits, read_split_file
 from edgeclf.errors import DatasetError, DownloadError
 from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.training import discriminant
 from edgeclf.training.assemble import assemble
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
@@ -30,7 +31,9 @@ from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
+from edgeclf.training.mislabelled import out_of_fold_probabilities
 from edgeclf.training.record import describe_run, with_record
+from edgeclf.training.survey import survey
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -107,6 +110,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
+    metrics["audit"] = _survey(dataset, trained.backbone)
     _write_outputs(config, dataset, model, metrics)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, misclassified)
@@ -254,6 +258,13 @@ def _measure(
     if not evaluations[0].names:
         return {}
     return dict(zip(models, evaluations, strict=True))
+
+
+def _survey(dataset: BottleneckDataset, backbone: Backbone) -> dict[str, int]:
+    probabilities = out_of_fold_probabilities(
+        dataset, backbone.widths, shrinkage=discriminant.DEFAULT_SHRINKAGE
+    )
+    return survey(dataset, probabilities)
 
 
 def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:
