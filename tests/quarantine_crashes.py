@@ -1,6 +1,6 @@
 """Kill a quarantine before every change it makes on the disk, and look what is left.
 
-python tests/quarantine_crashes.py ROOT FOLDER
+python tests/quarantine_crashes.py ROOT FOLDER NUMBER_OF_FILES
 
 prints at how many places it was killed. Each time in a process of its own, which does
 not come to its end: SIGKILL.
@@ -18,14 +18,14 @@ from pathlib import Path
 from edgeclf.audit.quarantine import quarantine, undo
 from edgeclf.data.findings import Finding
 
-NAMES = ("a/plain.jpg", "a/deep/caf\udce9.jpg", "b/link.jpg", "b/plain.jpg")
+NAMES = ("a/plain.jpg", "a/deep/caf\udce9.jpg", "b/link.jpg")
 CHANGES = frozenset(
     {"os.link", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink"}
 )
 
 
-def plant(root: Path) -> None:
-    for name in NAMES:
+def plant(root: Path, count: int = len(NAMES)) -> None:
+    for name in NAMES[-count:]:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.stem == "link":
@@ -77,13 +77,13 @@ def check(steps: int, root: Path, folder: Path, whole: dict[str, str]) -> None:
             sys.exit(f"step {steps}: {ascii(name)} is {places}")
 
 
-def crash(root: Path, folder: Path, undoing: bool) -> int:
+def crash(root: Path, folder: Path, count: int, undoing: bool) -> int:
     """Kill at one place after the other; return how many there were."""
-    findings = [Finding("unreadable", name, "") for name in NAMES]
+    findings = [Finding("unreadable", name, "") for name in NAMES[-count:]]
     for steps in range(1000):
         for place in (root, folder):
             shutil.rmtree(place, ignore_errors=True)
-        plant(root)
+        plant(root, count)
         whole = tree(root)
         if undoing:
             quarantine(root, folder, findings)
@@ -112,5 +112,5 @@ def crash(root: Path, folder: Path, undoing: bool) -> int:
 
 
 if __name__ == "__main__":
-    places = [Path(argument) for argument in sys.argv[1:]]
-    print(crash(*places, undoing=False), crash(*places, undoing=True))
+    settings = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    print(crash(*settings, undoing=False), crash(*settings, undoing=True))
