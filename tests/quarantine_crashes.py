@@ -74,7 +74,7 @@ def check(steps: int, root: Path, folder: Path, whole: dict[str, str]) -> None:
     for name, content in whole.items():
         places = [found[name] for found in (old, new) if name in found]
         if not places or set(places) != {content}:
-            sys.exit(f"step {steps}: {ascii(name)} is {places}")
+            sys.exit(f"step {steps}: {name!a} is {places}")
 
 
 def crash(root: Path, folder: Path, count: int, undoing: bool) -> int:
@@ -102,8 +102,8 @@ def crash(root: Path, folder: Path, count: int, undoing: bool) -> int:
             wanted, place = {}, root
             check(steps, root, folder, whole)
         if tree(place) != wanted:
-            sys.exit(f"step {steps}: left {ascii(tree(place))}")
-        litter = [path for path in (*root.rglob("*part"), *folder.rglob("*part"))]
+            sys.exit(f"step {steps}: left {tree(place)!a}")
+        litter = [*root.rglob("*part"), *folder.rglob("*part")]
         if litter:
             sys.exit(f"step {steps}: litter {litter}")
         if not again:
@@ -113,4 +113,5 @@ def crash(root: Path, folder: Path, count: int, undoing: bool) -> int:
 
 if __name__ == "__main__":
     settings = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    print(crash(*settings, undoing=False), crash(*settings, undoing=True))
+    counts = crash(*settings, undoing=False), crash(*settings, undoing=True)
+    sys.stdout.write(" ".join(map(str, counts)))

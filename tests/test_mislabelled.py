@@ -121,7 +121,7 @@ def test_a_class_without_others_to_learn_from_is_not_judged():
 
 
 def test_views_are_learnt_from_and_not_judged():
-    dataset, true = points(counts=(8, 8, 8), wrong=1, distance=2.0, seed=3)
+    dataset, _ = points(counts=(8, 8, 8), wrong=1, distance=2.0, seed=3)
     source = np.random.default_rng(5)
     rows = np.tile(np.arange(24), 6)
     noise = source.normal(0, 0.7 / np.sqrt(DEPTH), (len(rows), DEPTH))

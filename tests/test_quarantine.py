@@ -14,6 +14,7 @@ from edgeclf.audit.quarantine import quarantine, undo
 from edgeclf.data.findings import Finding
 from edgeclf.errors import DatasetError
 
+IN_MEMORY = Path("/dev", "shm")
 FINDINGS = [Finding("unreadable", name, "is damaged") for name in NAMES]
 
 
@@ -26,9 +27,9 @@ def root(tmp_path):
 @pytest.fixture
 def in_memory():
     """A folder in a file system in memory, where nothing waits for a disk."""
-    if not os.path.isdir("/dev/shm") or not os.access("/dev/shm", os.W_OK):
-        pytest.skip("no file system in memory at /dev/shm")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    if not os.access(IN_MEMORY, os.W_OK):
+        pytest.skip(f"no file system in memory at {IN_MEMORY}")
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         yield Path(folder)
 
 
@@ -123,7 +124,7 @@ def test_undo_leaves_alone_what_is_there_by_now(root, tmp_path, caplog):
 def test_what_was_put_back_by_hand_stays(root, tmp_path):
     folder = tmp_path / "bad"
     quarantine(root, folder, FINDINGS[:1])
-    os.rename(folder / NAMES[0], root / NAMES[0])
+    (folder / NAMES[0]).rename(root / NAMES[0])
     assert quarantine(root, folder, FINDINGS[2:]) == ([NAMES[2]], [])
     assert (root / NAMES[0]).exists()
 
@@ -191,7 +192,7 @@ def test_undo_wants_the_journal_of_the_same_pictures(root, tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(DatasetError, match=r"is about, .*photos. Received: .*other"):
         undo(tmp_path / "other", tmp_path / "bad")
-    os.rename(root, tmp_path / "moved")
+    root.rename(tmp_path / "moved")
     assert len(undo(tmp_path / "moved", tmp_path / "bad").moved) == len(NAMES)
 
 

@@ -21,7 +21,7 @@ from edgeclf.data.listing import Picture, formats_by_ending
 from edgeclf.decoder import DAMAGE, open_image, pillow_settings
 from edgeclf.errors import ImageError
 
-TINY_SIDE = 32  # pixels; ornament and leaves are gone below
+TINY_SIDE = 32  # pixels; ornament and leaves are gone below, whatever the model
 HUGE_PIXELS = 30_000_000  # decoded in full it takes 0.1 s and 90 MB
 THUMBNAIL_SIDE = 8
 # Levels of 255 by which thumbnails of the same pixels differ at most: one may come of
@@ -140,7 +140,7 @@ def _about_size(
 ) -> Iterator[Finding]:
     height, width = size
     pixels = f"{width} x {height} pixels"
-    if min(size) < TINY_SIDE:
+    if min(size) < _tiny_side(input_size):
         yield Finding("tiny", name, pixels)
     elif height < input_size[0] and width < input_size[1]:
         wanted = f"{input_size[1]} x {input_size[0]}"
@@ -149,13 +149,23 @@ def _about_size(
         yield Finding("huge", name, pixels)
 
 
-def is_tiny(path: Path) -> bool:
-    """Return whether a picture is too small to show anything, by its header alone."""
+def is_tiny(path: Path, input_size: tuple[int, int]) -> bool:
+    """Return whether a picture is too small to show anything, by its header alone.
+
+    Args:
+        path: Where it is; one that cannot be read is not tiny.
+        input_size: `(height, width)` of the model's input in pixels.
+    """
     try:
         with pillow_settings(), open_image(path, path.name) as header:
-            return bool(min(header.size) < TINY_SIDE)
+            return bool(min(header.size) < _tiny_side(input_size))
     except (ImageError, OSError):
         return False
+
+
+def _tiny_side(input_size: tuple[int, int]) -> int:
+    """Return the least side of a picture that is not tiny: half a small input's."""
+    return min(TINY_SIDE, min(input_size) // 2)
 
 
 def group_copies(

@@ -264,7 +264,7 @@ def _survey(dataset: BottleneckDataset, backbone: Backbone) -> dict[str, int]:
     probabilities = out_of_fold_probabilities(
         dataset, backbone.widths, shrinkage=discriminant.DEFAULT_SHRINKAGE
     )
-    return survey(dataset, probabilities)
+    return survey(dataset, probabilities, backbone.input_size)
 
 
 def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:

@@ -31,19 +31,22 @@ _PHRASES = {
 
 
 def survey(
-    dataset: BottleneckDataset, probabilities: NDArray[np.floating]
+    dataset: BottleneckDataset,
+    probabilities: NDArray[np.floating],
+    input_size: tuple[int, int],
 ) -> dict[str, int]:
     """Count what is odd about the pictures, and log it if there is anything.
 
     Args:
         dataset: The pictures.
         probabilities: Float `(n, classes)`, of heads that have not seen them.
+        input_size: `(height, width)` of the model's input in pixels.
 
     Returns:
         Number of pictures by kind, of those kinds of `edgeclf audit` that show here.
     """
     suspects = find_mislabelled(probabilities, dataset.classes)
-    tiny = sum(is_tiny(example.path) for example in dataset.examples)
+    tiny = sum(is_tiny(example.path, input_size) for example in dataset.examples)
     counts = {
         "unreadable": len(dataset.unreadable),
         "conflicting": len(dataset.conflicting),
