@@ -83,8 +83,13 @@ def evaluate(
                         examined = classifier.examine(pixels)
                         scores[number].append(examined.scores)
                         unknown[number].append(examined.is_unknown)
-                    else:
-                        scores[number].append(classifier.scores(pixels))
+                        continue
+                    scores[number].append(classifier.scores(pixels))
+                    if classifier.info.record.get("reject"):  # by the score alone
+                        (best,) = classifier.categories(
+                            scores[number][-1], top_k=1, reject=True
+                        )
+                        unknown[number].append(best.index is None)
     index = {label: position for position, label in enumerate(labels)}
     classes = np.array([index[example.label] for example in kept], np.intp)
     names = [example.name for example in kept]

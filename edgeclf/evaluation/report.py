@@ -57,6 +57,7 @@ def describe_evaluation(
     """
     evaluation, labels = with_classes_that_matter(evaluation, labels)
     described = evaluation.describe(labels)
+    rule = evaluation.describe_reject()
     return {
         "accuracy": {
             "device": {"kind": kind, **_headline(evaluation, described)},
@@ -71,7 +72,8 @@ def describe_evaluation(
         ),
         "reject": {
             "curve": coverage_curve(evaluation.scores, evaluation.classes),
-            "rule": evaluation.describe_reject(),
+            # Of a rule that keeps nothing there is no accuracy to show.
+            "rule": rule if rule and rule["coverage"] else None,
         },
         "pictures": remarkable(evaluation, labels),
     }

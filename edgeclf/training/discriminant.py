@@ -209,6 +209,31 @@ def solve(
     return _solve(_estimate(moments, None), widths, shrinkage)
 
 
+def score_unseen(
+    moments: Moments,
+    scored: LabelledBottlenecks,
+    folds: NDArray[np.intp],
+    widths: Sequence[int],
+    shrinkage: float | None = None,
+) -> NDArray[np.float64]:
+    """Return the calibrated logits of pictures, `(n, classes)`, by heads new to them.
+
+    Args:
+        moments: As for `fit`.
+        scored: As for `fit`.
+        folds: As for `fit`.
+        widths: As for `fit`.
+        shrinkage: One of `SHRINKAGES`; None for the one with the least cross-entropy.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        if shrinkage is None:
+            trial = _best_trial(moments, scored, folds, widths)
+        else:
+            place = SHRINKAGES.index(shrinkage)
+            (trial,) = _try(moments, scored, folds, widths, [place])
+    return trial.logits * trial.sharpness
+
+
 @dataclass(frozen=True)
 class _Trial:
     """What the heads of all folds say of pictures they have not seen.

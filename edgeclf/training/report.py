@@ -38,7 +38,7 @@ def report_parts(
     evaluations: Mapping[str, Evaluation],
     model: bytes,
     metrics: Mapping[str, Any],
-    probabilities: NDArray[np.floating[Any]] | None = None,
+    probabilities: NDArray[np.floating[Any]],
 ) -> dict[Path, bytes]:
     """Return the files of a run's report, none if none is wanted.
 
@@ -52,7 +52,7 @@ def report_parts(
         model: The file that is written.
         metrics: What is known of the run.
         probabilities: Float `(n, classes)`, of heads that have not seen the pictures:
-            they tell which are in the wrong class. None where that is not known.
+            they tell which are in the wrong class.
     """
     if config.report_paths is None:
         return {}
@@ -148,11 +148,9 @@ def _learning_curve(
 
 
 def _mislabelled(
-    dataset: BottleneckDataset, probabilities: NDArray[np.floating[Any]] | None
+    dataset: BottleneckDataset, probabilities: NDArray[np.floating[Any]]
 ) -> list[dict[str, Any]]:
     """Return pictures that heads which have not seen them put into another class."""
-    if probabilities is None:
-        return []
     suspects = find_mislabelled(probabilities, dataset.classes)
     return [
         {

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
@@ -24,7 +25,7 @@ from edgeclf.errors import DatasetError, DownloadError
 from edgeclf.evaluation.calibration import describe_calibration
 from edgeclf.evaluation.evaluate import evaluate, rejected_share
 from edgeclf.evaluation.metrics import Evaluation
-from edgeclf.training import reject
+from edgeclf.training import discriminant, reject
 from edgeclf.training.assemble import assemble
 from edgeclf.training.background import Background, load_background
 from edgeclf.training.bottlenecks import BottleneckExtractor
@@ -34,8 +35,10 @@ from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
 from edgeclf.training.fit import fit_head, plain_held_out
 from edgeclf.training.head import FittedHead
+from edgeclf.training.mislabelled import out_of_fold_probabilities
 from edgeclf.training.record import describe_run, with_record
 from edgeclf.training.report import report_parts
+from edgeclf.training.survey import survey
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -117,8 +120,17 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
+    probabilities = _unseen_probabilities(dataset, trained.backbone)
+    metrics["audit"] = survey(dataset, probabilities, trained.backbone.input_size)
     parts = report_parts(
-        config, dataset, trained.backbone, trained.fitted, evaluations, model, metrics
+        config,
+        dataset,
+        trained.backbone,
+        trained.fitted,
+        evaluations,
+        model,
+        metrics,
+        probabilities,
     )
     _write_outputs(config, dataset, model, metrics, parts)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
@@ -299,6 +311,14 @@ def _measure_reject(
         "background_rejected": share,
         "num_background_measured": len(held_out),
     }
+
+
+def _unseen_probabilities(
+    dataset: BottleneckDataset, backbone: Backbone
+) -> NDArray[np.floating[Any]]:
+    return out_of_fold_probabilities(
+        dataset, backbone.widths, shrinkage=discriminant.DEFAULT_SHRINKAGE
+    )
 
 
 def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:
