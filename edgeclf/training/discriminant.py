@@ -76,19 +76,19 @@ class Moments:
                 self.sums[fold] += members.T @ part
                 self._add_part(part, classes[rows], fold)
 
-    def only(self, folds: Sequence[int]) -> Moments:
-        """Return the moments of some folds, which are numbered anew."""
-        places = {fold: place for place, fold in enumerate(folds)}
-        some = Moments(0, *self.sums.shape[1:])
+    def together(self, folds: Sequence[int]) -> Moments:
+        """Return the moments of some folds as those of one."""
+        chosen = Moments(1, *self.sums.shape[1:])
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
-                value = value[list(folds)]
+                total = value[folds[0]].copy()
+                for fold in folds[1:]:
+                    total += value[fold]
+                value = total[np.newaxis]
             elif value is not None:
-                value = [
-                    (*part, places[fold]) for *part, fold in value if fold in places
-                ]
-            setattr(some, name, value)
-        return some
+                value = [(*part, 0) for *part, fold in value if fold in folds]
+            setattr(chosen, name, value)
+        return chosen
 
     def _add_part(
         self, part: NDArray[np.float64], classes: NDArray[np.intp], fold: int

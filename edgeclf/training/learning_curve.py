@@ -1,15 +1,16 @@
 """Would more pictures help? Accuracy by the number of pictures that a head has seen.
 
 All pictures are dealt to folds. A fold is named by discriminants that have seen one,
-two, four or eight of the others, so that every picture is scored by heads that have not
-seen it, at every size. The bottlenecks are there already, one view of each picture, and
+two, four or eight of the others: so every picture is scored by heads that have not seen
+it, at every size. The bottlenecks are there already, one view of each picture, and
 the discriminants are those of `discriminant`: the curve costs fractions of a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ from threadpoolctl import threadpool_limits
 from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.interpreter import num_processors
 from edgeclf.training import discriminant
-from edgeclf.training.head import LabelledBottlenecks
+from edgeclf.training.head import ROWS_AT_ONCE
 
-FOLDS = 9  # eight to learn from, so that sizes double, and one to be scored
-SIZES = (1, 2, 4, 6, 8)  # folds learned from
+# One fold to be scored and the others to learn from, so that sizes double. Of many
+# pictures five folds tell as much as nine, in half the memory.
+FOLDS, FEW_FOLDS = 9, 5
+SIZES = {FOLDS: (1, 2, 4, 6, 8), FEW_FOLDS: (1, 2, 3, 4)}  # folds learned from
 DRAWS = 2  # choices of these folds at most, for each fold that is scored
 LEAST_GAIN = 0.01  # accuracy that a doubling of the pictures should be worth
 _NORMAL_QUANTILE = 1.959964  # 97.5 %
@@ -120,36 +123,21 @@ def learning_curve(
         The curve; None when no two sizes have pictures of every class. Sizes at which a
         class would be missing are left out.
     """
-    folds = discriminant.deal_folds(classes, groups, digests, FOLDS)
-    num_classes, depth = int(classes.max()) + 1, bottlenecks.shape[1]
-    moments = discriminant.Moments(FOLDS, num_classes, depth)
-    data = LabelledBottlenecks(bottlenecks, classes, np.argsort(folds, kind="stable"))
-    ordered = folds[np.argsort(folds, kind="stable")]
-    start = 0
-    for points, some in data.blocks():
-        moments.add(points, some, ordered[start : start + len(some)])
-        start += len(some)
-    present = moments.counts > 0
-    sizes = [
-        size
-        for size in SIZES
-        if all(
-            present[learned].any(axis=0).all()
-            for fold in range(FOLDS)
-            for learned in _choices(fold, size)
-        )
-    ]
+    dealt = _deal(bottlenecks, classes, groups, digests)
+    sizes = [size for size in SIZES[dealt.num_folds] if dealt.has_all_classes(size)]
     if len(sizes) < 2:
         return None
 
     def score(fold: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        rows = np.flatnonzero(folds == fold)
+        rows = np.flatnonzero(dealt.folds == fold)
         right = np.zeros((len(sizes), len(rows)))
         for place, size in enumerate(sizes):
-            choices = _choices(fold, size)
+            choices = dealt.choices(fold, size)
             for learned in choices:
                 weights, bias = discriminant.solve(
-                    moments.only(learned), widths, discriminant.DEFAULT_SHRINKAGE
+                    dealt.moments.together(learned),
+                    widths,
+                    discriminant.DEFAULT_SHRINKAGE,
                 )
                 logits = bottlenecks[rows] @ weights.T + bias
                 right[place] += (logits.argmax(axis=1) == classes[rows]) / len(choices)
@@ -160,28 +148,62 @@ def learning_curve(
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(num_workers or num_processors()) as executor,
     ):
-        for rows, part in executor.map(score, range(FOLDS)):
+        for rows, part in executor.map(score, range(dealt.num_folds)):
             right[:, rows] = part
-    counts = moments.counts.sum(axis=1)
-    num_train = [
-        float(
-            np.mean(
-                [
-                    counts[learned].sum()
-                    for fold in range(FOLDS)
-                    for learned in _choices(fold, size)
-                ]
-            )
-        )
-        for size in sizes
-    ]
+    num_train = [dealt.mean_count(size) for size in sizes]
     half = sizes[-1] // 2
     halves = (len(sizes) - 1, sizes.index(half)) if half in sizes else None
     return LearningCurve(num_train, right, halves)
 
 
-def _choices(fold: int, size: int) -> list[list[int]]:
-    """Return which folds to learn from: a choice or more that share none."""
-    others = [(fold + step) % FOLDS for step in range(1, FOLDS)]
-    draws = min(DRAWS, len(others) // size)
-    return [others[draw * size : (draw + 1) * size] for draw in range(draws)]
+@dataclass(frozen=True)
+class _Dealt:
+    """Pictures that are dealt to folds.
+
+    Attributes:
+        folds: The fold of each.
+        num_folds: How many there are.
+        moments: Of all folds.
+    """
+
+    folds: NDArray[np.intp]
+    num_folds: int
+    moments: discriminant.Moments
+
+    def choices(self, fold: int, size: int) -> list[list[int]]:
+        """Return folds to learn from: a choice or more that share none."""
+        others = [(fold + step) % self.num_folds for step in range(1, self.num_folds)]
+        draws = min(DRAWS, len(others) // size)
+        return [others[draw * size : (draw + 1) * size] for draw in range(draws)]
+
+    def has_all_classes(self, size: int) -> bool:
+        """Return whether every choice of that size has pictures of every class."""
+        counts = self.moments.counts
+        return all(counts[some].any(axis=0).all() for some in self._every_choice(size))
+
+    def mean_count(self, size: int) -> float:
+        """Return how many pictures a choice of that size has."""
+        counts = self.moments.counts
+        sums = [counts[some].sum() for some in self._every_choice(size)]
+        return float(np.mean(sums))
+
+    def _every_choice(self, size: int) -> Iterator[list[int]]:
+        for fold in range(self.num_folds):
+            yield from self.choices(fold, size)
+
+
+def _deal(
+    bottlenecks: NDArray[np.float32],
+    classes: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    digests: Sequence[bytes],
+) -> _Dealt:
+    count, depth = bottlenecks.shape
+    num_folds = FOLDS if count < depth else FEW_FOLDS
+    folds = discriminant.deal_folds(classes, groups, digests, num_folds)
+    moments = discriminant.Moments(num_folds, int(classes.max()) + 1, depth)
+    order = np.argsort(folds, kind="stable")  # a fold stands together
+    for start in range(0, count, ROWS_AT_ONCE):
+        some = order[start : start + ROWS_AT_ONCE]
+        moments.add(bottlenecks[some], classes[some], folds[some])
+    return _Dealt(folds, num_folds, moments)
