@@ -31,9 +31,11 @@ def curve_of(points, classes, **changes):
     return learning_curve(points, classes, **arguments)
 
 
-@pytest.mark.parametrize(("depth", "spread", "sizes"), [(24, 0.45, 4), (200, 0.25, 5)])
-def test_more_pictures_help_where_they_are_missing(depth, spread, sizes):
-    curve = curve_of(*clouds(60, spread, depth=depth))
+@pytest.mark.parametrize(
+    ("depth", "spread", "seed", "sizes"), [(60, 0.5, 1, 4), (200, 0.45, 0, 5)]
+)
+def test_more_pictures_help_where_they_are_missing(depth, spread, seed, sizes):
+    curve = curve_of(*clouds(60, spread, depth=depth, seed=seed))
     accuracies = [point["accuracy"] for point in curve.describe()["points"]]
     assert len(accuracies) == sizes  # of five folds or, with fewer pictures, of nine
     assert all(np.diff(accuracies) > -0.02)
