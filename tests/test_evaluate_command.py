@@ -238,6 +238,18 @@ def test_unreadable_pictures_are_left_out_and_listed(evaluate, color_folder):
     assert "Expected a readable picture in" in err
 
 
+def test_copies_are_listed(evaluate, color_folder):
+    picture = (color_folder / "red" / "0.png").read_bytes()
+    (color_folder / "red" / "copy.png").write_bytes(picture)
+    _, report, _, err = evaluate()
+    assert report["data"]["near_duplicates"] == [["red/0.png", "red/copy.png"]]
+    assert report["data"]["conflicting"] == []
+    (color_folder / "blue" / "copy.png").write_bytes(picture)
+    _, report, _, err = evaluate()
+    assert "where one name at most is right: blue/copy.png, red/0.png, red/co" in err
+    assert len(report["data"]["conflicting"]) == 3
+
+
 def test_a_report_that_cannot_be_written_is_an_error_before_the_work(
     evaluate, tmp_path
 ):

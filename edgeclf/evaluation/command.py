@@ -27,6 +27,7 @@ from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
     count_trained_on,
+    find_copies,
     merged,
     read_examples,
     split_table,
@@ -115,8 +116,10 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     )
     report["model"]["labels"] = [entry["label"] for entry in report["per_class"]]
     settings = _settings(options)
+    data = _describe_data(options, report, evaluation, labels, unreadable)
+    conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
-        "data": _describe_data(options, report, evaluation, labels, unreadable),
+        "data": {**data, "conflicting": conflicting, "near_duplicates": alike},
         "latency": measure_latency(content, settings),
         "versions": versions(),
         "settings": _changed(options),

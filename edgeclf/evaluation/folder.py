@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import unicodedata
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import read_split_file
 from edgeclf.errors import DatasetError, LabelError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.interpreter import num_processors
 
 logger = logging.getLogger("edgeclf")
 
@@ -108,6 +112,48 @@ def read_examples(
             f"{examples[0].name}. Received: {name_some(list(splits)[:3]) or 'none'}."
         )
     return chosen
+
+
+def find_copies(
+    examples: Sequence[Example], num_workers: int | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Return copies in different classes, of which one at least is wrong, and others.
+
+    Args:
+        examples: The pictures; what cannot be read is passed over.
+        num_workers: Threads that read; None for one per processor.
+
+    Returns:
+        Names of the pictures that stand in several classes, and groups of names that
+        are the same picture within one.
+    """
+
+    def digest(example: Example) -> bytes | None:
+        try:
+            return hashlib.sha256(example.path.read_bytes()).digest()
+        except OSError:  # said where it is measured
+            return None
+
+    groups = defaultdict[bytes, list[Example]](list)
+    with ThreadPoolExecutor(num_workers or num_processors()) as executor:
+        digests = executor.map(digest, examples)
+        for example, found in zip(examples, digests, strict=True):
+            if found is not None:
+                groups[found].append(example)
+    conflicting, alike = [], []
+    for group in groups.values():
+        names = [example.name for example in group]
+        if len({example.label for example in group}) > 1:
+            conflicting += names
+        elif len(group) > 1:
+            alike.append(names)
+    if conflicting:
+        logger.warning(
+            "The same picture stands in several classes, where one name at most is "
+            "right: %s.",
+            name_some(conflicting),
+        )
+    return conflicting, alike
 
 
 def count_trained_on(model: Path, examples: Sequence[Example]) -> int:

@@ -19,7 +19,7 @@ from edgeclf.console import sentence
 from edgeclf.errors import ImageError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.interpreter import num_processors
-from edgeclf.report.page import Thumbnails
+from edgeclf.report.pictures import Thumbnails
 
 logger = logging.getLogger("edgeclf")
 

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from edgeclf.files import encoded
-from edgeclf.report.confusion import confusion_matrix
-from edgeclf.report.curves import training_curves
-from edgeclf.report.page import Thumbnails, render
+from edgeclf.report.pictures import Thumbnails
 
 ENDING = ".html"
 
@@ -67,6 +65,11 @@ def report_contents(
         thumbnails: Pictures of it, by file name.
         paths: Where they go.
     """
+    # Imported here: fonts and drawing take as long to load as all before them.
+    from edgeclf.report.confusion import confusion_matrix
+    from edgeclf.report.curves import training_curves
+    from edgeclf.report.page import render
+
     # Bytes of file names that are not UTF-8 become escapes of JSON, `\udcff`.
     values = (report_json(report) + "\n").encode(errors="backslashreplace")
     contents = {paths.values: values}
