@@ -132,7 +132,7 @@ def test_a_warm_run_decodes_test_pictures_only(configure, monkeypatch):
     monkeypatch.setattr(
         Image, "open", lambda *args, **kwargs: opened.append(1) or real_open(*args)
     )
-    retrain(configure(no_report=True))
+    retrain(configure())
     assert len(opened) == num_test
 
 
