@@ -100,7 +100,7 @@ def test_text_groups_counts_and_says_what_to_do(planted, capsys):
     assert lines[place + 1 : place + 4] == [
         "    green/a red one.png: the same picture as red/006.png",
         "    ... and 1 more (--json lists all)",
-        "  Keep the copy that is right; retrain leaves all of them out.",
+        "  Keep the copy that is right; of the same bytes retrain leaves out all.",
     ]
     assert "Not looked for: near-duplicates and wrong classes" in printed.err
 
@@ -245,8 +245,10 @@ def test_what_fails_is_a_sentence(tmp_path, capsys):
     assert "error: Expected a folder with one folder" in capsys.readouterr().err
     assert main([str(tmp_path), "--quarantine", str(tmp_path)]) == 1
     assert "apart from the pictures" in capsys.readouterr().err
-    assert main([str(tmp_path), "--no_model"]) == 0
-    assert "0 pictures in 0 classes" in capsys.readouterr().out
+    assert main([str(tmp_path), "--no_model"]) == 1
+    printed = capsys.readouterr().out
+    assert "0 pictures in 0 classes" in printed
+    assert "error too_few_classes: 1" in printed
 
 
 def test_kinds_that_are_quarantined_are_errors():

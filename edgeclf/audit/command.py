@@ -30,7 +30,14 @@ logger = logging.getLogger("edgeclf")
 ERRORS = tuple(kind for kind in KINDS if KINDS[kind].severity == ERROR)
 NONE, ANY = "none", "any"
 OF_FOLDERS = frozenset(
-    {"class_name", "similar_names", "empty_class", "few", "imbalance"}
+    {
+        "too_few_classes",
+        "class_name",
+        "similar_names",
+        "empty_class",
+        "few",
+        "imbalance",
+    }
 )
 QUARANTINED = ("unreadable", "conflicting", "duplicate")  # unless others are named
 

@@ -18,7 +18,12 @@ from edgeclf.data.duplicates import group_near_duplicates
 from edgeclf.data.findings import Finding
 from edgeclf.data.folders import Example
 from edgeclf.data.listing import Picture
-from edgeclf.training.bottlenecks import BottleneckExtractor, Features, plain
+from edgeclf.training.bottlenecks import (
+    FINGERPRINT_BYTES,
+    BottleneckExtractor,
+    Features,
+    plain,
+)
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.mislabelled import (
     find_mislabelled,
@@ -87,28 +92,27 @@ def see(
         extractor = BottleneckExtractor(
             backbone, cache, resize=resize, num_workers=num_workers
         )
+        kept: list[Example] = []
+        digests: list[bytes] = []
+        bottlenecks = np.empty((len(examples), backbone.depth), np.float32)
+        prints = np.empty((len(examples), FINGERPRINT_BYTES), np.uint8)
         results = extractor.extract(plain(examples), "bottlenecks")
-        pairs = [
-            (example, features)
-            for example, features in zip(examples, results, strict=True)
-            if isinstance(features, Features)
-        ]
-        kept = [example for example, _ in pairs]
-        found = [features for _, features in pairs]
-        drawn = [draw_variations(each.digest, seed, views - 1) for each in found]
+        for example, result in zip(examples, results, strict=True):
+            if isinstance(result, Features):
+                bottlenecks[len(kept)] = result.bottleneck
+                prints[len(kept)] = result.fingerprint
+                kept.append(example)
+                digests.append(result.digest)
+        bottlenecks, prints = bottlenecks[: len(kept)], prints[: len(kept)]
         items = [
             (example, view)
-            for example, each in zip(kept, drawn, strict=True)
-            for view in each
+            for example, digest in zip(kept, digests, strict=True)
+            for view in draw_variations(digest, seed, views - 1)
         ]
         owners = np.repeat(np.arange(len(kept)), views - 1)
         varied = list(extractor.extract(items, "views")) if items else []
     names = [example.name for example in kept]
     labels = sorted({example.label for example in kept})
-    depth = backbone.depth
-    bottlenecks = np.array([f.bottleneck for f in found], np.float32)
-    bottlenecks = bottlenecks.reshape(-1, depth)
-    prints = np.array([f.fingerprint for f in found], np.uint8).reshape(len(kept), -1)
     readable = [
         (result.bottleneck, owner)
         for result, owner in zip(varied, owners.tolist(), strict=True)
@@ -119,7 +123,7 @@ def see(
         labels,
         np.array([labels.index(example.label) for example in kept], np.intp),
         group_near_duplicates(names, prints, bottlenecks[:, -backbone.final_depth :]),
-        [features.digest for features in found],
+        digests,
         bottlenecks,
         [(np.stack([b for b, _ in readable]), np.array([o for _, o in readable]))]
         if readable

@@ -33,7 +33,7 @@ KINDS = {
     "conflicting": Kind(
         ERROR,
         "the same picture in several classes",
-        "Keep the copy that is right; retrain leaves all of them out.",
+        "Keep the copy that is right; of the same bytes retrain leaves out all.",
     ),
     "duplicate": Kind(
         ERROR,
@@ -44,6 +44,11 @@ KINDS = {
         ERROR,
         "nearly the same picture in several splits",
         "Put them into one split; the test figure is too good otherwise.",
+    ),
+    "too_few_classes": Kind(
+        ERROR,
+        "fewer than two class folders with pictures",
+        "Make a folder for each class; retrain wants two or more.",
     ),
     "class_name": Kind(
         ERROR,

@@ -142,6 +142,9 @@ def _about_classes(labels: list[str], counts: dict[str, int]) -> Iterator[Findin
     for alike in _similar(labels):
         yield Finding("similar_names", f"{alike[0]}/", "", tuple(alike[1:]))
     sizes = {label: counts.get(label, 0) for label in labels if label != BACKGROUND}
+    filled = [label for label, count in sizes.items() if count]
+    if len(filled) < 2:
+        yield Finding("too_few_classes", "./", f"found: {filled[0] if filled else 0}")
     largest = max(sizes.values(), default=0)
     for label, count in sizes.items():
         if not count:
