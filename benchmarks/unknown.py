@@ -238,9 +238,7 @@ def main() -> int:
         pooled.append(each[name])
         report(f"six decors against {name}", pooled[-1:])
     report("six decors against the seventh, mean", pooled)
-    found = list(
-        fold_outcomes(flower, {"decor": strangers["decor"]}, args.folds, args)
-    )
+    found = list(fold_outcomes(flower, {"decor": strangers["decor"]}, args.folds, args))
     report("flowers against decor", [each["decor"] for each in found])
     measure.write_json(
         args.json,
