@@ -28,8 +28,8 @@ COVERAGE = 0.95  # share of new pictures of the known classes that is to be kept
 MIN_PICTURES = 20  # of fewer, one in twenty is none
 # How much the score weighs against the distance. The distance alone knows what is
 # nothing like a training picture; the score what lies between two classes.
-SCORE_WEIGHT = 0.5
-SCORE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)  # to choose from when strangers are known
+SCORE_WEIGHT = 1.0
+SCORE_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)  # to choose from when strangers are known
 COVERAGES = (0.9, 0.99)  # between which strangers may draw the line
 
 
