@@ -39,12 +39,14 @@ class RejectRule(NamedTuple):
 
     Two things are odd about a picture: a low best score (it lies between classes), and
     a large distance to every class (it is like nothing that was trained on). Either
-    becomes the negative logarithm of the share of known pictures that are as odd, and
-    the two are added.
+    becomes the negative logarithm of the share of known pictures that are as odd: of
+    surprises after the distribution of Lomax of shape 1, of distances after the normal
+    one. The two are added.
 
     Source: R. A. Fisher, "Statistical Methods for Research Workers" (1932), 21.1
-    (adding the logarithms of probabilities); K. Lee et al., "A Simple Unified Framework
-    for Detecting Out-of-Distribution Samples" (NeurIPS 2018), 2.1 (the distance).
+    (adding the logarithms of probabilities); K. S. Lomax, "Business Failures", JASA 49
+    (1954); K. Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution
+    Samples" (NeurIPS 2018), 2.1 (the distance).
 
     Attributes:
         min_score: Least best score, for whoever knows no distance.
@@ -76,8 +78,9 @@ class RejectRule(NamedTuple):
             score: Its best score, in [0, 1].
             distance: To the nearest class: the root of `Statistics.distances`.
         """
-        # Surprises fall off as exponentials do, roots of chi-squares as normals.
-        score_part = self.surprise(score) / self.mean_surprise
+        # Roots of chi-squares fall off as a normal variable does. Surprises do not: a
+        # few known pictures are taken for another class, and set no limit for all.
+        score_part = math.log1p(self.surprise(score) / self.mean_surprise)
         sigmas = (distance - self.mean_distance) / self.distance_spread
         return self.score_weight * score_part - log_tail(sigmas)
 

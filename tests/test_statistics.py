@@ -1,4 +1,4 @@
-"""Statistics of the classes: what is computed with them, and how a file carries them."""
+"""Statistics of the classes: what they compute, and how a file carries them."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from edgeclf.familiarity import RejectRule
 from edgeclf.statistics import Statistics, pack, unpack
@@ -27,8 +28,8 @@ COVERAGE = 0.95  # share of new pictures of the known classes that is to be kept
 MIN_PICTURES = 20  # of fewer, one in twenty is none
 # How much the score weighs against the distance. The distance alone knows what is
 # nothing like a training picture; the score what lies between two classes.
-SCORE_WEIGHT = 0.5
-SCORE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)  # to choose from when strangers are known
+SCORE_WEIGHT = 1.0
+SCORE_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)  # to choose from when strangers are known
 COVERAGES = (0.9, 0.99)  # between which strangers may draw the line
 
 
@@ -61,30 +62,37 @@ def fit(
         background: Bottlenecks of strangers, `(n, depth)`; None for none.
         rank: Number of factors.
     """
+    # One thread adds in one order: the same rule in every run.
+    with threadpool_limits(1, user_api="blas"):
+        statistics, distances = _measured(held_out, widths, rank)
+        usable = np.isfinite(distances)  # not of a fold that holds all there are
+        if usable.sum() < MIN_PICTURES:
+            return Known(statistics, None)
+        scores = softmax(held_out.logits).max(axis=1)
+        strangers = None
+        if background is not None and len(background):
+            best = softmax(head.logits(background)).max(axis=1)
+            strangers = (best, nearest(statistics, background))
+    return Known(statistics, fit_rule(scores[usable], distances[usable], strangers))
+
+
+def _measured(
+    held_out: HeldOut, widths: Sequence[int], rank: int
+) -> tuple[Statistics, NDArray[np.float64]]:
+    """Return statistics of all pictures, and how far each is by those of others."""
     scored, moments, shrinkage = held_out.scored, held_out.moments, held_out.shrinkage
-    num_classes = moments.counts.shape[1]
-    counts = np.bincount(scored.classes, minlength=num_classes)
+    counts = np.bincount(scored.classes, minlength=moments.counts.shape[1])
     covariance = shrunk_covariance(moments, widths, shrinkage, None)
     variances, factors, near = main_factors(covariance, rank)
     statistics = _stored(covariance.means, counts, variances, factors)
-    if len(scored) < MIN_PICTURES:
-        return Known(statistics, None)
-    roots = np.full(len(scored), math.inf)
+    distances = np.full(len(scored), math.inf)
     for fold in np.unique(held_out.folds).tolist():
         rows = np.flatnonzero(held_out.folds == fold)
         others = shrunk_covariance(moments, widths, shrinkage, fold)
         variances, factors, _ = main_factors(others, rank, near)
         seen = _stored(others.means, others.counts, variances, factors)
-        roots[rows] = nearest(seen, scored.take(rows).bottlenecks)
-    scores = softmax(held_out.logits).max(axis=1)
-    usable = np.isfinite(roots)  # not of a fold that holds all pictures there are
-    if usable.sum() < MIN_PICTURES:
-        return Known(statistics, None)
-    strangers = None
-    if background is not None and len(background):
-        best = softmax(head.logits(background)).max(axis=1)
-        strangers = (best, nearest(statistics, background))
-    return Known(statistics, fit_rule(scores[usable], roots[usable], strangers))
+        distances[rows] = nearest(seen, scored.take(rows).bottlenecks)
+    return statistics, distances
 
 
 def fit_rule(
