@@ -134,7 +134,7 @@ def test_a_warm_run_decodes_test_pictures_only(configure, monkeypatch):
         "load_prepare",
         lambda image: decoded.append(1) or real(image),
     )
-    retrain(configure())
+    retrain(configure(no_report=True))
     assert len(decoded) == num_test
 
 
