@@ -19,6 +19,7 @@ from edgeclf.report.curves import COLORS, HEIGHT, WIDTH, learning_curve, trainin
 from edgeclf.report.figures import file_size, percent
 from edgeclf.report.markup import Markup, element, join, text
 from edgeclf.report.page import Thumbnails, render
+from edgeclf.report.style import STYLE
 
 VOID = {"meta", "img", "br", "col"}
 SECTIONS = [
@@ -161,6 +162,8 @@ def test_parts_without_their_figures_are_still_pages(described):
     for entry in described["per_class"]:
         entry.update(recall=None, precision=None, f1=None, recall_interval_95=None)
     described["accuracy"]["device"].update(interval_95=None, num=None)
+    Page(render(described, {}))
+    described["accuracy"]["device"]["accuracy"] = None
     assert "nan%" not in render(described, {})
 
 
@@ -489,6 +492,45 @@ def test_same_report_gives_the_same_page(described, html):
     assert len(digests) == 1
 
 
+def luminance(color):
+    """Source: WCAG 2.2, relative luminance."""
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in color
+    ]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colors_stand_out_in_light_and_dark():
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    assert len(blocks) == 3  # light, dark, print
+    for block in blocks:
+        colors = {}
+        for name, written in re.findall(r"--(\w+): #([0-9a-f]{3,6})\b", block):
+            whole = (
+                "".join(2 * part for part in written) if len(written) == 3 else written
+            )
+            colors[name] = np.array(
+                [int(whole[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+            )
+        for ground in ("paper", "ground"):
+            for ink in ("ink", "soft", "link"):
+                assert contrast(colors[ink], colors[ground]) >= 4.5
+        for mark in ("blue", "orange"):
+            assert contrast(colors[mark], colors["paper"]) >= 3
+        grid = matrix.Grid(7)
+        for fill in ("hit", "miss"):
+            for share in (0.0, 0.5, 1.0):
+                opacity = grid.strength(share)
+                cell = opacity * colors[fill] + (1 - opacity) * colors["paper"]
+                assert contrast(colors["ink"], cell) >= 4.5
+
+
 def colours(picture, colour, within=0):
     difference = np.abs(np.asarray(picture).astype(int) - colour).max(axis=2)
     return difference <= within
@@ -562,8 +604,7 @@ def test_training_curves_leave_out_what_was_not_taken(described):
 
 
 def test_learning_curve_is_as_high_as_its_points():
-    points = [{"num_train": 50, "accuracy": 0.5, "low": None, "high": None},
-              {"num_train": 100, "accuracy": 1.0, "low": None, "high": None}]  # fmt: skip
+    points = [{"num_train": 50, "accuracy": 0.5}, {"num_train": 100, "accuracy": 1.0}]
     rows, columns = np.nonzero(colours(learning_curve(points), COLORS["one"], 8))
     assert rows.min() == pytest.approx(64, abs=8)  # 100% is at the top
     assert columns.max() == pytest.approx(616, abs=8)
