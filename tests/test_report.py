@@ -427,12 +427,17 @@ def test_scatter_draws_and_names_every_point():
         charts.Point(55.0, 0.96, "large"),
     ]
     page = Page(charts.scatter(points, "latency, ms", "accuracy"))
-    names = page.all("text", **{"class": "note"})
-    assert {item["text"] for item in names} == {"small", "<small>", "large"}
-    heights = [float(item["y"]) for item in names if "small" in item["text"]]
-    assert abs(heights[0] - heights[1]) >= 12  # they do not cover each other
+    assert [item["text"] for item in page.all("li")] == [
+        "small (best choice)",
+        "<small>",
+        "large",
+    ]
+    numbers = page.all("text", **{"class": "number"})
+    assert [item["text"] for item in numbers] == ["1", "2", "3"]
     dots = page.all("circle")
-    assert [dot["class"] for dot in dots] == ["dot two", "dot one", "dot one"]
+    assert [dot["class"] for dot in dots] == ["dot one best", "dot one", "dot one"]
+    assert [dot["cx"] for dot in dots] == [number["x"] for number in numbers]
+    assert "<small>: latency, ms 1.4, accuracy 91.0%" in dots[1]["text"]
     assert float(dots[2]["cx"]) > float(dots[0]["cx"]) + 200
     assert float(dots[2]["cy"]) < float(dots[0]["cy"])
     assert len(page.all("line", **{"class": "whisker"})) == 1
@@ -611,6 +616,18 @@ def test_learning_curve_is_as_high_as_its_points():
     assert columns.min() == pytest.approx((76 + 616) / 2, abs=8)
     with pytest.raises(ValueError, match="Expected one point or more"):
         learning_curve([])
+
+
+def test_long_lists_open_when_they_are_pressed():
+    entries = [{"file": f"{index}.jpg", "label": "a", "suggested": "b",
+                "confidence": 0.9} for index in range(30)]  # fmt: skip
+    groups = [[f"{index}.jpg", f"{index}b.jpg"] for index in range(15)]
+    described = {"mislabelled": entries, "data": {"near_duplicates": groups}}
+    page = Page(render(described, {}))
+    assert len(page.all("li", **{"class": "card"})) == 30
+    summaries = [item["text"] for item in page.all("summary")]
+    assert summaries == ["6 more", "3 more"]
+    assert "14.jpg, 14b.jpg" in page.section("data")
 
 
 def test_thumbnails_may_lack_a_heat_map():
