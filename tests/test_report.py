@@ -280,8 +280,10 @@ def test_markup_escapes_all_but_markup():
         (0.96428, "96.4%"),
         (0.9996, "99.96%"),
         (0.99999, "over 99.99%"),
+        (0.9999999998, "100.0%"),
+        (1e-17, "0.0%"),
         (0.0001, "0.01%"),
-        (0.000001, "under 0.01%"),
+        (0.00001, "under 0.01%"),
         (None, "\u2013"),
         (float("nan"), "\u2013"),
     ],
@@ -471,6 +473,10 @@ def test_card_tells_the_limits_that_were_measured(described, page):
     assert "It tells 7 classes of pictures apart: Gorodets, " in words
     assert f"weakest class is {weakest['label']}: {percent(weakest['recall'])}" in words
     assert "It learned from 224 pictures" in words
+    assert "that it had not seen" in words
+    evaluated = Page(render({**described, "command": "evaluate"}, {}))
+    assert "had not seen" not in evaluated.section("limits")
+    assert "trained with make the figures too good" in evaluated.section("limits")
     few = Page(render(reports.report(num_test=4), {}))
     assert "7 classes have fewer than 10 test pictures" in few.section("limits")
 
@@ -616,6 +622,22 @@ def test_learning_curve_is_as_high_as_its_points():
     assert columns.min() == pytest.approx((76 + 616) / 2, abs=8)
     with pytest.raises(ValueError, match="Expected one point or more"):
         learning_curve([])
+
+
+def test_facts_are_said_once_and_splits_only_where_there_are_pictures():
+    described = reports.report()
+    described["model"].update(seed=0, dataset_sha256="43" * 32, backbone_sha256="ab")
+    for entry in described["data"]["classes"]:
+        entry.update(train=0, validation=0)
+    described["data"].update(num_train=0, num_validation=0)
+    page = Page(render(described, {}))
+    names = [item["text"] for item in page.all("dt")]
+    assert len(names) == len(set(names))
+    assert "Backbone SHA-256" in names
+    heads = [item["text"] for item in page.all("th", scope="col")]
+    assert "Train" not in heads
+    assert "Test" in heads
+    assert "0 training" not in page.section("data")
 
 
 def test_long_lists_open_when_they_are_pressed():
