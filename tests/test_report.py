@@ -19,6 +19,7 @@ from edgeclf.report.curves import COLORS, HEIGHT, WIDTH, learning_curve, trainin
 from edgeclf.report.figures import file_size, percent
 from edgeclf.report.markup import Markup, element, join, text
 from edgeclf.report.page import Thumbnails, render
+from edgeclf.report.style import STYLE
 
 VOID = {"meta", "img", "br", "col"}
 SECTIONS = [
@@ -161,6 +162,8 @@ def test_parts_without_their_figures_are_still_pages(described):
     for entry in described["per_class"]:
         entry.update(recall=None, precision=None, f1=None, recall_interval_95=None)
     described["accuracy"]["device"].update(interval_95=None, num=None)
+    Page(render(described, {}))
+    described["accuracy"]["device"]["accuracy"] = None
     assert "nan%" not in render(described, {})
 
 
@@ -277,8 +280,10 @@ def test_markup_escapes_all_but_markup():
         (0.96428, "96.4%"),
         (0.9996, "99.96%"),
         (0.99999, "over 99.99%"),
+        (0.9999999998, "100.0%"),
+        (1e-17, "0.0%"),
         (0.0001, "0.01%"),
-        (0.000001, "under 0.01%"),
+        (0.00001, "under 0.01%"),
         (None, "\u2013"),
         (float("nan"), "\u2013"),
     ],
@@ -424,12 +429,17 @@ def test_scatter_draws_and_names_every_point():
         charts.Point(55.0, 0.96, "large"),
     ]
     page = Page(charts.scatter(points, "latency, ms", "accuracy"))
-    names = page.all("text", **{"class": "note"})
-    assert {item["text"] for item in names} == {"small", "<small>", "large"}
-    heights = [float(item["y"]) for item in names if "small" in item["text"]]
-    assert abs(heights[0] - heights[1]) >= 12  # they do not cover each other
+    assert [item["text"] for item in page.all("li")] == [
+        "small (best choice)",
+        "<small>",
+        "large",
+    ]
+    numbers = page.all("text", **{"class": "number"})
+    assert [item["text"] for item in numbers] == ["1", "2", "3"]
     dots = page.all("circle")
-    assert [dot["class"] for dot in dots] == ["dot two", "dot one", "dot one"]
+    assert [dot["class"] for dot in dots] == ["dot one best", "dot one", "dot one"]
+    assert [dot["cx"] for dot in dots] == [number["x"] for number in numbers]
+    assert "<small>: latency, ms 1.4, accuracy 91.0%" in dots[1]["text"]
     assert float(dots[2]["cx"]) > float(dots[0]["cx"]) + 200
     assert float(dots[2]["cy"]) < float(dots[0]["cy"])
     assert len(page.all("line", **{"class": "whisker"})) == 1
@@ -463,6 +473,10 @@ def test_card_tells_the_limits_that_were_measured(described, page):
     assert "It tells 7 classes of pictures apart: Gorodets, " in words
     assert f"weakest class is {weakest['label']}: {percent(weakest['recall'])}" in words
     assert "It learned from 224 pictures" in words
+    assert "that it had not seen" in words
+    evaluated = Page(render({**described, "command": "evaluate"}, {}))
+    assert "had not seen" not in evaluated.section("limits")
+    assert "trained with make the figures too good" in evaluated.section("limits")
     few = Page(render(reports.report(num_test=4), {}))
     assert "7 classes have fewer than 10 test pictures" in few.section("limits")
 
@@ -487,6 +501,45 @@ def test_same_report_gives_the_same_page(described, html):
         for seed in ("1", "2")
     }  # fmt: skip
     assert len(digests) == 1
+
+
+def luminance(color):
+    """Source: WCAG 2.2, relative luminance."""
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in color
+    ]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colors_stand_out_in_light_and_dark():
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    assert len(blocks) == 3  # light, dark, print
+    for block in blocks:
+        colors = {}
+        for name, written in re.findall(r"--(\w+): #([0-9a-f]{3,6})\b", block):
+            whole = (
+                "".join(2 * part for part in written) if len(written) == 3 else written
+            )
+            colors[name] = np.array(
+                [int(whole[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+            )
+        for ground in ("paper", "ground"):
+            for ink in ("ink", "soft", "link"):
+                assert contrast(colors[ink], colors[ground]) >= 4.5
+        for mark in ("blue", "orange"):
+            assert contrast(colors[mark], colors["paper"]) >= 3
+        grid = matrix.Grid(7)
+        for fill in ("hit", "miss"):
+            for share in (0.0, 0.5, 1.0):
+                opacity = grid.strength(share)
+                cell = opacity * colors[fill] + (1 - opacity) * colors["paper"]
+                assert contrast(colors["ink"], cell) >= 4.5
 
 
 def colours(picture, colour, within=0):
@@ -562,14 +615,41 @@ def test_training_curves_leave_out_what_was_not_taken(described):
 
 
 def test_learning_curve_is_as_high_as_its_points():
-    points = [{"num_train": 50, "accuracy": 0.5, "low": None, "high": None},
-              {"num_train": 100, "accuracy": 1.0, "low": None, "high": None}]  # fmt: skip
+    points = [{"num_train": 50, "accuracy": 0.5}, {"num_train": 100, "accuracy": 1.0}]
     rows, columns = np.nonzero(colours(learning_curve(points), COLORS["one"], 8))
     assert rows.min() == pytest.approx(64, abs=8)  # 100% is at the top
     assert columns.max() == pytest.approx(616, abs=8)
     assert columns.min() == pytest.approx((76 + 616) / 2, abs=8)
     with pytest.raises(ValueError, match="Expected one point or more"):
         learning_curve([])
+
+
+def test_facts_are_said_once_and_splits_only_where_there_are_pictures():
+    described = reports.report()
+    described["model"].update(seed=0, dataset_sha256="43" * 32, backbone_sha256="ab")
+    for entry in described["data"]["classes"]:
+        entry.update(train=0, validation=0)
+    described["data"].update(num_train=0, num_validation=0)
+    page = Page(render(described, {}))
+    names = [item["text"] for item in page.all("dt")]
+    assert len(names) == len(set(names))
+    assert "Backbone SHA-256" in names
+    heads = [item["text"] for item in page.all("th", scope="col")]
+    assert "Train" not in heads
+    assert "Test" in heads
+    assert "0 training" not in page.section("data")
+
+
+def test_long_lists_open_when_they_are_pressed():
+    entries = [{"file": f"{index}.jpg", "label": "a", "suggested": "b",
+                "confidence": 0.9} for index in range(30)]  # fmt: skip
+    groups = [[f"{index}.jpg", f"{index}b.jpg"] for index in range(15)]
+    described = {"mislabelled": entries, "data": {"near_duplicates": groups}}
+    page = Page(render(described, {}))
+    assert len(page.all("li", **{"class": "card"})) == 30
+    summaries = [item["text"] for item in page.all("summary")]
+    assert summaries == ["6 more", "3 more"]
+    assert "14.jpg, 14b.jpg" in page.section("data")
 
 
 def test_thumbnails_may_lack_a_heat_map():

@@ -80,9 +80,9 @@ def model_section(report: Mapping[str, Any]) -> Section | None:
         ("Latency", speed),
         ("Cross-entropy", _cross_entropy(report)),
         *(
-            (_words(key), value(item))
+            (_words(key), _code(item) if key.endswith("sha256") else value(item))
             for key, item in model.items()
-            if key not in _SAID and item is not None
+            if key not in _SAID and key not in data and item is not None
         ),
         ("Data set SHA-256", _code(data.get("dataset_sha256"))),
         ("Seed", data.get("seed")),
@@ -163,13 +163,19 @@ def _basis(report: Mapping[str, Any]) -> Child:
     device = (report.get("accuracy") or {}).get("device") or {}
     if not device.get("num"):
         return None
+    tested = f"Every figure here comes from {plural(device['num'], 'picture')}"
+    elsewhere = (
+        "on pictures from elsewhere, taken with another camera or in another light,"
+        " nothing has been measured."
+    )
+    if report.get("command") == "evaluate":
+        return (
+            f"{tested}. Any of them that it was trained with make the figures too good;"
+            f" {elsewhere}"
+        )
     trained = (report.get("data") or {}).get("num_train")
     start = f"It learned from {plural(trained, 'picture')}. " if trained else ""
-    return (
-        f"{start}Every figure here comes from {plural(device['num'], 'picture')} of the"
-        " same collection that it had not seen; on pictures from elsewhere, taken with"
-        " another camera or in another light, nothing has been measured."
-    )
+    return f"{start}{tested} of the same collection that it had not seen; {elsewhere}"
 
 
 def _weakest(report: Mapping[str, Any]) -> Child:
@@ -214,8 +220,8 @@ def _imbalance(report: Mapping[str, Any]) -> Child:
         return None
     (most, largest), (least, smallest) = max(trained), min(trained)
     return join(
-        "It saw ", label(largest), f" {count(most)} times and ", label(smallest),
-        f" {count(least)} times; it knows the rare classes less well.",
+        f"It learned from {count(most)} pictures of ", label(largest),
+        f", but only {count(least)} of ", label(smallest), ".",
     )  # fmt: skip
 
 
@@ -242,7 +248,7 @@ def _cross_entropy(report: Mapping[str, Any]) -> str | None:
 
 
 def _words(key: str) -> str:
-    return key.replace("_", " ").capitalize()
+    return key.replace("_", " ").capitalize().replace("sha256", "SHA-256")
 
 
 def _code(words: str | None) -> Markup | None:

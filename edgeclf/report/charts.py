@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 360, 250  # of a chart; it grows and shrinks with the page
 LEFT, RIGHT, TOP, BOTTOM = 46, 348, 30, 206  # where its axes are
 _FONT_SIZE = 11.5  # as the style has it
 _NARROW, _WIDE = frozenset(" .,:;'|!()[]ijlftrI"), frozenset("mwMW@%")
-_ROW = 13  # between two names, so that they can be read
+_BALL = 7.5  # radius of a point with its number in it
 
 
 class Point(NamedTuple):
@@ -27,7 +27,7 @@ class Point(NamedTuple):
     Attributes:
         x: From left to right.
         y: From bottom to top.
-        label: Its name, written beside it.
+        label: Its name, in the list below; the point bears its number there.
         low: Lower end of the interval of `y`.
         high: Upper end of it.
         is_best: Whether it stands out.
@@ -164,7 +164,7 @@ def scatter(
         is_log: Whether equal steps of `x` are equal factors.
 
     Returns:
-        An SVG for the inside of a `document`.
+        An SVG and the list of the names, for the inside of a `document`.
     """
     ends = [end for point in points for end in (point.low, point.y, point.high)]
     plot = Plot(
@@ -172,17 +172,27 @@ def scatter(
         spanning(y_label, [end for end in ends if end is not None],
                  is_percent=is_percent),
     )  # fmt: skip
-    marks = []
-    for point in points:
-        if point.low is not None and point.high is not None:
-            marks.append(plot.whisker(point.x, point.low, point.high))
-    for point in points:
+    marks = [
+        plot.whisker(point.x, point.low, point.high)
+        for point in points
+        if point.low is not None and point.high is not None
+    ]
+    names = []
+    for number, point in enumerate(points, 1):
         height = percent(point.y) if is_percent else f"{point.y:.4g}"
         title = f"{point.label}: {x_label} {point.x:.4g}, {y_label} {height}"
-        kind = "two" if point.is_best else "one"
-        marks.append(plot.dot(point.x, point.y, title, kind, 4.5))
-    title = f"{y_label} against {x_label} of {len(points)}"
-    return plot.chart(title, *marks, *_names(plot, points))
+        kind = "one best" if point.is_best else "one"
+        left, top = plot.at(point.x, point.y)
+        marks += [
+            plot.dot(point.x, point.y, title, kind, _BALL),
+            element("text", number, x=left, y=top + 3.5, text_anchor="middle",
+                    class_="number"),
+        ]  # fmt: skip
+        name = element("bdi", point.label)
+        choice = element("strong", " (best choice)") if point.is_best else None
+        names.append(element("li", name, choice))
+    chart = plot.chart(f"{y_label} against {x_label}", *marks)
+    return join(chart, element("ol", names, class_="key"))
 
 
 def shortened(words: str, width: float, font_size: float = _FONT_SIZE) -> str:
@@ -206,24 +216,6 @@ def _letter_width(letter: str) -> float:
     if letter in _WIDE or letter.isupper():
         return 0.82 if letter in _WIDE else 0.7
     return 1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.6
-
-
-def _names(plot: Plot, points: Sequence[Point]) -> list[Markup]:
-    """Write the names beside the points, moved down where they would collide."""
-    names = []
-    taken: list[tuple[float, float, float]] = []  # left, right, baseline
-    for point in sorted(points, key=lambda point: (-point.y, point.x)):
-        left, top = plot.at(point.x, point.y)
-        words = shortened(point.label, (RIGHT - LEFT) * 0.6)
-        width = text_width(words)
-        start = left + 8 if left + 8 + width <= WIDTH else left - 8 - width
-        start, baseline = max(start, 2.0), top + 4
-        for begin, end, used in sorted(taken, key=lambda place: place[2]):
-            if begin < start + width and start < end and abs(baseline - used) < _ROW:
-                baseline = used + _ROW
-        taken.append((start, start + width, baseline))
-        names.append(element("text", words, x=start, y=baseline, class_="note"))
-    return names
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> Markup:

@@ -46,7 +46,7 @@ def _summary(data: Mapping[str, Any]) -> Child:
     parts = [
         plural(data[f"num_{split}"], f"{name} picture")
         for split, name in zip(SPLITS, ("training", *SPLITS[1:]), strict=True)
-        if data.get(f"num_{split}") is not None
+        if data.get(f"num_{split}")
     ]
     return paragraph(", ".join(parts), ".") if parts else None
 
@@ -57,11 +57,7 @@ def _counts(classes: Sequence[Mapping[str, Any]]) -> Child:
         return None
     totals = [total(entry) for entry in classes]
     most = max(totals) or 1
-    splits = [
-        split
-        for split in SPLITS
-        if any(entry.get(split) is not None for entry in classes)
-    ]
+    splits = [split for split in SPLITS if any(entry.get(split) for entry in classes)]
     columns = [Column("Class"), Column("Pictures", is_number=True)]
     columns += [Column(split.capitalize(), is_number=True) for split in splits]
     rows: list[list[Child]] = []

@@ -34,7 +34,7 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
             f"{plural(entry['count'], 'picture')}, {percent(entry['accuracy'])} right,"
             f" mean score {percent(entry['confidence'])}"
         )
-        radius = max(2.0, _LARGEST * float(entry["count"] / most) ** 0.5)
+        radius = max(3.0, _LARGEST * float(entry["count"] / most) ** 0.5)
         place = (entry["confidence"], entry["accuracy"])
         marks.append(plot.dot(*place, title, "two", radius))
     ece, before = calibration.get("ece"), calibration.get("ece_before")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+_ROUNDING = 1e-6
 NOTHING = "\u2013"  # where a figure is not known
 
 
@@ -21,10 +22,13 @@ def is_number(value: object) -> bool:
 def percent(share: float | None) -> str:
     """Return a share in [0, 1] with one decimal, as the intervals have it.
 
-    All and nothing are said of nothing less: 0.9997 is 99.97%, not 100.0%.
+    All and nothing are said of nothing less: 0.9997 is 99.97%, not 100.0%. Only what
+    computing leaves of a whole, less than a millionth, does not count.
     """
     if share is None or not is_number(share):
         return NOTHING
+    if min(abs(share), abs(share - 1)) < _ROUNDING:
+        share = round(share)
     for decimals in (1, 2):
         written = f"{100 * share:.{decimals}f}"
         if float(written) not in {0.0, 100.0} or share in {0, 1}:

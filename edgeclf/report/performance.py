@@ -11,6 +11,7 @@ from edgeclf.report.figures import (
     count,
     file_size,
     interval,
+    is_number,
     milliseconds,
     percent,
     plural,
@@ -40,7 +41,7 @@ def headline(report: Mapping[str, Any]) -> Markup | None:
     """Return the accuracy in large, what is sure of it, and the main figures."""
     device = (report.get("accuracy") or {}).get("device")
     tiles = _tiles(report)
-    if not device:
+    if not device or not is_number(device.get("accuracy")):
         return element("div", tiles, class_="tiles") if tiles else None
     accuracy, number = device["accuracy"], device.get("num")
     ends, kind = device.get("interval_95"), str(device.get("kind"))
@@ -151,10 +152,8 @@ def _tiles(report: Mapping[str, Any]) -> list[Markup]:
     model, latency = report.get("model") or {}, report.get("latency") or {}
     tiles: list[tuple[str, str, str]] = []
     if full and device.get("kind") != "float":
-        change = 100 * (device["accuracy"] - full["accuracy"]) if device else None
-        tiles.append(
-            ("Before quantization", percent(full.get("accuracy")), _drop(change))
-        )
+        before = full.get("accuracy")
+        tiles.append(("Before quantization", percent(before), _drop(device, before)))
     tiles += [
         ("Macro F1", percent(device.get("macro_f1")), "every class counts the same"),
         ("Calibration error", percent((report.get("calibration") or {}).get("ece")),
@@ -177,10 +176,12 @@ def _tiles(report: Mapping[str, Any]) -> list[Markup]:
     ]
 
 
-def _drop(change: float | None) -> str:
+def _drop(device: Mapping[str, Any], before: float | None) -> str:
     """Return in words what quantization cost, in points of a percentage."""
-    if change is None:
+    accuracy = device.get("accuracy")
+    if accuracy is None or before is None:
         return ""
+    change = 100 * (accuracy - before)
     if abs(change) < 0.05:
         return "quantization costs nothing"
     verb = "costs" if change < 0 else "gains"

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from edgeclf.report.figures import percent, plural
-from edgeclf.report.layout import Section, file_name, heading, label, meter, paragraph
+from edgeclf.report.layout import (
+    LONG,
+    Section,
+    file_name,
+    folded,
+    heading,
+    label,
+    meter,
+    paragraph,
+)
 from edgeclf.report.markup import Child, Markup, element, join
 
 
@@ -82,7 +91,12 @@ def mislabelled_section(
         )
         for entry in entries
     ]  # fmt: skip
-    content = join(words, element("ul", cards, class_="cards"))
+    first = element("ul", cards[: 2 * LONG], class_="cards")
+    rest = None
+    if len(cards) > 2 * LONG:
+        hidden = element("ul", cards[2 * LONG :], class_="cards")
+        rest = folded(f"{len(cards) - 2 * LONG} more", hidden)
+    content = join(words, first, rest)
     return Section("mislabelled", "Probably in the wrong class", content)
 
 

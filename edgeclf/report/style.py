@@ -119,8 +119,13 @@ svg text { fill: var(--ink); font-family: inherit; }
 .whisker { stroke: var(--soft); stroke-width: 1.2; }
 .dot { stroke: var(--paper); stroke-width: 1.2; }
 .dot.one, .column, .column.one { fill: var(--blue); }
+.dot.best { stroke: var(--orange); stroke-width: 3; }
+.chart .number { fill: var(--paper); font-size: 9.5px; font-weight: 700;
+  pointer-events: none; }
+.key { columns: 12em; padding-left: 1.8em; margin: 12px 0; font-size: .93rem; }
 .dot.two, .column.two { fill: var(--orange); }
 .chart .column { fill: var(--band); }
+.drawing { max-width: 540px; }
 .track { fill: var(--track); }
 .beside { display: grid; gap: 8px 36px; align-items: start;
   grid-template-columns: minmax(0, 11fr) minmax(0, 9fr); }
@@ -197,6 +202,8 @@ details > .scroll { margin-top: 8px; }
   h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; }
   .matrix { max-width: 100%; height: auto; }
+  .beside, .pair-of-charts { grid-template-columns: 1fr 1fr; }
+  .cards { grid-template-columns: repeat(3, 1fr); }
   details::details-content { content-visibility: visible; display: block; }
 }
 """
