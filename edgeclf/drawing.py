@@ -105,20 +105,12 @@ def overlay(
         ImageError, OSError, TypeError, ValueError: As `image.load`.
     """
     picture = _fitted(image, region, rotation)
-    smooth = Image.fromarray(relative(evidence)).resize(
-        picture.size, Image.Resampling.BICUBIC
-    )
-    gray = np.asarray(picture.convert("L"), np.float32)[..., np.newaxis]
-    gray = 127.5 + _CONTRAST * (gray - 127.5)
-    shares = np.rint(255 * np.asarray(smooth).clip(0, 1)).astype(np.uint8)
-    heat = colors(np.linspace(0, 1, 256))[shares]
-    mixed = np.rint(gray * (1 - _HEAT) + heat * _HEAT).astype(np.uint8)
     inner = max(picture.width, 2 * LEGEND)
     canvas = Image.new(
         "RGB", (inner + 2 * MARGIN, picture.height + FOOT + 2 * MARGIN), PAPER
     )
     centred = MARGIN + (inner - picture.width) // 2
-    canvas.paste(Image.fromarray(mixed), (centred, MARGIN))
+    canvas.paste(heated(picture, evidence), (centred, MARGIN))
     top = MARGIN + picture.height + 14
     draw = ImageDraw.Draw(canvas)
     if category is not None:
@@ -127,6 +119,27 @@ def overlay(
         draw_text(draw, (MARGIN, top + 24), _percent(category), 14, SOFT_INK, room)
     _draw_legend(canvas, draw, (MARGIN + inner - LEGEND, top + 4))
     return canvas
+
+
+def heated(picture: Image.Image, evidence: NDArray[np.float32]) -> Image.Image:
+    """Return a picture in gray, in colour where the evidence is: `overlay`'s middle.
+
+    Args:
+        picture: RGB.
+        evidence: As for `overlay`.
+
+    Returns:
+        An RGB picture of the same size.
+    """
+    smooth = Image.fromarray(relative(evidence)).resize(
+        picture.size, Image.Resampling.BICUBIC
+    )
+    gray = np.asarray(picture.convert("L"), np.float32)[..., np.newaxis]
+    gray = 127.5 + _CONTRAST * (gray - 127.5)
+    shares = np.rint(255 * np.asarray(smooth).clip(0, 1)).astype(np.uint8)
+    heat = colors(np.linspace(0, 1, 256))[shares]
+    mixed = np.rint(gray * (1 - _HEAT) + heat * _HEAT).astype(np.uint8)
+    return Image.fromarray(mixed)
 
 
 def colors(shares: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -2,10 +2,11 @@ import json
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import classify, measure, soak
+from benchmarks import classify, measure, mislabelled, soak
 from benchmarks.folds import stratified_folds
 from benchmarks.label_image import PEERS
 from benchmarks.loaded import INVOKE, Turns, load, take_turns
@@ -246,3 +247,24 @@ def test_classify_draws_pictures_with_the_detail_of_photos(tmp_path):
         red, green, blue = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     assert (red, green, blue) == pytest.approx((90, 120, 150), abs=2)
     assert path.stat().st_size > 400 * 300 * 0.15
+
+
+def test_planted_labels_are_wrong_and_as_many_as_asked_for():
+    classes = np.repeat(np.arange(4), 25)
+    planted, wrong = mislabelled.plant(classes, 0.1, seed=3)
+    assert wrong.sum() == 10
+    assert ((planted != classes) == wrong).all()
+    assert set(planted) <= set(classes)
+    again, _ = mislabelled.plant(classes, 0.1, seed=3)
+    assert (again == planted).all()
+    other, _ = mislabelled.plant(classes, 0.1, seed=4)
+    assert (other != planted).any()
+
+
+def test_average_precision_is_the_mean_over_the_wrong_ones():
+    wrong = np.array([False, True, False, True])
+    assert mislabelled.average_precision(wrong, [1, 3, 0, 2]) == 1
+    assert mislabelled.average_precision(wrong, [0, 1, 2, 3]) == (1 / 2 + 2 / 4) / 2
+    found = mislabelled.judge("x", wrong, [1, 0, 2, 3], [1], 0.5)
+    assert (found.recall_at_planted, found.precision, found.recall) == (0.5, 1, 0.5)
+    assert mislabelled.judge("x", wrong, [1, 0, 2, 3], [], 0.5).precision == 1

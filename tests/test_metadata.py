@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgeclf import ModelError
+from edgeclf.familiarity import RejectRule
 from edgeclf.metadata import read_model_info
 from edgeclf.model_info import ModelInfo
 from edgeclf.tflite.attached_files import MAX_FILE_BYTES
@@ -174,6 +175,9 @@ def test_metadata_of_another_identifier_are_refused() -> None:
         read_model_info(content)
 
 
+RULE = RejectRule(0.5, 0.95, 0.1, 30.0, 5.0, 1.0, 6.0)
+
+
 def own_with(**changes: Any) -> bytes:
     return models.own(entry=models.record(**changes))
 
@@ -190,7 +194,29 @@ def own_with(**changes: Any) -> bytes:
         (models.own(entry=[]), "edgeclf.json to be an object"),  # type: ignore[arg-type]
         (own_with(thresholds=[0.1]), "to have a threshold for each label"),
         (own_with(thresholds=[0.1, None, "x"]), "The TFLite model is damaged"),
-        (own_with(reject={}), "The TFLite model is damaged: 'min_score'"),
+        (own_with(reject={}), "reject in edgeclf.json to hold min_score, alone or"),
+        (own_with(reject=[0.5]), r"to hold min_score.*Received: \[0\.5\]\. A newer"),
+        (own_with(reject={"min_score": 0.5, "new": 1}), "to hold min_score, alone or"),
+        (
+            own_with(reject=RULE._replace(min_score=True)._asdict()),
+            "min_score in edgeclf.json to be a number. Received: True",
+        ),
+        (
+            own_with(reject=RULE._replace(score_weight=float("nan"))._asdict()),
+            "score_weight in edgeclf.json to be a number. Received: nan",
+        ),
+        (
+            own_with(reject=RULE._replace(mean_distance=10**40)._asdict()),
+            "mean_distance in edgeclf.json to be a number. Received: 1000",
+        ),
+        (
+            own_with(reject=RULE._replace(distance_spread=0)._asdict()),
+            "distance_spread in edgeclf.json to be a number above 0. Received: 0",
+        ),
+        (
+            own_with(reject=RULE._replace(mean_surprise=-1.0)._asdict()),
+            "mean_surprise in edgeclf.json to be a number above 0. Received: -1.0",
+        ),
         (own_with(reject={"min_score": "x"}), "min_score in edgeclf.json to be a num"),
         (own_with(bottleneck=3), "bottleneck in edgeclf.json to name a tensor"),
         (
@@ -226,6 +252,8 @@ def test_record_of_zero_thresholds_and_reject_rule_is_read() -> None:
     info = read_model_info(own_with(thresholds=[0, 0.5, 1], reject={"min_score": 0}))
     assert info.record["thresholds"] == [0, 0.5, 1]
     assert info.record["reject"] == {"min_score": 0}
+    info = read_model_info(own_with(reject=RULE._asdict()))
+    assert RejectRule(**info.record["reject"]) == RULE
 
 
 def test_zip_bomb_is_refused() -> None:

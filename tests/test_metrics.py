@@ -37,11 +37,30 @@ def test_a_score_of_zero_costs_a_finite_amount():
 def test_description_counts_per_class():
     described = evaluation().describe(("x", "y", "z"))
     assert described["accuracy"] == 0.5
-    assert described["per_class"] == [
-        {"label": "x", "num_test": 1, "precision": pytest.approx(1 / 3), "recall": 1.0},
-        {"label": "y", "num_test": 2, "precision": 1.0, "recall": 0.5},
-        {"label": "z", "num_test": 1, "precision": None, "recall": 0.0},
+    keys = ("label", "num_test", "precision", "recall", "f1")
+    third, two_thirds = pytest.approx(1 / 3), pytest.approx(2 / 3)
+    assert [tuple(entry[key] for key in keys) for entry in described["per_class"]] == [
+        ("x", 1, third, 1.0, 0.5),
+        ("y", 2, 1.0, 0.5, two_thirds),
+        ("z", 1, None, 0.0, 0.0),
     ]
+    intervals = [entry["recall_interval_95"] for entry in described["per_class"]]
+    assert intervals == [list(wilson_interval(*n)) for n in ((1, 1), (1, 2), (0, 1))]
+    assert described["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+
+
+def test_f1_as_scikit_learn_has_it():
+    metrics = pytest.importorskip("sklearn.metrics")
+    source = np.random.default_rng(4)
+    scores = source.random((50, 5), np.float32)
+    scores[:, 4] = 0.0
+    classes = source.integers(0, 4, 50)  # the last class: neither there nor predicted
+    found = Evaluation(scores, classes, ["x"] * 50)
+    expected = metrics.f1_score(classes, found.predicted, average=None)
+    assert found.f1 == [*map(pytest.approx, expected), None]
+    assert found.macro_f1 == pytest.approx(
+        metrics.f1_score(classes, found.predicted, average="macro")
+    )
 
 
 def test_wilson_interval_as_published():

@@ -107,7 +107,7 @@ def machine() -> dict[str, Any]:
     with suppress(PackageNotFoundError):  # tensorflow-cpu, or unpacked by hand
         package = f"{package} {version(package)}"
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": num_processors(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -118,7 +118,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's name; on a Raspberry Pi the board's."""
     for path, key in (("/proc/device-tree/model", ""), ("/proc/cpuinfo", "model name")):
         with suppress(OSError), open(path, encoding="utf-8") as file:  # noqa: PTH123

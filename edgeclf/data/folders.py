@@ -7,6 +7,8 @@ photos/
         nested/b.png  -> belongs to "Gzhel" too
     Iznik/
         c.webp
+    _background/      -> pictures of no class; see `read_background`
+        d.jpg
 ```
 """
 
@@ -24,6 +26,8 @@ from edgeclf.inputs.paths import IMAGE_ENDINGS, find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
 
+BACKGROUND = "_background"
+
 
 @dataclass(frozen=True)
 class Example:
@@ -40,20 +44,21 @@ class Example:
     label: str
 
 
-def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
+def read_folder(image_dir: str | os.PathLike[str], at_least: int = 2) -> list[Example]:
     """List the pictures below `image_dir`, sorted by class and then by name.
 
-    Classes are the first-level folders, in code point order. Hidden files and
-    folders and the litter of file managers are passed over; a folder without any
-    picture is left out with a warning.
+    Classes are the first-level folders, in code point order, but for `_background`.
+    Hidden files and folders and the litter of file managers are passed over; a folder
+    without any picture is left out with a warning.
 
     Args:
         image_dir: The dataset's folder.
+        at_least: How many classes there must be, 1 or 2.
 
     Raises:
         FileNotFoundError: There is no such folder.
         NotADirectoryError: It is a file.
-        DatasetError: It holds fewer than two classes.
+        DatasetError: It holds fewer classes.
     """
     root = Path(image_dir)
     if not root.exists():
@@ -71,6 +76,8 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
     folders = sorted(root.iterdir(), key=lambda path: path.name)
     for folder in tqdm(folders, desc="scanning", unit="folder", disable=None):
         if is_passed_over(folder.name) or not folder.is_dir():
+            continue
+        if folder.name == BACKGROUND:
             continue
         _check_label(folder)
         paths = find_images(folder)
@@ -94,13 +101,31 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
             len(outside),
             root,
         )
-    if len(labels) < 2:
+    if len(labels) < at_least:
         found = f"one: {labels[0]}" if labels else "none"
+        wanted = "two class folders" if at_least > 1 else "one class folder"
         raise DatasetError(
-            f"Expected at least two class folders with pictures in {root}. "
-            f"Received: {found}."
+            f"Expected at least {wanted} with pictures in {root}. Received: {found}."
         )
     return examples
+
+
+def read_background(image_dir: str | os.PathLike[str]) -> list[Example]:
+    """List the pictures that are of no class, sorted by name.
+
+    They lie in the folder `_background`, of exactly this name, beside the class
+    folders, and have the label `_background`.
+
+    Args:
+        image_dir: The dataset's folder.
+    """
+    root = Path(image_dir)
+    if not (root / BACKGROUND).is_dir():
+        return []
+    return [
+        Example(path, path.relative_to(root).as_posix(), BACKGROUND)
+        for path in find_images(root / BACKGROUND)
+    ]
 
 
 def _check_label(folder: Path) -> None:

@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 from edgeclf import image
 from edgeclf.classifier import Classifier
+from edgeclf.console import sentence
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.interpreter import num_processors
+from edgeclf.network import MAX_OWN_SIDE
 
 logger = logging.getLogger("edgeclf")
 
@@ -30,6 +32,7 @@ def evaluate(
     resize: str,
     num_workers: int | None = None,
     description: str = "evaluation",
+    unreadable: list[tuple[str, str]] | None = None,
 ) -> list[Evaluation]:
     """Score pictures with several models; each picture is decoded once.
 
@@ -41,6 +44,7 @@ def evaluate(
         resize: Resize filter that the models were trained with.
         num_workers: Threads that decode; None for one per processor.
         description: What the progress bar says.
+        unreadable: Gets the name of each picture that is left out, and why.
 
     Returns:
         One `Evaluation` per classifier.
@@ -49,12 +53,20 @@ def evaluate(
 
     def load(example: Example) -> NDArray[np.uint8] | None:
         try:
-            return image.load(example.path, input_size, resize=resize)
+            if input_size is not None:
+                return image.load(example.path, input_size, resize=resize)
+            at_most = (MAX_OWN_SIDE, MAX_OWN_SIDE)
+            decoded = image.decode(example.path, at_most, resize=resize)
+            own_size = image.own_size(decoded.box, MAX_OWN_SIDE)
+            return image.stretch(decoded, own_size, resize)
         except (ImageError, OSError) as error:
-            logger.warning("Not measured: %s", error)
+            logger.warning("Not measured: %s", sentence(error))
+            if unreadable is not None:
+                unreadable.append((example.name, sentence(error)))
             return None
 
     scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
+    unknown: list[list[bool]] = [[] for _ in classifiers]
     kept: list[Example] = []
     bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
     with bar, ThreadPoolExecutor(num_workers or num_processors()) as executor:
@@ -66,8 +78,18 @@ def evaluate(
                 if pixels is None:
                     continue
                 kept.append(example)
-                for classifier, rows in zip(classifiers, scores, strict=True):
-                    rows.append(classifier.scores(pixels))
+                for number, classifier in enumerate(classifiers):
+                    if classifier.has_reject_rule:
+                        examined = classifier.examine(pixels)
+                        scores[number].append(examined.scores)
+                        unknown[number].append(examined.is_unknown)
+                        continue
+                    scores[number].append(classifier.scores(pixels))
+                    if classifier.info.record.get("reject"):  # by the score alone
+                        (best,) = classifier.categories(
+                            scores[number][-1], top_k=1, reject=True
+                        )
+                        unknown[number].append(best.index is None)
     index = {label: position for position, label in enumerate(labels)}
     classes = np.array([index[example.label] for example in kept], np.intp)
     names = [example.name for example in kept]
@@ -76,6 +98,35 @@ def evaluate(
             np.asarray(rows, np.float32).reshape(len(kept), len(labels)),
             classes,
             names,
+            np.array(flags, np.bool_) if flags else None,
         )
-        for rows in scores
+        for rows, flags in zip(scores, unknown, strict=True)
     ]
+
+
+def rejected_share(
+    classifier: Classifier, examples: Sequence[Example], num_workers: int | None = None
+) -> float | None:
+    """Return the share of strangers that a model takes for unknown, in [0, 1].
+
+    Args:
+        classifier: It has a reject rule.
+        examples: Pictures of none of its classes. One that cannot be read any more is
+            left out with a warning.
+        num_workers: As for `evaluate`.
+
+    Returns:
+        None when none of them can be read.
+    """
+
+    def is_unknown(example: Example) -> bool | None:
+        try:
+            return classifier.examine(example.path).is_unknown
+        except (ImageError, OSError) as error:
+            logger.warning("Not measured: %s", error)
+            return None
+
+    with ThreadPoolExecutor(num_workers or num_processors()) as executor:
+        answers = list(executor.map(is_unknown, examples))
+    known = [answer for answer in answers if answer is not None]
+    return sum(known) / len(known) if known else None

@@ -22,11 +22,14 @@ class Evaluation:
         scores: float32 `(n, num_classes)`, in [0, 1].
         classes: True class of each, int `(n,)`.
         names: Name of each picture.
+        unknown: Whether the model's rule takes each for unknown, bool `(n,)`; None
+            for a model without such a rule.
     """
 
     scores: NDArray[np.float32]
     classes: NDArray[np.intp]
     names: Sequence[str]
+    unknown: NDArray[np.bool_] | None = None
 
     @property
     def predicted(self) -> NDArray[np.intp]:
@@ -51,13 +54,48 @@ class Evaluation:
         flat = np.bincount(self.classes * size + self.predicted, minlength=size * size)
         return flat.reshape(size, size).astype(np.int64)
 
-    def describe(self, labels: tuple[str, ...]) -> dict[str, Any]:
-        """Return the figures as plain values for JSON."""
+    def describe_reject(self) -> dict[str, Any] | None:
+        """Return what the rule does to these pictures; None without a rule.
+
+        `coverage` is the share that it keeps, `accuracy` that of the kept ones.
+        """
+        if self.unknown is None:
+            return None
+        kept = ~self.unknown
+        right = (self.predicted == self.classes) & kept
+        return {
+            "coverage": _ratio(int(kept.sum()), len(kept)),
+            "accuracy": _ratio(int(right.sum()), int(kept.sum())),
+        }
+
+    @property
+    def f1(self) -> list[float | None]:
+        """F1 of each class; None for one that is neither there nor predicted.
+
+        Source: C. J. van Rijsbergen, Information Retrieval, 2nd ed. (1979), 7: the
+        harmonic mean of precision and recall.
+        """
         matrix = self.confusion_matrix
+        # 2 * true positives / (2 * true positives + false positives + negatives)
+        wholes = matrix.sum(axis=0) + matrix.sum(axis=1)
+        return [
+            _ratio(2 * right, whole)
+            for right, whole in zip(np.diag(matrix), wholes, strict=True)
+        ]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that have one: small classes count like large ones."""
+        return float(np.mean([value for value in self.f1 if value is not None]))
+
+    def describe(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Return the figures as plain values for JSON."""
+        matrix, f1 = self.confusion_matrix, self.f1
         low, high = wilson_interval(int(np.trace(matrix)), len(self.classes))
         return {
             "accuracy": self.accuracy,
             "accuracy_interval_95": [low, high],
+            "macro_f1": self.macro_f1,
             "cross_entropy": self.cross_entropy,
             "confusion_matrix": matrix.tolist(),
             "per_class": [
@@ -66,6 +104,10 @@ class Evaluation:
                     "num_test": int(matrix[index].sum()),
                     "precision": _ratio(matrix[index, index], matrix[:, index].sum()),
                     "recall": _ratio(matrix[index, index], matrix[index].sum()),
+                    "recall_interval_95": _interval(
+                        matrix[index, index], matrix[index].sum()
+                    ),
+                    "f1": f1[index],
                 }
                 for index, label in enumerate(labels)
             ],
@@ -90,3 +132,7 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
 
 def _ratio(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
+
+
+def _interval(part: int, whole: int) -> list[float] | None:
+    return list(wilson_interval(part, whole)) if whole else None

@@ -78,6 +78,8 @@ def _print_result(
         if config.quantize != "none":
             print(f"The same before quantization: {metrics['accuracy_float']:.1%}")
     print(f"{result.model_path}: {metrics['size_bytes'] / 1e6:.2f} MB")
+    if config.report_paths is not None:
+        print(f"Report: {config.report_paths.page}")
 
 
 def _kind(config: RetrainConfig) -> str:
@@ -108,6 +110,13 @@ def _parser() -> console.Parser:
     )
     add(main_group, "output_labels", "labels.txt for old tools, one label a line")
     add(main_group, "metrics_json", "write all figures to this file")
+    add(
+        main_group,
+        "report",
+        "the report, one HTML file, with JSON and pictures beside it; by default the "
+        "model's path with .html",
+    )
+    add(main_group, "no_report", "write no report", action="store_true")
     add(
         main_group,
         "print_misclassified_test_images",

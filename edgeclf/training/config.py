@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edgeclf.data.splits import Shares
+from edgeclf.evaluation.report_files import ENDING, ReportPaths, report_paths
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.descent import Descent
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
@@ -48,6 +49,9 @@ class RetrainConfig:
         output_graph: The `.tflite` file to write.
         output_labels: A `labels.txt` for old tools, one label a line; None for none.
         metrics_json: A JSON file with all figures; None for none.
+        report: The report's HTML file, other parts of which stand beside it (see
+            `report_paths`); None for the model's path with `.html`.
+        no_report: Whether to write none.
         architecture: Zoo name or path to a `.tflite` backbone; None for the default,
             or the bundled one where the default cannot be downloaded.
         input_mean: For a float backbone without metadata: the input is
@@ -95,6 +99,8 @@ class RetrainConfig:
     output_graph: _Path
     output_labels: _Path | None = None
     metrics_json: _Path | None = None
+    report: _Path | None = None
+    no_report: bool = False
     architecture: _Path | None = None
     input_mean: float | None = None
     input_std: float | None = None
@@ -219,7 +225,8 @@ class RetrainConfig:
             if places.count(path.resolve()) > 1:
                 raise ValueError(
                     "Expected different paths for the backbone, the model, its labels, "
-                    f"its split and its metrics. Received twice: {path}."
+                    "its split, its metrics and its report. "
+                    f"Received twice: {path}."
                 )
 
     @property
@@ -227,7 +234,7 @@ class RetrainConfig:
         """Every file that a run writes."""
         others = (self.output_labels, self.metrics_json)
         named = [Path(path) for path in others if path is not None]
-        return [self.model_path, self.split_path, *named]
+        return [self.model_path, self.split_path, *named, *(self.report_paths or ())]
 
     @property
     def model_path(self) -> Path:
@@ -240,6 +247,16 @@ class RetrainConfig:
         """The table of splits beside the model."""
         stem = self.model_path.name.removesuffix(".tflite")
         return self.model_path.with_name(f"{stem}.split.csv")
+
+    @property
+    def report_paths(self) -> ReportPaths | None:
+        """Where the parts of the report go; None for no report."""
+        if self.no_report:
+            return None
+        stem = self.model_path.name.removesuffix(".tflite")
+        page = self.report or self.model_path.with_name(stem + ENDING)
+        taken = None if self.metrics_json is None else Path(self.metrics_json)
+        return report_paths(Path(page), taken)
 
     @property
     def shares(self) -> Shares:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from edgeclf.training.covariance import Covariance
 from edgeclf.training.head import (
     ROWS_AT_ONCE,
     FittedHead,
@@ -75,6 +76,20 @@ class Moments:
                 self.sums[fold] += members.T @ part
                 self._add_part(part, classes[rows], fold)
 
+    def together(self, folds: Sequence[int]) -> Moments:
+        """Return the moments of some folds as those of one."""
+        chosen = Moments(1, *self.sums.shape[1:])
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                total = value[folds[0]].copy()
+                for fold in folds[1:]:
+                    total += value[fold]
+                value = total[np.newaxis]
+            elif value is not None:
+                value = [(*part, 0) for *part, fold in value if fold in folds]
+            setattr(chosen, name, value)
+        return chosen
+
     def _add_part(
         self, part: NDArray[np.float64], classes: NDArray[np.intp], fold: int
     ) -> None:
@@ -110,6 +125,26 @@ class _Estimate:
     residuals: NDArray[np.float64] | None
     within: NDArray[np.float64]
     variances: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What heads say of pictures that they have not seen.
+
+    Attributes:
+        moments: Of all folds.
+        scored: The pictures.
+        folds: The fold of each.
+        logits: Of each, by the head of the other folds, sharpened, float32
+            `(n, classes)`.
+        shrinkage: Of the heads.
+    """
+
+    moments: Moments
+    scored: LabelledBottlenecks
+    folds: NDArray[np.intp]
+    logits: NDArray[np.float32]
+    shrinkage: float
 
 
 def fit(
@@ -151,7 +186,52 @@ def fit(
         accuracy(seen, classes) if len(seen) else None,
         shrinkage=best.shrinkage,
         temperature=1 / best.sharpness,
+        held_out=HeldOut(
+            moments,
+            scored,
+            folds,
+            np.asarray(best.logits * best.sharpness, np.float32),
+            best.shrinkage,
+        ),
     )
+
+
+def solve(
+    moments: Moments, widths: Sequence[int], shrinkage: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights `(classes, depth)` and bias `(classes,)` for all folds together.
+
+    Args:
+        moments: Of the pictures.
+        widths: Depths of the bottleneck's parts.
+        shrinkage: See `fit`.
+    """
+    return _solve(_estimate(moments, None), widths, shrinkage)
+
+
+def score_unseen(
+    moments: Moments,
+    scored: LabelledBottlenecks,
+    folds: NDArray[np.intp],
+    widths: Sequence[int],
+    shrinkage: float | None = None,
+) -> NDArray[np.float64]:
+    """Return the calibrated logits of pictures, `(n, classes)`, by heads new to them.
+
+    Args:
+        moments: As for `fit`.
+        scored: As for `fit`.
+        folds: As for `fit`.
+        widths: As for `fit`.
+        shrinkage: One of `SHRINKAGES`; None for the one with the least cross-entropy.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        if shrinkage is None:
+            trial = _best_trial(moments, scored, folds, widths)
+        else:
+            place = SHRINKAGES.index(shrinkage)
+            (trial,) = _try(moments, scored, folds, widths, [place])
+    return trial.logits * trial.sharpness
 
 
 @dataclass(frozen=True)
@@ -304,6 +384,39 @@ def _divided(
     factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
     solved = cho_solve(factor, residuals @ scaled, check_finite=False)
     return np.asarray((scaled - residuals.T @ solved) / shrinkage / root)
+
+
+def shrunk_covariance(
+    moments: Moments, widths: Sequence[int], shrinkage: float, without: int | None
+) -> Covariance:
+    """Return the covariance that a discriminant of all folds but one is solved with.
+
+    Args:
+        moments: Of all folds.
+        widths: Depths of the bottleneck's parts.
+        shrinkage: How much of it is replaced by the target.
+        without: The fold that is left out; None for none.
+    """
+    estimate = _estimate(moments, without)
+    kept = np.arange(len(moments.counts)) != (-1 if without is None else without)
+    target = _target(estimate, widths)
+    added = shrinkage * target
+
+    def times(block: NDArray[np.float64]) -> NDArray[np.float64]:
+        if estimate.covariance is not None:
+            product = estimate.covariance @ block
+        else:
+            residuals = np.asarray(estimate.residuals)
+            product = residuals.T @ (residuals @ block)
+        return np.asarray((1.0 - shrinkage) * product + added[:, np.newaxis] * block)
+
+    return Covariance(
+        estimate.means,
+        moments.counts[kept].sum(axis=0),
+        (1.0 - shrinkage) * estimate.within + added,
+        target,
+        times,
+    )
 
 
 def _target(estimate: _Estimate, widths: Sequence[int]) -> NDArray[np.float64]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,32 @@ def _discriminate(
     )
 
 
+def plain_held_out(
+    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
+) -> discriminant.HeldOut:
+    """Return what discriminants say of pictures that they have not seen.
+
+    It stands in for a head that has not been fitted by folds.
+
+    Args:
+        config: Settings.
+        extractor: Knows the bottleneck's parts.
+        dataset: The pictures: their bottlenecks alone, without views.
+    """
+    plain = dataclasses.replace(
+        config,
+        views=1,
+        flip_left_right=False,
+        random_crop=0.0,
+        random_scale=0.0,
+        random_brightness=0.0,
+    )
+    held_out = _discriminate(plain, extractor, dataset).held_out
+    if held_out is None:
+        raise RuntimeError("A discriminant is always fitted by folds.")
+    return held_out
+
+
 def _views(
     config: RetrainConfig,
     extractor: BottleneckExtractor,
@@ -162,11 +190,18 @@ def _descend(
         files.write_bytes(folder / f"intermediate_{step}.tflite", content)
 
     def run(report: Callable[[DescentStep], None]) -> FittedHead:
+        steps: list[DescentStep] = []
+
+        def keep(step: DescentStep) -> None:
+            steps.append(step)
+            report(step)
+
         # One thread adds in one order: the same weights in every run.
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-            return descend(
-                train, validation, num_classes, settings, config.seed, report, store
+            fitted = descend(
+                train, validation, num_classes, settings, config.seed, keep, store
             )
+        return replace(fitted, steps=steps)
 
     if config.summaries_dir is None:
         return run(_log_step)

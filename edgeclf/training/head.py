@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edgeclf.training.descent import DescentStep
+    from edgeclf.training.discriminant import HeldOut
 
 ROWS_AT_ONCE = 1024
 
@@ -108,6 +113,8 @@ class FittedHead:
         validation_accuracy: Likewise, in [0, 1].
         shrinkage: The share that was chosen; None but for the discriminant.
         temperature: What the discriminant's logits were divided by; None likewise.
+        steps: Evaluations of gradient descent; none without it.
+        held_out: What heads said of pictures that they had not seen; None likewise.
     """
 
     head: Head
@@ -116,6 +123,8 @@ class FittedHead:
     validation_accuracy: float | None
     shrinkage: float | None = None
     temperature: float | None = None
+    steps: Sequence[DescentStep] = ()
+    held_out: HeldOut | None = None
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import logging
@@ -14,23 +15,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.data.folders import Example, read_folder
+from edgeclf.data.folders import Example, read_background, read_folder
 from edgeclf.data.splits import TEST, format_splits, read_split_file
 from edgeclf.errors import DatasetError, DownloadError
-from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.calibration import describe_calibration
+from edgeclf.evaluation.evaluate import evaluate, rejected_share
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.training import discriminant, reject
 from edgeclf.training.assemble import assemble
+from edgeclf.training.background import Background, load_background
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
-from edgeclf.training.fit import fit_head
+from edgeclf.training.fit import fit_head, plain_held_out
 from edgeclf.training.head import FittedHead
+from edgeclf.training.mislabelled import out_of_fold_probabilities
 from edgeclf.training.record import describe_run, with_record
+from edgeclf.training.report import report_parts
+from edgeclf.training.survey import survey
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -88,12 +96,16 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     """
     _prepare_outputs(config)
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
+    if config.report_paths is not None:
+        _import_ahead("edgeclf.report.confusion", "edgeclf.report.page")
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
+    metrics["num_background"] = len(trained.background.examples)
 
     def complete(content: bytes) -> bytes:
-        return with_record(content, config, trained.backbone, dataset, metrics)
+        known = trained.known
+        return with_record(content, config, trained.backbone, dataset, metrics, known)
 
     kind = "float" if config.quantize == "none" else config.quantize
     models = {"float": complete(trained.floating), kind: complete(trained.graph)}
@@ -103,11 +115,26 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         "accuracy": measured.accuracy if measured else None,
         "accuracy_float": _accuracy(evaluations, "float"),
         "accuracy_int8": _accuracy(evaluations, "int8"),
+        "macro_f1": measured.macro_f1 if measured else None,
+        "calibration": _calibration(measured, trained.fitted),
         "test": measured.describe(dataset.labels) if measured else None,
+        "reject": _measure_reject(config, trained, models[kind], measured),
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
-    _write_outputs(config, dataset, model, metrics)
+    probabilities = _unseen_probabilities(dataset, trained.backbone)
+    metrics["audit"] = survey(dataset, probabilities, trained.backbone.input_size)
+    parts = report_parts(
+        config,
+        dataset,
+        trained.backbone,
+        trained.fitted,
+        evaluations,
+        model,
+        metrics,
+        probabilities,
+    )
+    _write_outputs(config, dataset, model, metrics, parts)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, misclassified)
 
@@ -119,6 +146,8 @@ class _Trained:
     backbone: Backbone
     dataset: BottleneckDataset
     fitted: FittedHead
+    known: reject.Known
+    background: Background
     floating: bytes
     graph: bytes
 
@@ -127,7 +156,8 @@ def _train(config: RetrainConfig) -> _Trained:
     """Read the pictures, fit the head, export the graph."""
     logger.info("Looking for pictures in %s", config.image_dir)
     found = read_folder(config.image_dir)
-    _check_no_picture_is_written(config, found)
+    strangers = read_background(config.image_dir)
+    _check_no_picture_is_written(config, [*found, *strangers])
     fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = with_depths(
         load_backbone(
@@ -143,9 +173,17 @@ def _train(config: RetrainConfig) -> _Trained:
         )
         dataset = load_dataset(config, found, fixed, extractor)
         fitted = fit_head(config, extractor, dataset)
+        background = load_background(strangers, extractor, dataset)
+        known = reject.fit(
+            fitted.held_out or plain_held_out(config, extractor, dataset),
+            backbone.widths or (backbone.depth,),
+            fitted.head,
+            background.bottlenecks,
+        )
+        fitted = dataclasses.replace(fitted, held_out=None)  # its moments are large
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         graph = export(config, floating, dataset, backbone, fitted.head, cache)
-    return _Trained(backbone, dataset, fitted, floating, graph)
+    return _Trained(backbone, dataset, fitted, known, background, floating, graph)
 
 
 def _bottleneck_dir(config: RetrainConfig) -> Path:
@@ -195,9 +233,10 @@ def _write_outputs(
     dataset: BottleneckDataset,
     model: bytes,
     metrics: Mapping[str, Any],
+    parts: Mapping[Path, bytes],
 ) -> None:
     """Write all files before the first is moved into place."""
-    contents = {config.model_path: model}
+    contents = {config.model_path: model, **parts}
     pairs = zip(dataset.examples, dataset.splits.tolist(), strict=True)
     table = format_splits({example.name: split for example, split in pairs})
     if not _says(config.split_file, config.split_path, table):
@@ -256,8 +295,44 @@ def _measure(
     return dict(zip(models, evaluations, strict=True))
 
 
+def _measure_reject(
+    config: RetrainConfig, trained: _Trained, model: bytes, measured: Evaluation | None
+) -> dict[str, Any] | None:
+    """Say what the rule of the file does to test pictures, and to strangers."""
+    if trained.known.rule is None:
+        return None
+    described = (measured and measured.describe_reject()) or {}
+    held_out = trained.background.held_out
+    share = None
+    if held_out:
+        with Classifier(model) as classifier:
+            share = rejected_share(classifier, held_out, config.num_workers)
+    return {
+        "coverage": described.get("coverage"),
+        "accuracy": described.get("accuracy"),
+        "background_rejected": share,
+        "num_background_measured": len(held_out),
+    }
+
+
+def _unseen_probabilities(
+    dataset: BottleneckDataset, backbone: Backbone
+) -> NDArray[np.floating[Any]]:
+    return out_of_fold_probabilities(
+        dataset, backbone.widths, shrinkage=discriminant.DEFAULT_SHRINKAGE
+    )
+
+
 def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:
     return evaluations[kind].accuracy if kind in evaluations else None
+
+
+def _calibration(
+    measured: Evaluation | None, fitted: FittedHead
+) -> dict[str, Any] | None:
+    if measured is None:
+        return None
+    return describe_calibration(measured.scores, measured.classes, fitted.temperature)
 
 
 def _misclassified(

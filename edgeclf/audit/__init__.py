@@ -1,0 +1,1 @@
+"""Look for what is wrong with a folder of pictures before training on it."""

@@ -1,0 +1,216 @@
+"""The audit: every check of a folder, those that need a model if there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeclf.data.checks import (
+    Inspected,
+    group_copies,
+    inspect_pictures,
+    report_copies,
+    report_leaks,
+)
+from edgeclf.data.findings import Finding, count_kinds, in_order
+from edgeclf.data.listing import BACKGROUND, Listing, list_folder
+from edgeclf.errors import MissingExtraError
+from edgeclf.image import DEFAULT_RESIZE
+from edgeclf.interpreter import num_processors
+
+if TYPE_CHECKING:
+    from edgeclf.zoo.backbone import Backbone
+
+DEFAULT_INPUT_SIZE = (224, 224)  # (height, width) of the default backbone
+NEED_A_MODEL = ("mislabelled", "near_conflicting", "near_duplicate")
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """What to look at, and how.
+
+    Attributes:
+        image_dir: Folder with one folder of pictures per class.
+        use_model: Whether to look for near-duplicates and wrong classes.
+        architecture: As of `RetrainConfig`, and so are the next two.
+        bottleneck_dir: Where bottlenecks are cached.
+        model_dir: Where backbones are kept.
+        resize: Resize filter.
+        views: Views of each picture to learn from, the plain one included.
+        seed: Of the views.
+        num_workers: Threads; None for one per processor.
+    """
+
+    image_dir: Path
+    use_model: bool = True
+    architecture: str | os.PathLike[str] | None = None
+    bottleneck_dir: str | os.PathLike[str] | None = None
+    model_dir: str | os.PathLike[str] | None = None
+    resize: str = DEFAULT_RESIZE
+    views: int = 1
+    seed: int = 0
+    num_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("views", 1), ("seed", 0), ("num_workers", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(
+                    f"Expected {name} of at least {least}. Received: {value}."
+                )
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        counts: Pictures by class, in code point order.
+        findings: In the order of their kinds.
+        architecture: The backbone that was looked through; None for none.
+        without_model: Why there was none; empty if there was.
+    """
+
+    counts: dict[str, int]
+    findings: Sequence[Finding]
+    architecture: str | None
+    without_model: str = ""
+
+    @property
+    def imbalance(self) -> float | None:
+        """Pictures of the largest class for one of the smallest, or None."""
+        sizes = [count for label, count in self.counts.items() if label != BACKGROUND]
+        return max(sizes) / min(sizes) if len(sizes) > 1 else None
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values for JSON."""
+        return {
+            "num_pictures": sum(self.counts.values()),
+            "classes": [
+                {"label": label, "pictures": count}
+                for label, count in self.counts.items()
+            ],
+            "imbalance": self.imbalance,
+            "architecture": self.architecture,
+            "not_checked": [] if self.architecture else list(NEED_A_MODEL),
+            "counts": count_kinds(self.findings),
+            "findings": [finding.describe() for finding in self.findings],
+        }
+
+
+def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit:
+    """Check every file of a folder of class folders.
+
+    Without the extra `[train]` the checks that need a model are left out.
+
+    Args:
+        config: What to look at.
+        splits: Split by file name; pictures that are alike should share one.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        NotADirectoryError: It is a file.
+        ModelError: The backbone cannot be read or cut.
+        DownloadError: The backbone that was asked for cannot be had.
+        OSError: It cannot be read.
+    """
+    listing = list_folder(config.image_dir)
+    backbone, reason = None, "--no_model"
+    if config.use_model:
+        try:
+            backbone, reason = _load_backbone(config), ""
+        except MissingExtraError as error:
+            reason = str(error)
+    inspected = inspect_pictures(
+        listing.pictures,
+        backbone.input_size if backbone else DEFAULT_INPUT_SIZE,
+        config.num_workers or num_processors(),
+        lambda results: _progress(results, len(listing.pictures)),
+    )
+    findings = listing.findings
+    for each in inspected:
+        findings += each.findings
+    copies = group_copies(listing.pictures, inspected)
+    findings += report_copies(listing.pictures, copies)
+    alike: dict[str, set[str]] = {}
+    _join(alike, ([listing.pictures[row].name for row in group] for group in copies))
+    if backbone:
+        findings += _look(config, backbone, listing, inspected, alike)
+    if splits:
+        groups = {min(names): sorted(names) for names in alike.values()}
+        findings += report_leaks(groups.values(), splits)
+    return Audit(
+        listing.counts,
+        in_order(findings),
+        backbone.name if backbone else None,
+        reason,
+    )
+
+
+def _load_backbone(config: AuditConfig) -> Backbone:
+    from edgeclf.training import retrain  # noqa: F401  # says what is missing
+    from edgeclf.zoo import load_backbone
+    from edgeclf.zoo.depths import with_depths
+
+    return with_depths(load_backbone(config.architecture, folder=config.model_dir))
+
+
+def _look(
+    config: AuditConfig,
+    backbone: Backbone,
+    listing: Listing,
+    inspected: Sequence[Inspected],
+    alike: dict[str, set[str]],
+) -> Iterable[Finding]:
+    """Return what the backbone sees; note in `alike` which pictures are alike."""
+    from edgeclf.audit import similar
+
+    told = {
+        finding.file
+        for finding in listing.findings
+        if finding.kind in ("conflicting", "duplicate")
+    }
+    pictures = [
+        picture
+        for picture, each in zip(listing.pictures, inspected, strict=True)
+        if each.size is not None and picture.label != BACKGROUND
+    ]
+    pictures = [picture for picture in pictures if picture.name not in told]
+    if not pictures:
+        return []
+    seen = similar.see(
+        pictures,
+        backbone,
+        config.bottleneck_dir or similar.default_bottleneck_dir(),
+        resize=config.resize,
+        views=config.views,
+        seed=config.seed,
+        num_workers=config.num_workers,
+    )
+    _join(alike, ([seen.names[row] for row in rows] for rows in seen.near_duplicates))
+    return [
+        *similar.report_near_duplicates(seen),
+        *similar.report_mislabelled(seen, backbone.widths),
+    ]
+
+
+def _join(alike: dict[str, set[str]], groups: Iterable[Sequence[str]]) -> None:
+    """Merge groups of names into those that are there."""
+    for names in groups:
+        members = set(names).union(*(alike.get(name, ()) for name in names))
+        for name in members:
+            alike[name] = members
+
+
+def _progress(results: Iterable[Inspected], count: int) -> Iterable[Inspected]:
+    try:
+        from tqdm import tqdm
+    except ImportError:  # it belongs to the extra [train]; this works without
+        return results
+    progress: Iterable[Inspected] = tqdm(
+        results, total=count, desc="checking", unit="picture", disable=None
+    )
+    return progress

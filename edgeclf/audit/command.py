@@ -1,0 +1,214 @@
+"""`edgeclf audit`: what is wrong with a folder of pictures, before training on it.
+
+```
+edgeclf audit photos
+edgeclf audit photos --quarantine bad
+edgeclf audit photos --undo bad
+```
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeclf import console
+from edgeclf.audit.audit import Audit, AuditConfig, audit
+from edgeclf.audit.quarantine import Outcome, check_folder, quarantine, undo
+from edgeclf.audit.text import EXAMPLES, text
+from edgeclf.data.findings import ERROR, KINDS
+from edgeclf.data.listing import number_of
+from edgeclf.data.splits import read_split_file
+from edgeclf.image import RESIZE_METHODS
+from edgeclf.labelling.output import write_json_line
+
+logger = logging.getLogger("edgeclf")
+
+ERRORS = tuple(kind for kind in KINDS if KINDS[kind].severity == ERROR)
+NONE, ANY = "none", "any"
+OF_FOLDERS = frozenset(
+    {
+        "too_few_classes",
+        "class_name",
+        "similar_names",
+        "empty_class",
+        "few",
+        "imbalance",
+    }
+)
+QUARANTINED = ("unreadable", "conflicting", "duplicate")  # unless others are named
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0 when there is nothing that `--fail_on` names, 1 when there is, or when
+        something failed. (2, as `SystemExit`, for wrong usage.)
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if {NONE, ANY} & set(options.fail_on) and len(options.fail_on) > 1:
+        parser.error(f"Expected kinds, or {NONE}, or {ANY}, after --fail_on.")
+    if options.quarantine_kinds and not options.quarantine:
+        parser.error("Expected --quarantine DIR beside --quarantine_kinds.")
+    try:
+        config = AuditConfig(
+            image_dir=options.image_dir,
+            use_model=not options.no_model,
+            architecture=options.architecture,
+            bottleneck_dir=options.bottleneck_dir,
+            model_dir=options.model_dir,
+            resize=options.resize,
+            views=options.views,
+            seed=options.seed,
+            num_workers=options.num_workers,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    if options.undo:
+        return console.run(lambda: _undo(options))
+    return console.run(lambda: _audit(options, config))
+
+
+def _audit(options: argparse.Namespace, config: AuditConfig) -> int:
+    if options.quarantine:
+        check_folder(options.image_dir, options.quarantine)
+    splits = read_split_file(options.split_file) if options.split_file else {}
+    found = audit(config, splits)
+    kinds = options.quarantine_kinds or QUARANTINED
+    chosen = [each for each in found.findings if each.kind in kinds]
+    outcome = Outcome([], [])
+    if options.quarantine:
+        outcome = quarantine(options.image_dir, options.quarantine, chosen)
+    gone = set(outcome.moved)
+    failing = [
+        each
+        for each in found.findings
+        if _fails(each.kind, options.fail_on) and each.file not in gone
+    ]
+    _print(options, found, outcome)
+    return 1 if failing or outcome.failed else 0
+
+
+def _fails(kind: str, fail_on: Sequence[str]) -> bool:
+    return fail_on == [ANY] or kind in fail_on
+
+
+def _print(options: argparse.Namespace, found: Audit, outcome: Outcome) -> None:
+    folder = str(options.image_dir)
+    if options.json:
+        entry = {"image_dir": folder, **found.describe()}
+        if options.quarantine:
+            entry["quarantined"] = sorted(outcome.moved)
+        write_json_line(entry)
+    else:
+        print(text(found, folder, options.examples))
+    if found.without_model:
+        logger.info(
+            "Not looked for: near-duplicates and wrong classes (%s).",
+            found.without_model.rstrip("."),
+        )
+    if options.quarantine:
+        logger.info(
+            "Moved to %s: %s. Back: edgeclf audit %s --undo %s",
+            options.quarantine,
+            number_of(len(outcome.moved), "file"),
+            options.image_dir,
+            options.quarantine,
+        )
+
+
+def _undo(options: argparse.Namespace) -> int:
+    outcome = undo(options.image_dir, options.undo)
+    if options.json:
+        entry = {"restored": sorted(outcome.moved), "failed": sorted(outcome.failed)}
+        write_json_line({"image_dir": str(options.image_dir), **entry})
+    else:
+        count = number_of(len(outcome.moved), "file")
+        print(f"{options.image_dir}: {count} put back from {options.undo}")
+    return 1 if outcome.failed else 0
+
+
+def _parser() -> console.Parser:
+    parser = console.Parser(
+        prog="edgeclf audit",
+        description="Say what is wrong with a folder of class folders: pictures that "
+        "cannot be read, copies, odd files, probably wrong classes.",
+        epilog="kinds: "
+        + "; ".join(f"{kind} ({KINDS[kind].severity})" for kind in KINDS),
+    )
+    parser.add_argument("image_dir", type=Path, help="folder of class folders")
+    parser.add_argument("--json", action="store_true", help="one object for machines")
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=EXAMPLES,
+        help="findings of each kind that the text lists (%(default)s)",
+    )
+    parser.add_argument(
+        "--split_file",
+        metavar="FILE",
+        help="CSV (file,split): say which pictures of several splits are alike",
+    )
+    parser.add_argument(
+        "--fail_on",
+        nargs="+",
+        choices=(*KINDS, NONE, ANY),
+        default=list(ERRORS),
+        metavar="KIND",
+        help=f"kinds of findings that make the exit status 1, or {NONE}, or {ANY} "
+        f"({' '.join(ERRORS)})",
+    )
+    moving = parser.add_argument_group("moving files away")
+    where = moving.add_mutually_exclusive_group()
+    where.add_argument(
+        "--quarantine", type=Path, metavar="DIR", help="move bad files there"
+    )
+    where.add_argument(
+        "--undo",
+        type=Path,
+        metavar="DIR",
+        help="put back what --quarantine moved there",
+    )
+    moving.add_argument(
+        "--quarantine_kinds",
+        nargs="+",
+        choices=[kind for kind in KINDS if kind not in OF_FOLDERS],
+        metavar="KIND",
+        help=f"what to move ({' '.join(QUARANTINED)}); of copies in one class one "
+        "stays",
+    )
+    model = parser.add_argument_group("near-duplicates and wrong classes")
+    model.add_argument(
+        "--no_model", action="store_true", help="do not look for them; quicker"
+    )
+    model.add_argument(
+        "--architecture", help="backbone, as for edgeclf retrain: name or path"
+    )
+    model.add_argument("--bottleneck_dir", metavar="DIR", help="cache of retrain")
+    model.add_argument("--model_dir", metavar="DIR", help="downloaded backbones")
+    model.add_argument(
+        "--resize",
+        choices=RESIZE_METHODS,
+        default=AuditConfig.resize,
+        help="resize filter (%(default)s)",
+    )
+    model.add_argument(
+        "--views",
+        type=int,
+        default=AuditConfig.views,
+        help="views of each picture to learn from (%(default)s)",
+    )
+    model.add_argument(
+        "--seed", type=int, default=AuditConfig.seed, help="of the views (%(default)s)"
+    )
+    parser.add_argument("--num_workers", type=int, help="threads (one per processor)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

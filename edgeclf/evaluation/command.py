@@ -1,0 +1,270 @@
+r"""Measure a model on pictures whose class is known, and write a report.
+
+```
+edgeclf evaluate model.tflite photos/ --split_file model.split.csv
+```
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeclf import files
+from edgeclf.classifier import Classifier
+from edgeclf.console import Parser, run
+from edgeclf.data.folders import Example
+from edgeclf.data.splits import SPLITS, TEST, read_split_file
+from edgeclf.errors import DatasetError
+from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.folder import (
+    checked_labels,
+    count_trained_on,
+    find_copies,
+    merged,
+    read_examples,
+    split_table,
+)
+from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
+from edgeclf.evaluation.pictures import illustrate
+from edgeclf.evaluation.report import describe_evaluation, new_report
+from edgeclf.evaluation.report_files import ENDING, report_contents, report_paths
+from edgeclf.image import RESIZE_METHODS
+from edgeclf.labelling.arguments import positive, usage_errors
+
+logger = logging.getLogger("edgeclf")
+
+_SETTINGS = ("num_threads", "resize", "input_mean", "input_std")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure a model; the figures go to stdout.
+
+    Args:
+        argv: The arguments. Default: those of the process.
+
+    Returns:
+        0, or 1 when the model, the pictures or a file are at fault. (2, as
+        `SystemExit`, for wrong usage.)
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.split is not None and options.split_file is None:
+        parser.error("Expected --split_file too, the table of --split.")
+
+    def command() -> int:
+        with usage_errors(parser):
+            classifier = Classifier(options.model, options.labels, **_settings(options))
+        with classifier:
+            report = _evaluate(options, classifier)
+        _print_result(options, report)
+        return 0
+
+    return run(command)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in _SETTINGS}
+
+
+def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, Any]:
+    """Measure, write the files, return the report."""
+    page = options.report or _page_beside(options.model)
+    paths = report_paths(page)
+    for path in () if options.no_report else paths:
+        files.check_writable(path)
+    labels = checked_labels(classifier, os.fspath(options.model))
+    splits = options.split_file and read_split_file(options.split_file)
+    split = options.split or TEST
+    examples = read_examples(options.image_dir, labels, splits, split)
+    if not options.no_report:
+        _check_nothing_is_lost(paths, [options.model, *(e.path for e in examples)])
+    unreadable: list[tuple[str, str]] = []
+    (evaluation,) = evaluate(
+        [classifier],
+        examples,
+        labels,
+        resize=classifier.resize,
+        num_workers=options.num_workers,
+        unreadable=unreadable,
+    )
+    if not evaluation.names:
+        raise DatasetError(
+            f"Expected a readable picture in {options.image_dir}. "
+            f"Received: {len(unreadable)} pictures, none of them readable."
+        )
+    _warn_of_training_pictures(options, examples)
+    content = options.model.read_bytes()
+    report = new_report(
+        "evaluate", f"{options.model.name} on {options.image_dir.name or 'pictures'}"
+    )
+    report["model"] = describe_model(content, options.model, classifier)
+    evaluation = merged(evaluation, labels)
+    report |= describe_evaluation(
+        evaluation,
+        labels,
+        report["model"]["quantize"],
+        report["model"]["temperature"],
+    )
+    report["model"]["labels"] = [entry["label"] for entry in report["per_class"]]
+    settings = _settings(options)
+    data = _describe_data(options, report, evaluation, labels, unreadable)
+    conflicting, alike = find_copies(examples, options.num_workers)
+    report |= {
+        "data": {**data, "conflicting": conflicting, "near_duplicates": alike},
+        "latency": measure_latency(content, settings),
+        "versions": versions(),
+        "settings": _changed(options),
+    }
+    if options.no_report:
+        return report
+    illustrations = illustrate(
+        report,
+        {example.name: example.path for example in examples},
+        content,
+        labels,
+        settings,
+        heat_maps=not options.no_heat_maps,
+        num_workers=options.num_workers,
+    )
+    files.write_together(report_contents(report, illustrations, paths))
+    return report
+
+
+def _page_beside(model: Path) -> Path:
+    return model.with_name(model.name.removesuffix(".tflite") + ENDING)
+
+
+def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
+    """Refuse to write over the model or a picture.
+
+    Raises:
+        DatasetError: A part of the report has the path of one.
+    """
+    replaced = {path.resolve() for path in paths if path.exists()}
+    if not replaced:
+        return
+    for path in read:
+        if path.resolve() in replaced:
+            raise DatasetError(
+                f"Expected another --report: it would be written over {path}."
+            )
+
+
+def _warn_of_training_pictures(
+    options: argparse.Namespace, examples: Sequence[Example]
+) -> None:
+    seen = count_trained_on(options.model, examples)
+    if seen:
+        logger.warning(
+            "The model has been trained with %d of these %d pictures: the figures are "
+            "too good. --split_file %s measures on the others.",
+            seen,
+            len(examples),
+            split_table(options.model),
+        )
+
+
+def _describe_data(
+    options: argparse.Namespace,
+    report: Mapping[str, Any],
+    evaluation: Evaluation,
+    labels: Sequence[str],
+    unreadable: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    counts = Counter(labels[index] for index in evaluation.classes.tolist())
+    split = options.split or TEST
+    return {
+        "image_dir": os.fspath(options.image_dir),
+        "classes": [
+            {
+                "label": label,
+                **{name: counts[label] if name == split else 0 for name in SPLITS},
+            }
+            for label in report["model"]["labels"]
+        ],
+        **{
+            f"num_{name}": len(evaluation.names) if name == split else 0
+            for name in SPLITS
+        },
+        "unreadable": [
+            {"file": name, "reason": reason} for name, reason in sorted(unreadable)
+        ],
+    }
+
+
+def _changed(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that somebody gave."""
+    given = vars(options).items()
+    return {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in given
+        if value not in (None, False) and name not in ("model", "image_dir", "json")
+    }
+
+
+def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> None:
+    if options.json:
+        print(json.dumps(report, ensure_ascii=False, sort_keys=True, allow_nan=False))
+        return
+    device = report["accuracy"]["device"]
+    low, high = device["interval_95"]
+    print(
+        f"Accuracy = {device['accuracy']:.1%} (N={device['num']}), "
+        f"95% interval {low:.1%} to {high:.1%}"
+    )
+    print(f"Macro-F1 = {device['macro_f1']:.3f}")
+    if not options.no_report:
+        print(f"Report: {options.report or _page_beside(options.model)}")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="edgeclf evaluate",
+        description="Measure a model on a folder with one folder of pictures per "
+        "class, and write a report: one HTML file, with JSON and a confusion matrix "
+        "beside it.",
+    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="the .tflite file")
+    add("image_dir", type=Path, metavar="DIR", help="folder of class folders")
+    add("--labels", type=Path, metavar="FILE", help="if not the model's own")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="the HTML file; default: the model's path with .html",
+    )
+    add("--no_report", action="store_true", help="write nothing")
+    add("--no_heat_maps", action="store_true", help="do not draw where evidence lies")
+    add("--json", action="store_true", help="print the report as one line of JSON")
+    add(
+        "--split_file",
+        type=Path,
+        metavar="FILE",
+        help="CSV (file,split): only the pictures of --split, as retrain writes it",
+    )
+    add("--split", choices=SPLITS, help=f"default: {TEST}")
+    add("--num_threads", type=positive, metavar="N", help="threads of one inference")
+    add(
+        "--num_workers",
+        type=positive,
+        metavar="N",
+        help="threads that read pictures; default: one per processor",
+    )
+    add("--resize", choices=RESIZE_METHODS, help="default: as the model was trained")
+    add("--input_mean", type=float, metavar="X", help="for float models without it")
+    add("--input_std", type=float, metavar="X", help="see --input_mean")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The report as plain values: what its JSON holds and its page shows.
+
+`edgeclf.report.page.render` draws what is there and leaves out what is not.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgeclf.evaluation.calibration import describe_calibration
+from edgeclf.evaluation.coverage import coverage_curve
+from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.evaluation.pictures import remarkable
+
+FORMAT_VERSION = 1
+MAX_CLASSES = 150  # of a foreign model, of which most may play no part
+
+
+def new_report(command: str, title: str) -> dict[str, Any]:
+    """Return the head of a report.
+
+    Args:
+        command: "retrain" or "evaluate".
+        title: What is reported on.
+    """
+    # Source: reproducible-builds.org, SOURCE_DATE_EPOCH: a given time in place of now.
+    now = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return {
+        "format_version": FORMAT_VERSION,
+        "title": title,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        "command": command,
+    }
+
+
+def describe_evaluation(
+    evaluation: Evaluation,
+    labels: Sequence[str],
+    kind: str,
+    temperature: float | None,
+    floating: Evaluation | None = None,
+) -> dict[str, Any]:
+    """Return every section of a report that the measured scores give.
+
+    Args:
+        evaluation: Scores of the model file on one picture or more.
+        labels: Names of its classes.
+        kind: "int8", "float16" or "float": what the file holds.
+        temperature: What the model's logits are divided by; None if not known.
+        floating: Scores of the model before quantization; None if not known.
+    """
+    evaluation, labels = with_classes_that_matter(evaluation, labels)
+    described = evaluation.describe(labels)
+    rule = evaluation.describe_reject()
+    return {
+        "accuracy": {
+            "device": {"kind": kind, **_headline(evaluation, described)},
+            "float": None
+            if floating is None
+            else {"kind": "float", **_headline(floating, floating.describe(labels))},
+        },
+        "per_class": described["per_class"],
+        "confusion_matrix": described["confusion_matrix"],
+        "calibration": describe_calibration(
+            evaluation.scores, evaluation.classes, temperature
+        ),
+        "reject": {
+            "curve": coverage_curve(evaluation.scores, evaluation.classes),
+            # Of a rule that keeps nothing there is no accuracy to show.
+            "rule": rule if rule and rule["coverage"] else None,
+        },
+        "pictures": remarkable(evaluation, labels),
+    }
+
+
+def with_classes_that_matter(
+    evaluation: Evaluation, labels: Sequence[str]
+) -> tuple[Evaluation, list[str]]:
+    """Leave out classes that no picture has and none is taken for, if there are many.
+
+    The scores of the others stay as they are.
+    """
+    if len(labels) <= MAX_CLASSES:
+        return evaluation, list(labels)
+    used = np.union1d(evaluation.classes, evaluation.predicted)
+    return (
+        replace(
+            evaluation,
+            scores=evaluation.scores[:, used],
+            classes=np.searchsorted(used, evaluation.classes),
+        ),
+        [labels[index] for index in used.tolist()],
+    )
+
+
+def _headline(evaluation: Evaluation, described: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "accuracy": described["accuracy"],
+        "interval_95": described["accuracy_interval_95"],
+        "num": len(evaluation.classes),
+        "macro_f1": described["macro_f1"],
+        "cross_entropy": described["cross_entropy"],
+    }

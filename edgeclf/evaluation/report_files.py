@@ -1,0 +1,96 @@
+"""A report as files: a page, its values as JSON, and two pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from edgeclf.files import encoded
+from edgeclf.report.pictures import Thumbnails
+
+ENDING = ".html"
+
+
+class ReportPaths(NamedTuple):
+    """Where the parts of a report go.
+
+    Attributes:
+        page: The HTML file.
+        values: The same as JSON.
+        confusion: The confusion matrix as PNG.
+        curves: The training curves as PNG, if there are any.
+    """
+
+    page: Path
+    values: Path
+    confusion: Path
+    curves: Path
+
+
+def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
+    """Return where the parts of a report go: beside the page, named after it.
+
+    Args:
+        page: `model.html`; then the others are `model.json`, `model.confusion.png` and
+            `model.curves.png`.
+        taken: A file that somebody asked for. If it is that JSON file, the report's is
+            `model.report.json`.
+    """
+    stem = page.name.removesuffix(page.suffix)
+    values = page.with_name(f"{stem}.json")
+    if taken is not None and taken.resolve() == values.resolve():
+        values = page.with_name(f"{stem}.report.json")
+    return ReportPaths(
+        page,
+        values,
+        page.with_name(f"{stem}.confusion.png"),
+        page.with_name(f"{stem}.curves.png"),
+    )
+
+
+def report_contents(
+    report: Mapping[str, Any],
+    thumbnails: Mapping[str, Thumbnails],
+    paths: ReportPaths,
+) -> dict[Path, bytes]:
+    """Return what the files of a report hold.
+
+    Args:
+        report: Its values.
+        thumbnails: Pictures of it, by file name.
+        paths: Where they go.
+    """
+    # Imported here: fonts and drawing take as long to load as all before them.
+    from edgeclf.report.confusion import confusion_matrix
+    from edgeclf.report.curves import training_curves
+    from edgeclf.report.page import render
+
+    # Bytes of file names that are not UTF-8 become escapes of JSON, `\udcff`.
+    values = (report_json(report) + "\n").encode(errors="backslashreplace")
+    contents = {paths.values: values}
+    contents[paths.page] = encoded(render(report, thumbnails))
+    if report.get("confusion_matrix"):
+        labels = [entry["label"] for entry in report["per_class"]]
+        matrix = confusion_matrix(report["confusion_matrix"], labels)
+        contents[paths.confusion] = _png(matrix)
+    if report.get("training_curves"):
+        contents[paths.curves] = _png(training_curves(report["training_curves"]))
+    return contents
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    """Return a report as JSON, keys sorted."""
+    return json.dumps(
+        report, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False
+    )
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

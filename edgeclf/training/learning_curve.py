@@ -1,0 +1,209 @@
+"""Would more pictures help? Accuracy by the number of pictures that a head has seen.
+
+All pictures are dealt to folds. A fold is named by discriminants that have seen one,
+two, four or eight of the others: so every picture is scored by heads that have not seen
+it, at every size. The bottlenecks are there already, one view of each picture, and
+the discriminants are those of `discriminant`: the curve costs fractions of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from edgeclf.evaluation.metrics import wilson_interval
+from edgeclf.interpreter import num_processors
+from edgeclf.training import discriminant
+from edgeclf.training.head import ROWS_AT_ONCE
+
+# One fold to be scored and the others to learn from, so that sizes double. Of many
+# pictures five folds tell as much as nine, in half the memory.
+FOLDS, FEW_FOLDS = 9, 5
+SIZES = {FOLDS: (1, 2, 4, 6, 8), FEW_FOLDS: (1, 2, 3, 4)}  # folds learned from
+DRAWS = 2  # choices of these folds at most, for each fold that is scored
+LEAST_GAIN = 0.01  # accuracy that a doubling of the pictures should be worth
+_NORMAL_QUANTILE = 1.959964  # 97.5 %
+
+
+class LearningCurve(NamedTuple):
+    """How accuracy rises with the number of pictures.
+
+    Attributes:
+        num_train: Mean number of pictures that the heads have seen, by size.
+        right: For each size and picture the share of heads that name it rightly,
+            `(sizes, n)`.
+        halves: Positions of the last size and of half of it; None if half is missing.
+    """
+
+    num_train: Sequence[float]
+    right: NDArray[np.float64]
+    halves: tuple[int, int] | None
+
+    def describe(self) -> dict[str, Any]:
+        """Return points with 95 % intervals and the verdict, for JSON."""
+        count = self.right.shape[1]
+        points = []
+        for number, right in zip(self.num_train, self.right, strict=True):
+            share = float(right.mean())
+            low, high = wilson_interval(share * count, count)
+            points.append(
+                {
+                    "num_train": round(number),
+                    "accuracy": share,
+                    "low": low,
+                    "high": high,
+                }
+            )
+        return {"points": points, "num": count, "views": 1, "verdict": self.verdict}
+
+    @property
+    def gain(self) -> tuple[float, float] | None:
+        """Accuracy won by the last doubling, and half its 95 % interval.
+
+        Both sizes name the same pictures: only what changes from one to the other
+        counts, not that some pictures are harder.
+        """
+        if self.halves is None:
+            return None
+        last, half = self.halves
+        won = self.right[last] - self.right[half]
+        error = float(won.std(ddof=1)) / len(won) ** 0.5
+        return float(won.mean()), _NORMAL_QUANTILE * error
+
+    @property
+    def verdict(self) -> str:
+        """One or two sentences on whether more pictures would help."""
+        if self.gain is None or self.halves is None:
+            return "There are too few pictures to tell whether more would help."
+        gain, noise = self.gain
+        last, half = self.halves
+        words = (
+            f"From {self.num_train[half]:.0f} to {self.num_train[last]:.0f} pictures, "
+            f"accuracy changes by {100 * gain:+.1f} points (give or take "
+            f"{100 * noise:.1f}; one view of each picture)."
+        )
+        if gain - noise > 0 and gain >= LEAST_GAIN:
+            return (
+                f"More pictures would probably help. {words} Twice as many again would "
+                "bring something like half of that, or less."
+            )
+        if gain + noise < LEAST_GAIN:
+            return f"More pictures of the same kind would hardly help. {words}"
+        return (
+            f"Whether more pictures would help cannot be told from so few. {words} "
+            "That may be chance."
+        )
+
+
+def learning_curve(
+    bottlenecks: NDArray[np.float32],
+    classes: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    digests: Sequence[bytes],
+    widths: Sequence[int],
+    num_workers: int | None = None,
+) -> LearningCurve | None:
+    """Score all pictures by heads that have seen more and more of the others.
+
+    Args:
+        bottlenecks: float32 `(n, depth)`, one view of each picture.
+        classes: Class of each.
+        groups: A number for each: near-duplicates share one, and stay together.
+        digests: SHA-256 of each: they decide the folds.
+        widths: Depths of the bottleneck's parts.
+        num_workers: Threads; None for one per processor.
+
+    Returns:
+        The curve; None when no two sizes have pictures of every class. Sizes at which a
+        class would be missing are left out.
+    """
+    dealt = _deal(bottlenecks, classes, groups, digests)
+    sizes = [size for size in SIZES[dealt.num_folds] if dealt.has_all_classes(size)]
+    if len(sizes) < 2:
+        return None
+
+    def score(fold: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        rows = np.flatnonzero(dealt.folds == fold)
+        right = np.zeros((len(sizes), len(rows)))
+        for place, size in enumerate(sizes):
+            choices = dealt.choices(fold, size)
+            for learned in choices:
+                weights, bias = discriminant.solve(
+                    dealt.moments.together(learned),
+                    widths,
+                    discriminant.DEFAULT_SHRINKAGE,
+                )
+                logits = bottlenecks[rows] @ weights.T + bias
+                right[place] += (logits.argmax(axis=1) == classes[rows]) / len(choices)
+        return rows, right
+
+    right = np.zeros((len(sizes), len(classes)))
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(num_workers or num_processors()) as executor,
+    ):
+        for rows, part in executor.map(score, range(dealt.num_folds)):
+            right[:, rows] = part
+    num_train = [dealt.mean_count(size) for size in sizes]
+    half = sizes[-1] // 2
+    halves = (len(sizes) - 1, sizes.index(half)) if half in sizes else None
+    return LearningCurve(num_train, right, halves)
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """Pictures that are dealt to folds.
+
+    Attributes:
+        folds: The fold of each.
+        num_folds: How many there are.
+        moments: Of all folds.
+    """
+
+    folds: NDArray[np.intp]
+    num_folds: int
+    moments: discriminant.Moments
+
+    def choices(self, fold: int, size: int) -> list[list[int]]:
+        """Return folds to learn from: a choice or more that share none."""
+        others = [(fold + step) % self.num_folds for step in range(1, self.num_folds)]
+        draws = min(DRAWS, len(others) // size)
+        return [others[draw * size : (draw + 1) * size] for draw in range(draws)]
+
+    def has_all_classes(self, size: int) -> bool:
+        """Return whether every choice of that size has pictures of every class."""
+        counts = self.moments.counts
+        return all(counts[some].any(axis=0).all() for some in self._every_choice(size))
+
+    def mean_count(self, size: int) -> float:
+        """Return how many pictures a choice of that size has."""
+        counts = self.moments.counts
+        sums = [counts[some].sum() for some in self._every_choice(size)]
+        return float(np.mean(sums))
+
+    def _every_choice(self, size: int) -> Iterator[list[int]]:
+        for fold in range(self.num_folds):
+            yield from self.choices(fold, size)
+
+
+def _deal(
+    bottlenecks: NDArray[np.float32],
+    classes: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    digests: Sequence[bytes],
+) -> _Dealt:
+    count, depth = bottlenecks.shape
+    num_folds = FOLDS if count < depth else FEW_FOLDS
+    folds = discriminant.deal_folds(classes, groups, digests, num_folds)
+    moments = discriminant.Moments(num_folds, int(classes.max()) + 1, depth)
+    order = np.argsort(folds, kind="stable")  # a fold stands together
+    for start in range(0, count, ROWS_AT_ONCE):
+        some = order[start : start + ROWS_AT_ONCE]
+        moments.add(bottlenecks[some], classes[some], folds[some])
+    return _Dealt(folds, num_folds, moments)

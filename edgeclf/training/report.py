@@ -1,0 +1,163 @@
+"""The report of a training run: what was measured, and what the pictures say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.classifier import Classifier
+from edgeclf.data.splits import SPLITS
+from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
+from edgeclf.evaluation.pictures import illustrate
+from edgeclf.evaluation.report import describe_evaluation, new_report
+from edgeclf.evaluation.report_files import report_contents
+from edgeclf.training.config import RetrainConfig, is_changed
+from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.head import FittedHead
+from edgeclf.training.learning_curve import learning_curve
+from edgeclf.training.mislabelled import find_mislabelled
+from edgeclf.zoo.backbone import Backbone
+
+MAX_LISTED = 100  # files of one kind in a report
+_LIBRARIES = ("ai-edge-quantizer", "scipy")
+
+
+def report_parts(
+    config: RetrainConfig,
+    dataset: BottleneckDataset,
+    backbone: Backbone,
+    fitted: FittedHead,
+    evaluations: Mapping[str, Evaluation],
+    model: bytes,
+    metrics: Mapping[str, Any],
+    probabilities: NDArray[np.floating[Any]],
+) -> dict[Path, bytes]:
+    """Return the files of a run's report, none if none is wanted.
+
+    Args:
+        config: Settings.
+        dataset: The pictures.
+        backbone: What the head stands on.
+        fitted: The head.
+        evaluations: Scores of the model file, and of the float one, on the test
+            pictures, by kind; may be empty.
+        model: The file that is written.
+        metrics: What is known of the run.
+        probabilities: Float `(n, classes)`, of heads that have not seen the pictures:
+            they tell which are in the wrong class.
+    """
+    if config.report_paths is None:
+        return {}
+    report = new_report("retrain", f"{config.model_path.name}: {_title(dataset)}")
+    kind = "float" if config.quantize == "none" else config.quantize
+    with Classifier(model) as classifier:
+        report["model"] = describe_model(model, config.model_path, classifier)
+    report["latency"] = measure_latency(model, {})
+    measured = evaluations.get(kind)
+    if measured is not None:
+        floating = None if kind == "float" else evaluations.get("float")
+        report |= describe_evaluation(
+            measured, dataset.labels, kind, fitted.temperature, floating
+        )
+    report |= {
+        "data": _describe_data(config, dataset),
+        "learning_curve": _learning_curve(config, dataset, backbone),
+        "training_curves": [asdict(step) for step in fitted.steps] or None,
+        "mislabelled": _mislabelled(dataset, probabilities),
+        "versions": {**versions(), **{name: version(name) for name in _LIBRARIES}},
+        "settings": {
+            field.name: _plain(getattr(config, field.name))
+            for field in fields(config)
+            if is_changed(config, field.name)
+        },
+    }
+    illustrations = illustrate(
+        report,
+        {example.name: example.path for example in dataset.examples},
+        model,
+        dataset.labels,
+        {},
+        num_workers=config.num_workers,
+    )
+    return report_contents(report, illustrations, config.report_paths)
+
+
+def _title(dataset: BottleneckDataset) -> str:
+    return f"{len(dataset.labels)} classes, {len(dataset.examples)} pictures"
+
+
+def _plain(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _describe_data(config: RetrainConfig, dataset: BottleneckDataset) -> dict[str, Any]:
+    counts = {
+        split: np.bincount(
+            dataset.classes[dataset.positions(split)], minlength=len(dataset.labels)
+        )
+        for split in SPLITS
+    }
+    return {
+        "image_dir": os.fspath(config.image_dir),
+        "classes": [
+            {"label": label, **{split: int(counts[split][index]) for split in SPLITS}}
+            for index, label in enumerate(dataset.labels)
+        ],
+        **{f"num_{split}": int(counts[split].sum()) for split in SPLITS},
+        "unreadable": [
+            {"file": entry.example.name, "reason": entry.reason}
+            for entry in dataset.unreadable[:MAX_LISTED]
+        ],
+        "conflicting": list(dataset.conflicting[:MAX_LISTED]),
+        "near_duplicates": _near_duplicates(dataset)[:MAX_LISTED],
+        "dataset_sha256": dataset.sha256,
+        "seed": config.seed,
+    }
+
+
+def _near_duplicates(dataset: BottleneckDataset) -> list[list[str]]:
+    order = np.argsort(dataset.groups, kind="stable")
+    starts = np.flatnonzero(np.diff(dataset.groups[order]))
+    return [
+        [dataset.examples[row].name for row in rows.tolist()]
+        for rows in np.split(order, starts + 1)
+        if len(rows) > 1
+    ]
+
+
+def _learning_curve(
+    config: RetrainConfig, dataset: BottleneckDataset, backbone: Backbone
+) -> dict[str, Any] | None:
+    curve = learning_curve(
+        dataset.bottlenecks,
+        dataset.classes,
+        dataset.groups,
+        dataset.digests,
+        backbone.widths or (backbone.depth,),
+        config.num_workers,
+    )
+    return None if curve is None else curve.describe()
+
+
+def _mislabelled(
+    dataset: BottleneckDataset, probabilities: NDArray[np.floating[Any]]
+) -> list[dict[str, Any]]:
+    """Return pictures that heads which have not seen them put into another class."""
+    suspects = find_mislabelled(probabilities, dataset.classes)
+    return [
+        {
+            "file": dataset.examples[suspect.row].name,
+            "label": dataset.labels[dataset.classes[suspect.row]],
+            "suggested": dataset.labels[suspect.suggested],
+            "confidence": suspect.confidence,
+        }
+        for suspect in suspects[:MAX_LISTED]
+    ]
