@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeclf.data.splits import Shares
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.descent import Descent
+from edgeclf.training.extra import check_packages
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.views import (
     DEFAULT_VIEWS,
@@ -19,6 +20,8 @@ from edgeclf.training.views import (
 )
 from edgeclf.zoo.load import check_architecture
 from edgeclf.zoo.normalization import check_normalization
+
+check_packages()  # whatever trains begins with its settings
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
