@@ -39,6 +39,11 @@ class AttachedFiles:
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the files, in the order of the zip."""
+        return list(self._entries)
+
     def flatbuffer_size(self) -> int:
         """Return how many bytes lie before the zip, which no interpreter reads."""
         starts = (self._start + entry[16] for entry in self._entries.values())
