@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from edgeclf.training.covariance import Covariance
 from edgeclf.training.head import (
     ROWS_AT_ONCE,
     FittedHead,
@@ -112,6 +113,26 @@ class _Estimate:
     variances: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What heads say of pictures that they have not seen.
+
+    Attributes:
+        moments: Of all folds.
+        scored: The pictures.
+        folds: The fold of each.
+        logits: Of each, by the head of the other folds, sharpened, float32
+            `(n, classes)`.
+        shrinkage: Of the heads.
+    """
+
+    moments: Moments
+    scored: LabelledBottlenecks
+    folds: NDArray[np.intp]
+    logits: NDArray[np.float32]
+    shrinkage: float
+
+
 def fit(
     moments: Moments,
     scored: LabelledBottlenecks,
@@ -151,6 +172,13 @@ def fit(
         accuracy(seen, classes) if len(seen) else None,
         shrinkage=best.shrinkage,
         temperature=1 / best.sharpness,
+        held_out=HeldOut(
+            moments,
+            scored,
+            folds,
+            np.asarray(best.logits * best.sharpness, np.float32),
+            best.shrinkage,
+        ),
     )
 
 
@@ -304,6 +332,39 @@ def _divided(
     factor = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
     solved = cho_solve(factor, residuals @ scaled, check_finite=False)
     return np.asarray((scaled - residuals.T @ solved) / shrinkage / root)
+
+
+def shrunk_covariance(
+    moments: Moments, widths: Sequence[int], shrinkage: float, without: int | None
+) -> Covariance:
+    """Return the covariance that a discriminant of all folds but one is solved with.
+
+    Args:
+        moments: Of all folds.
+        widths: Depths of the bottleneck's parts.
+        shrinkage: How much of it is replaced by the target.
+        without: The fold that is left out; None for none.
+    """
+    estimate = _estimate(moments, without)
+    kept = np.arange(len(moments.counts)) != (-1 if without is None else without)
+    target = _target(estimate, widths)
+    added = shrinkage * target
+
+    def times(block: NDArray[np.float64]) -> NDArray[np.float64]:
+        if estimate.covariance is not None:
+            product = estimate.covariance @ block
+        else:
+            residuals = np.asarray(estimate.residuals)
+            product = residuals.T @ (residuals @ block)
+        return np.asarray((1.0 - shrinkage) * product + added[:, np.newaxis] * block)
+
+    return Covariance(
+        estimate.means,
+        moments.counts[kept].sum(axis=0),
+        (1.0 - shrinkage) * estimate.within + added,
+        target,
+        times,
+    )
 
 
 def _target(estimate: _Estimate, widths: Sequence[int]) -> NDArray[np.float64]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edgeclf.training.discriminant import HeldOut
 
 ROWS_AT_ONCE = 1024
 
@@ -108,6 +112,7 @@ class FittedHead:
         validation_accuracy: Likewise, in [0, 1].
         shrinkage: The share that was chosen; None but for the discriminant.
         temperature: What the discriminant's logits were divided by; None likewise.
+        held_out: What heads said of pictures that they had not seen; None likewise.
     """
 
     head: Head
@@ -116,6 +121,7 @@ class FittedHead:
     validation_accuracy: float | None
     shrinkage: float | None = None
     temperature: float | None = None
+    held_out: HeldOut | None = None
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

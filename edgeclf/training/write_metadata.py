@@ -22,7 +22,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeclf.metadata import RECORD_NAME
-from edgeclf.tflite.attached_files import LABELS_NAME
+from edgeclf.statistics import STATISTICS_NAME, Statistics, pack
+from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles
 from edgeclf.tflite.flatbuffer import METADATA_IDENTIFIER
 from edgeclf.zoo import graph
 
@@ -76,6 +77,26 @@ def attach(
             content = text.encode(errors="backslashreplace")
             files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content)
     return packed_model + archive.getvalue()
+
+
+def with_statistics(content: bytes, statistics: Statistics) -> bytes:
+    """Return a model file that carries statistics, in place of any it had.
+
+    Args:
+        content: A file that `attach` returned: the zip behind it gets one more file.
+        statistics: What to carry.
+    """
+    size = AttachedFiles(content).flatbuffer_size()
+    archive = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content[size:])) as before,
+        zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files,
+    ):
+        for name in before.namelist():
+            if name != STATISTICS_NAME:
+                files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), before.read(name))
+        files.writestr(zipfile.ZipInfo(STATISTICS_NAME, _ZIP_DATE), pack(statistics))
+    return content[:size] + archive.getvalue()
 
 
 def model_metadata(input_mean: float, input_std: float) -> bytes:
