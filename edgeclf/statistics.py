@@ -174,9 +174,10 @@ def unpack(data: bytes) -> Statistics:
     if not (spread < _MOST_CORRELATION).all():  # nor NaN
         raise _damaged("factors that are too large")
     limit = float(np.finfo(np.float32).max)
-    if not (np.abs(means) * roots < limit).all() or not (
-        (counts >= 0) & (counts < limit)
-    ).all():
+    if (
+        not (np.abs(means) * roots < limit).all()
+        or not ((counts >= 0) & (counts < limit)).all()
+    ):
         raise _damaged("means or counts that are not finite")
     result = Statistics(
         *(np.asarray(part, np.float32) for part in (means * roots, counts)),

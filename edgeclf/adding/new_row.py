@@ -22,6 +22,8 @@ from edgeclf.statistics import Statistics
 
 # Of the bias, in nats: where the best one is looked for.
 SHIFTS = np.linspace(-4.0, 8.0, 121)
+MOST_LOSS = 0.025  # of the pictures of the other classes, in the mean over these
+LEAST_SHARE = 1e-4  # of the largest: smaller differences between classes are noise
 LEAST_SPREAD = 1.0  # of a class's logits, in nats; few pictures look too much alike
 
 _Matrix = NDArray[np.float64]
@@ -33,24 +35,33 @@ class Discriminant:
     Args:
         weights: Of the classes that are known, `(num_classes, depth)`.
         bias: Theirs, `(num_classes,)`.
-        statistics: What the model file says about them.
+        statistics: What the model file says about them; one class at least has
+            pictures.
     """
 
-    def __init__(
-        self, weights: _Matrix, bias: _Matrix, statistics: Statistics
-    ) -> None:
-        self.weights, self.bias, self._statistics = weights, bias, statistics
+    def __init__(self, weights: _Matrix, bias: _Matrix, statistics: Statistics) -> None:
+        self.weights, self.bias = weights, bias
         self._means = statistics.means.astype(np.float64)
-        self._centre = self._means.mean(axis=0)
+        self.statistics = statistics
+        known = statistics.counts > 0
+        self._centre = self._means[known].mean(axis=0)
         # A softmax allows any vector to be added to all rows.
-        self._common = weights.mean(axis=0)
-        spread = self._means - self._centre
-        explained = float(np.sum(np.asarray(statistics.solve(spread)) * spread))
-        found = float(np.sum((weights - self._common) * spread))
-        # The factor with which the formula comes closest to the rows. It is one over
-        # the temperature whatever has fitted them.
-        self.sharpness = max(found, 0.0) / explained if explained > 0 else 1.0
-        self._level = float(np.mean(bias - self._share(self._means, weights)))
+        self._common = weights[known].mean(axis=0)
+        self._spread = (self._means - self._centre)[known]
+        self._own = (weights - self._common)[known]
+        # What rows and means say of each other. The same as spread inv(C) spread.T, up
+        # to the sharpness, for a discriminant.
+        products = self._own @ self._spread.T
+        self._inverse = np.linalg.pinv(
+            (products + products.T) / 2, rcond=LEAST_SHARE, hermitian=True
+        )
+        explained = float(np.sum(statistics.solve(self._spread) * self._spread))
+        # The factor with which the formula comes closest to the rows: one over the
+        # temperature, whatever has fitted them.
+        found = max(float(np.trace(products)), 0.0)
+        self.sharpness = found / explained if explained > 0 else 1.0
+        levels = bias - self._share(self._means, weights)
+        self._level = float(levels[known].mean())
 
     def _share(self, means: _Matrix, weights: _Matrix) -> _Matrix:
         """Return what the formula gives as biases."""
@@ -58,19 +69,22 @@ class Discriminant:
         return np.asarray(-0.5 * np.sum((means + self._centre) * own, axis=1))
 
     def rows(self, means: _Matrix) -> tuple[_Matrix, _Matrix]:
-        """Return weights `(n, depth)` and biases `(n,)` of classes with these means."""
-        solved = np.asarray(self._statistics.solve(means - self._centre), np.float64)
-        weights = self._common + self.sharpness * solved
-        return weights, self._level + self._share(means, weights)
+        """Return weights `(n, depth)` and biases `(n,)` of classes with these means.
 
-    def moved_row(self, place: int, mean: _Matrix) -> tuple[_Matrix, float]:
-        """Return the row of a class whose mean moves from where it is recorded.
+        The file holds C in a short form only. But the rows that are there are solved
+        with all of it: the part of a mean that lies among the other means gets their
+        rows, and only the rest the short form, which is made to agree with them.
 
-        What the row has beyond the formula stays.
+        Source: R. B. Schnabel, "Quasi-Newton methods using multiple secant equations"
+        (1983), the BFGS update.
         """
-        weights, bias = self.rows(np.stack([self._means[place], mean]))
-        moved = self.weights[place] + weights[1] - weights[0]
-        return moved, float(self.bias[place] + bias[1] - bias[0])
+        differences = means - self._centre
+        among = differences @ self._own.T @ self._inverse  # (n, classes)
+        rest = differences - among @ self._spread
+        solved = self.sharpness * self.statistics.solve(rest)
+        agreed = among - solved @ self._spread.T @ self._inverse
+        weights = self._common + agreed @ self._own + solved
+        return weights, self._level + self._share(means, weights)
 
     def losses(self, weights: _Matrix, bias: float, shift: float = 0.0) -> _Matrix:
         """Return the share of each known class that a new row would take away.
@@ -86,16 +100,17 @@ class Discriminant:
         ahead = self._means @ weights + bias + shift
         ahead -= np.sum(self._means * self.weights, axis=1) + self.bias
         differences = weights - self.weights
-        variances = np.sum(differences**2 * self._statistics.variances, axis=1)
-        variances += np.sum((differences @ self._statistics.factors.T) ** 2, axis=1)
+        variances = np.sum(differences**2 * self.statistics.variances, axis=1)
+        variances += np.sum((differences @ self.statistics.factors.T) ** 2, axis=1)
         spread = np.sqrt(variances / max(self.sharpness, 1e-12))
         return _normal(ahead / np.maximum(spread, 1e-12))
 
 
-class NewRow(NamedTuple):
-    """The row of a new class.
+class Row(NamedTuple):
+    """The row of a class, and what it makes of the pictures that it comes from.
 
     Attributes:
+        mean: Of the class, `(depth,)`.
         weights: `(depth,)`.
         bias: Of it.
         margins: How far each picture's logit is above the best other one in a row that
@@ -103,19 +118,20 @@ class NewRow(NamedTuple):
         rivals: The class of that other one.
     """
 
+    mean: _Matrix
     weights: _Matrix
     bias: float
     margins: _Matrix
     rivals: NDArray[np.intp]
 
 
-def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> NewRow:
+def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     """Return the row of a new class.
 
     A mean of few pictures lies further from other pictures of the class than from
-    its own: the formula's bias would be too low. The bias is shifted to where the new
-    class loses as large a share of its pictures as the others lose of theirs to it,
-    or rather to where the sum is least.
+    its own: the formula's bias would be too low. The bias is shifted to where the
+    shares that the classes lose to each other have the least sum, as long as the others
+    lose no more than `MOST_LOSS`.
 
     Args:
         discriminant: The classes that are known.
@@ -124,29 +140,71 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> NewRow:
     """
     mean = bottlenecks.mean(axis=(0, 1))
     weights, bias = discriminant.rows(mean[np.newaxis])
-    margins, rivals = _left_out_margins(discriminant, bottlenecks)
+    margins, rivals = _left_out_margins(
+        discriminant, bottlenecks, *discriminant.rows(_means_of_others(bottlenecks))
+    )
     shift = 0.0
     if len(bottlenecks) > 1:
         spread = max(float(margins.std()), LEAST_SPREAD)
-        sums = [
-            discriminant.losses(weights[0], bias[0], shift).sum()
-            + _normal(-(margins + shift) / spread).mean()
-            for shift in SHIFTS.tolist()
-        ]
+        sums = []
+        for step in SHIFTS.tolist():
+            losses = discriminant.losses(weights[0], bias[0], step)
+            if sums and losses.mean() > MOST_LOSS:
+                break
+            lost = _normal(-(margins + step) / spread).mean()
+            sums.append(float(losses.sum() + lost))
         shift = float(SHIFTS[int(np.argmin(sums))])
-    return NewRow(weights[0], float(bias[0]) + shift, margins + shift, rivals)
+    return Row(mean, weights[0], float(bias[0]) + shift, margins + shift, rivals)
+
+
+def extended_row(discriminant: Discriminant, place: int, bottlenecks: _Matrix) -> Row:
+    """Return the row of a known class after more pictures.
+
+    What the row has beyond the formula stays.
+
+    Args:
+        discriminant: The classes that are known.
+        place: Which of them.
+        bottlenecks: As for `new_row`.
+    """
+    count = float(discriminant.statistics.counts[place])
+    old = discriminant.statistics.means[place].astype(np.float64)
+
+    def moved(means: _Matrix, added: int) -> tuple[_Matrix, _Matrix, _Matrix]:
+        means = (count * old + added * means) / max(count + added, 1.0)
+        weights, bias = discriminant.rows(np.concatenate([old[np.newaxis], means]))
+        weights = discriminant.weights[place] + weights[1:] - weights[0]
+        return means, weights, discriminant.bias[place] + bias[1:] - bias[0]
+
+    added = len(bottlenecks)
+    mean = bottlenecks.mean(axis=(0, 1), keepdims=True)[0]
+    (mean,), (weights,), (bias,) = moved(mean, added)
+    _, *others = moved(_means_of_others(bottlenecks), added - 1)
+    margins, rivals = _left_out_margins(discriminant, bottlenecks, *others, place)
+    return Row(mean, weights, float(bias), margins, rivals)
+
+
+def _means_of_others(bottlenecks: _Matrix) -> _Matrix:
+    """Return for each picture the mean of all others, `(n, depth)`.
+
+    Of one picture there is no other: it gets its own.
+    """
+    own = bottlenecks.mean(axis=1)
+    return (own.sum(axis=0) - own) / (len(own) - 1) if len(own) > 1 else own
 
 
 def _left_out_margins(
-    discriminant: Discriminant, bottlenecks: _Matrix
+    discriminant: Discriminant,
+    bottlenecks: _Matrix,
+    weights: _Matrix,
+    bias: _Matrix,
+    place: int | None = None,
 ) -> tuple[_Matrix, NDArray[np.intp]]:
-    """Score each picture by the row that all other pictures give."""
-    count = len(bottlenecks)
-    plain, own = bottlenecks[:, 0], bottlenecks.mean(axis=1)
-    # Of one picture there is no other: it is scored by itself.
-    others = (own.sum(axis=0) - own) / (count - 1) if count > 1 else own
-    weights, bias = discriminant.rows(others)
+    """Compare the logit of each plain picture by its own row with the best other."""
+    plain = bottlenecks[:, 0]
     logits = plain @ discriminant.weights.T + discriminant.bias
+    if place is not None:
+        logits[:, place] = -np.inf
     margins = np.sum(plain * weights, axis=1) + bias - logits.max(axis=1)
     return margins, logits.argmax(axis=1)
 

@@ -39,9 +39,10 @@ def rounded(
         for index in np.argsort(-own, kind="stable").tolist():
             factor = factors[:, index]
             # What the error at this weight would best be, all others given.
-            best = error[index] - (
-                variances[index] * error[index] + factor @ common
-            ) / own[index]
+            best = (
+                error[index]
+                - (variances[index] * error[index] + factor @ common) / own[index]
+            )
             steps = np.rint((weights[index] - best) / step)
             value = step * min(max(steps, -LEVELS), LEVELS)
             if value != result[index]:
