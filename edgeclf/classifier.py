@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ from edgeclf.network import (
     PROBE_SIZE,
     HoldsNetwork,
     ModelSource,
+    Network,
     named_errors,
     open_network,
 )
@@ -29,6 +33,9 @@ from edgeclf.scores import (
     not_a_classifier,
     probabilities,
 )
+
+if TYPE_CHECKING:
+    from edgeclf.familiarity import Examination, Familiarity
 
 logger = logging.getLogger("edgeclf")
 
@@ -144,6 +151,20 @@ class Classifier(HoldsNetwork):
                 self._name,
             )
         self._thresholds = self._tag_thresholds()
+        self._familiarity: Familiarity | None = None  # made when it is asked for
+        self._replacing = threading.Lock()
+        # The interpreter holds the same bytes.
+        self._content = content if self.has_reject_rule else b""
+        self._open_again = partial(
+            Network,
+            num_threads=num_threads,
+            resize=resize,
+            input_mean=input_mean,
+            input_std=input_std,
+            input_size=input_size,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -164,6 +185,12 @@ class Classifier(HoldsNetwork):
     def multi_label(self) -> bool:
         """Whether a picture may have several labels; scores then do not sum to 1."""
         return bool(self._info.record.get("multi_label", False))
+
+    @property
+    def has_reject_rule(self) -> bool:
+        """Whether the file has a rule for `unknown` that asks for the distance too."""
+        rule = self._info.record.get("reject") or {}
+        return len(rule) > 1 and not self.multi_label
 
     @property
     def info(self) -> ModelInfo:
@@ -196,8 +223,11 @@ class Classifier(HoldsNetwork):
             region: `(left, top, right, bottom)` of the upright, rotated picture: floats
                 in [0, 1], or ints in pixels. Default: all of it.
             rotation: 0, 90, 180 or 270 degrees clockwise, after EXIF.
-            reject: Return one category, `unknown` without an index, when the best score
-                is below the model's own limit. Models without a limit ignore it.
+            reject: Return one category, `unknown` without an index, when the model's
+                own rule says that the picture is of none of its classes: by its best
+                score, and by its distance to the classes where the file tells how they
+                spread (the first such picture takes longer, and each one a little).
+                Models without a rule ignore it.
 
         Returns:
             Categories by falling score; equal scores by index.
@@ -212,8 +242,13 @@ class Classifier(HoldsNetwork):
             ValueError: Another argument is outside its range, or the classifier closed.
         """
         wanted = self._checked_choice(top_k, score_threshold, allow, deny)
-        scores = self.scores(image, region=region, rotation=rotation)
-        return self._chosen(scores, wanted, top_k, score_threshold, reject)
+        if reject and self.has_reject_rule:
+            examined = self.examine(image, region=region, rotation=rotation)
+            scores, is_unknown = examined.scores, examined.is_unknown
+        else:
+            scores = self.scores(image, region=region, rotation=rotation)
+            is_unknown = reject and self._is_below_least(scores)
+        return self._chosen(scores, wanted, top_k, score_threshold, is_unknown)
 
     def categories(
         self,
@@ -233,7 +268,8 @@ class Classifier(HoldsNetwork):
             score_threshold: Likewise.
             allow: Likewise.
             deny: Likewise.
-            reject: Likewise.
+            reject: Likewise, but by the best score alone: there is no picture here to
+                measure the distance of.
 
         Returns:
             Categories by falling score; equal scores by index.
@@ -249,7 +285,8 @@ class Classifier(HoldsNetwork):
                 f"Expected {self._num_classes} finite scores, one for each class. "
                 f"Received: scores={scores}"
             )
-        return self._chosen(scores, wanted, top_k, score_threshold, reject)
+        is_unknown = reject and self._is_below_least(scores)
+        return self._chosen(scores, wanted, top_k, score_threshold, is_unknown)
 
     def scores(
         self,
@@ -273,11 +310,75 @@ class Classifier(HoldsNetwork):
             ImageError, OSError, ModelError, TypeError, ValueError: As `classify`.
         """
         with named_errors(self._name):
-            (values,) = self._network.run(image, region=region, rotation=rotation)
+            values, *_ = self._network.run(image, region=region, rotation=rotation)
+        return self._as_scores(values)
+
+    def examine(
+        self,
+        image: ImageSource,
+        *,
+        region: Sequence[float] | None = None,
+        rotation: int = 0,
+    ) -> Examination:
+        """Return the scores of a picture, and how unlike all known ones it is.
+
+        This is what `classify` decides with under `reject=True`.
+
+        Args:
+            image: As for `classify`.
+            region: As for `classify`.
+            rotation: As for `classify`.
+
+        Raises:
+            ImageError, OSError, ModelError, TypeError: As `classify`.
+            ValueError: Likewise; or the file has no rule that knows distances.
+        """
+        with named_errors(self._name):
+            familiarity = self._with_familiarity()
+            values, bottleneck, *_ = self._network.run(
+                image, region=region, rotation=rotation
+            )
+        return familiarity.examine(self._as_scores(values), bottleneck.reshape(-1))
+
+    def close(self) -> None:
+        """Give the interpreter's memory back. A second call does nothing.
+
+        A picture that another thread is working on is finished first.
+        """
+        with self._replacing:
+            super().close()
+
+    def _as_scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         values = values.reshape(-1)
         if self._calibration is not None:
             return self._calibration(values)
         return values if self._is_probability else probabilities(values)
+
+    def _with_familiarity(self) -> Familiarity:
+        """Return what the file knows of its classes; from now on, read bottlenecks.
+
+        A second output costs a picture nothing, but who does not reject need not have
+        it. A thread that is working on a picture finishes it with the network it has.
+        """
+        with self._replacing:
+            if self._familiarity is None:
+                if not self.has_reject_rule:
+                    raise ValueError(
+                        "Expected a model with a reject rule that knows distances, as "
+                        f"edgeclf retrain writes it. Received: {self._name}"
+                    )
+                from edgeclf.familiarity import Familiarity, with_bottleneck
+
+                info = self._info
+                familiarity = Familiarity(self._content, info, self._num_classes)
+                if not self._network.is_closed:
+                    content = with_bottleneck(self._content, info)
+                    self._network = self._open_again(content, info)
+                    familiarity.check_depth(self._network.output_shapes[1])
+                    self._content = b""
+                    self._familiarity = familiarity
+                return familiarity
+            return self._familiarity
 
     def _count_classes(self) -> int:
         shapes = self._network.output_shapes
@@ -309,9 +410,9 @@ class Classifier(HoldsNetwork):
             )
         return np.asarray(thresholds, np.float32)
 
-    def _least_known_score(self) -> float:
-        rule = self._info.record.get("reject")
-        return float(rule["min_score"]) if rule else -math.inf
+    def _is_below_least(self, scores: NDArray[np.float32]) -> bool:
+        rule = self._info.record.get("reject") or {"min_score": -math.inf}
+        return float(scores.max()) < float(rule["min_score"])
 
     def _chosen(
         self,
@@ -319,11 +420,10 @@ class Classifier(HoldsNetwork):
         wanted: NDArray[np.bool_],
         top_k: int | None,
         score_threshold: float | None,
-        reject: bool,
+        is_unknown: bool,
     ) -> list[Category]:
-        best = float(scores.max())
-        if reject and best < self._least_known_score():
-            return [Category(None, UNKNOWN, best)]
+        if is_unknown:
+            return [Category(None, UNKNOWN, float(scores.max()))]
         if score_threshold is None:
             score_threshold = self._info.score_threshold
         # A score calibration may go below 0: without a threshold they stay too.

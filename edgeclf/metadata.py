@@ -21,6 +21,13 @@ from edgeclf.tflite.flatbuffer import MODEL_IDENTIFIER, damage_reported
 
 FORMAT_VERSION = 1
 RECORD_NAME = "edgeclf.json"
+_MOST = 1e30  # of a number in the rule: what is computed with it stays finite
+_POSITIVE = ("mean_surprise", "distance_spread")  # the rule divides by them
+# Of a rule that knows distances, see edgeclf.familiarity (not imported: it is rare).
+_RULE = {
+    *("min_score", "coverage", "mean_distance", "score_weight", "max_unfamiliarity"),
+    *_POSITIVE,
+}
 
 
 def read_model_info(content: bytes) -> ModelInfo:
@@ -88,7 +95,27 @@ def _check_record(record: Mapping[str, Any], labels: tuple[str, ...] | None) -> 
         len(finite_values(thresholds) or ()) != len(labels or ())
     ):
         raise ModelError(f"Expected {RECORD_NAME} to have a threshold for each label.")
-    if reject is not None and not isinstance(reject["min_score"], (int, float)):
-        raise ModelError(f"Expected min_score in {RECORD_NAME} to be a number.")
+    if reject is not None:
+        _check_rule(reject)
     if not isinstance(bottleneck, (str, type(None))):
         raise ModelError(f"Expected bottleneck in {RECORD_NAME} to name a tensor.")
+
+
+def _check_rule(rule: Any) -> None:
+    """Check the reject rule: a least score, or that and all about distances."""
+    if not isinstance(rule, dict) or set(rule) not in ({"min_score"}, _RULE):
+        raise ModelError(
+            f"Expected reject in {RECORD_NAME} to hold min_score, alone or with "
+            f"{', '.join(sorted(_RULE - {'min_score'}))}. Received: {rule}. A newer "
+            "edgeclf may read it: pip install --upgrade edgeclf"
+        )
+    for name, value in rule.items():
+        if (
+            type(value) not in (int, float)
+            or not abs(value) < _MOST
+            or (name in _POSITIVE and value < 1 / _MOST)
+        ):
+            raise ModelError(
+                f"Expected {name} in {RECORD_NAME} to be a number"
+                f"{' above 0' if name in _POSITIVE else ''}. Received: {value!r}."
+            )

@@ -284,6 +284,11 @@ class Network:
         with self._lock:
             self._interpreter = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the interpreter has been given back."""
+        return self._interpreter is None
+
     def _allocate(self, interpreter: InterpreterLike, size: tuple[int, int]) -> None:
         if size == self._allocated:
             return

@@ -7,6 +7,8 @@ photos/
         nested/b.png  -> belongs to "Gzhel" too
     Iznik/
         c.webp
+    _background/      -> pictures of no class; see `read_background`
+        d.jpg
 ```
 """
 
@@ -23,6 +25,8 @@ from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import IMAGE_ENDINGS, find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
+
+BACKGROUND = "_background"
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,9 @@ class Example:
 def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
     """List the pictures below `image_dir`, sorted by class and then by name.
 
-    Classes are the first-level folders, in code point order. Hidden files and
-    folders and the litter of file managers are passed over; a folder without any
-    picture is left out with a warning.
+    Classes are the first-level folders, in code point order, but for `_background`.
+    Hidden files and folders and the litter of file managers are passed over; a folder
+    without any picture is left out with a warning.
 
     Args:
         image_dir: The dataset's folder.
@@ -71,6 +75,8 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
     folders = sorted(root.iterdir(), key=lambda path: path.name)
     for folder in tqdm(folders, desc="scanning", unit="folder", disable=None):
         if is_passed_over(folder.name) or not folder.is_dir():
+            continue
+        if folder.name == BACKGROUND:
             continue
         _check_label(folder)
         paths = find_images(folder)
@@ -101,6 +107,24 @@ def read_folder(image_dir: str | os.PathLike[str]) -> list[Example]:
             f"Received: {found}."
         )
     return examples
+
+
+def read_background(image_dir: str | os.PathLike[str]) -> list[Example]:
+    """List the pictures that are of no class, sorted by name.
+
+    They lie in the folder `_background`, of exactly this name, beside the class
+    folders, and have the label `_background`.
+
+    Args:
+        image_dir: The dataset's folder.
+    """
+    root = Path(image_dir)
+    if not (root / BACKGROUND).is_dir():
+        return []
+    return [
+        Example(path, path.relative_to(root).as_posix(), BACKGROUND)
+        for path in find_images(root / BACKGROUND)
+    ]
 
 
 def _check_label(folder: Path) -> None:

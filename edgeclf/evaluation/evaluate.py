@@ -55,6 +55,7 @@ def evaluate(
             return None
 
     scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
+    unknown: list[list[bool]] = [[] for _ in classifiers]
     kept: list[Example] = []
     bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
     with bar, ThreadPoolExecutor(num_workers or num_processors()) as executor:
@@ -66,8 +67,13 @@ def evaluate(
                 if pixels is None:
                     continue
                 kept.append(example)
-                for classifier, rows in zip(classifiers, scores, strict=True):
-                    rows.append(classifier.scores(pixels))
+                for number, classifier in enumerate(classifiers):
+                    if classifier.has_reject_rule:
+                        examined = classifier.examine(pixels)
+                        scores[number].append(examined.scores)
+                        unknown[number].append(examined.is_unknown)
+                    else:
+                        scores[number].append(classifier.scores(pixels))
     index = {label: position for position, label in enumerate(labels)}
     classes = np.array([index[example.label] for example in kept], np.intp)
     names = [example.name for example in kept]
@@ -76,6 +82,35 @@ def evaluate(
             np.asarray(rows, np.float32).reshape(len(kept), len(labels)),
             classes,
             names,
+            np.array(flags, np.bool_) if flags else None,
         )
-        for rows in scores
+        for rows, flags in zip(scores, unknown, strict=True)
     ]
+
+
+def rejected_share(
+    classifier: Classifier, examples: Sequence[Example], num_workers: int | None = None
+) -> float | None:
+    """Return the share of strangers that a model takes for unknown, in [0, 1].
+
+    Args:
+        classifier: It has a reject rule.
+        examples: Pictures of none of its classes. One that cannot be read any more is
+            left out with a warning.
+        num_workers: As for `evaluate`.
+
+    Returns:
+        None when none of them can be read.
+    """
+
+    def is_unknown(example: Example) -> bool | None:
+        try:
+            return classifier.examine(example.path).is_unknown
+        except (ImageError, OSError) as error:
+            logger.warning("Not measured: %s", error)
+            return None
+
+    with ThreadPoolExecutor(num_workers or num_processors()) as executor:
+        answers = list(executor.map(is_unknown, examples))
+    known = [answer for answer in answers if answer is not None]
+    return sum(known) / len(known) if known else None

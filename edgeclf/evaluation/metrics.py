@@ -22,11 +22,14 @@ class Evaluation:
         scores: float32 `(n, num_classes)`, in [0, 1].
         classes: True class of each, int `(n,)`.
         names: Name of each picture.
+        unknown: Whether the model's rule takes each for unknown, bool `(n,)`; None
+            for a model without such a rule.
     """
 
     scores: NDArray[np.float32]
     classes: NDArray[np.intp]
     names: Sequence[str]
+    unknown: NDArray[np.bool_] | None = None
 
     @property
     def predicted(self) -> NDArray[np.intp]:
@@ -50,6 +53,20 @@ class Evaluation:
         size = self.scores.shape[1]
         flat = np.bincount(self.classes * size + self.predicted, minlength=size * size)
         return flat.reshape(size, size).astype(np.int64)
+
+    def describe_reject(self) -> dict[str, Any] | None:
+        """Return what the rule does to these pictures; None without a rule.
+
+        `coverage` is the share that it keeps, `accuracy` that of the kept ones.
+        """
+        if self.unknown is None:
+            return None
+        kept = ~self.unknown
+        right = (self.predicted == self.classes) & kept
+        return {
+            "coverage": _ratio(int(kept.sum()), len(kept)),
+            "accuracy": _ratio(int(right.sum()), int(kept.sum())),
+        }
 
     def describe(self, labels: tuple[str, ...]) -> dict[str, Any]:
         """Return the figures as plain values for JSON."""

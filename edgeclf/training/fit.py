@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,6 +89,32 @@ def _discriminate(
         extractor.backbone.widths or (depth,),
         discriminant.FOLDS,
     )
+
+
+def plain_held_out(
+    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
+) -> discriminant.HeldOut:
+    """Return what discriminants say of pictures that they have not seen.
+
+    It stands in for a head that has not been fitted by folds.
+
+    Args:
+        config: Settings.
+        extractor: Knows the bottleneck's parts.
+        dataset: The pictures: their bottlenecks alone, without views.
+    """
+    plain = dataclasses.replace(
+        config,
+        views=1,
+        flip_left_right=False,
+        random_crop=0.0,
+        random_scale=0.0,
+        random_brightness=0.0,
+    )
+    held_out = _discriminate(plain, extractor, dataset).held_out
+    if held_out is None:
+        raise RuntimeError("A discriminant is always fitted by folds.")
+    return held_out
 
 
 def _views(

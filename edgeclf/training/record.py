@@ -13,7 +13,8 @@ from edgeclf.metadata import FORMAT_VERSION
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.head import FittedHead, accuracy
-from edgeclf.training.write_metadata import attach
+from edgeclf.training.reject import Known
+from edgeclf.training.write_metadata import attach, with_statistics
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
@@ -61,6 +62,7 @@ def with_record(
     backbone: Backbone,
     dataset: BottleneckDataset,
     metrics: Mapping[str, Any],
+    known: Known | None = None,
 ) -> bytes:
     """Return a model file that carries its labels, preprocessing and record.
 
@@ -70,10 +72,14 @@ def with_record(
         backbone: What the head stands on.
         dataset: Where the labels come from.
         metrics: What has been measured so far.
+        known: How the classes spread, and the reject rule; None for neither.
     """
     record = _model_record(config, backbone, dataset.activations[-1], metrics)
+    if known is not None and known.rule is not None:
+        record["reject"] = known.rule._asdict()
     mean, std = backbone.input_mean, backbone.input_std
-    return attach(content, dataset.labels, mean, std, record)
+    attached = attach(content, dataset.labels, mean, std, record)
+    return attached if known is None else with_statistics(attached, known.statistics)
 
 
 def _model_record(

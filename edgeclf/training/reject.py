@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.reject import RejectRule
+from edgeclf.familiarity import RejectRule
 from edgeclf.statistics import Statistics, pack, unpack
 from edgeclf.training.covariance import RANK, main_factors
 from edgeclf.training.discriminant import HeldOut, shrunk_covariance
@@ -150,7 +150,7 @@ def nearest(
 ) -> NDArray[np.float64]:
     """Return the distance of each bottleneck to the nearest class, `(n,)`."""
     squares = [statistics.distances(bottleneck).min() for bottleneck in bottlenecks]
-    return np.sqrt(np.array(squares))
+    return np.asarray(np.sqrt(squares))
 
 
 def auroc(known: NDArray[np.floating], unknown: NDArray[np.floating]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import logging
@@ -17,18 +18,20 @@ import numpy as np
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.data.folders import Example, read_folder
+from edgeclf.data.folders import Example, read_background, read_folder
 from edgeclf.data.splits import TEST, format_splits, read_split_file
 from edgeclf.errors import DatasetError, DownloadError
-from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.evaluate import evaluate, rejected_share
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.training import reject
 from edgeclf.training.assemble import assemble
+from edgeclf.training.background import Background, load_background
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
-from edgeclf.training.fit import fit_head
+from edgeclf.training.fit import fit_head, plain_held_out
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
 from edgeclf.zoo import home, load_backbone
@@ -91,9 +94,11 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
+    metrics["num_background"] = len(trained.background.examples)
 
     def complete(content: bytes) -> bytes:
-        return with_record(content, config, trained.backbone, dataset, metrics)
+        known = trained.known
+        return with_record(content, config, trained.backbone, dataset, metrics, known)
 
     kind = "float" if config.quantize == "none" else config.quantize
     models = {"float": complete(trained.floating), kind: complete(trained.graph)}
@@ -104,6 +109,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         "accuracy_float": _accuracy(evaluations, "float"),
         "accuracy_int8": _accuracy(evaluations, "int8"),
         "test": measured.describe(dataset.labels) if measured else None,
+        "reject": _measure_reject(config, trained, models[kind], measured),
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
@@ -119,6 +125,8 @@ class _Trained:
     backbone: Backbone
     dataset: BottleneckDataset
     fitted: FittedHead
+    known: reject.Known
+    background: Background
     floating: bytes
     graph: bytes
 
@@ -127,7 +135,8 @@ def _train(config: RetrainConfig) -> _Trained:
     """Read the pictures, fit the head, export the graph."""
     logger.info("Looking for pictures in %s", config.image_dir)
     found = read_folder(config.image_dir)
-    _check_no_picture_is_written(config, found)
+    strangers = read_background(config.image_dir)
+    _check_no_picture_is_written(config, [*found, *strangers])
     fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = with_depths(
         load_backbone(
@@ -143,9 +152,17 @@ def _train(config: RetrainConfig) -> _Trained:
         )
         dataset = load_dataset(config, found, fixed, extractor)
         fitted = fit_head(config, extractor, dataset)
+        background = load_background(strangers, extractor, dataset)
+        known = reject.fit(
+            fitted.held_out or plain_held_out(config, extractor, dataset),
+            backbone.widths or (backbone.depth,),
+            fitted.head,
+            background.bottlenecks,
+        )
+        fitted = dataclasses.replace(fitted, held_out=None)  # its moments are large
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         graph = export(config, floating, dataset, backbone, fitted.head, cache)
-    return _Trained(backbone, dataset, fitted, floating, graph)
+    return _Trained(backbone, dataset, fitted, known, background, floating, graph)
 
 
 def _bottleneck_dir(config: RetrainConfig) -> Path:
@@ -254,6 +271,26 @@ def _measure(
     if not evaluations[0].names:
         return {}
     return dict(zip(models, evaluations, strict=True))
+
+
+def _measure_reject(
+    config: RetrainConfig, trained: _Trained, model: bytes, measured: Evaluation | None
+) -> dict[str, Any] | None:
+    """Say what the rule of the file does to test pictures, and to strangers."""
+    if trained.known.rule is None:
+        return None
+    described = (measured and measured.describe_reject()) or {}
+    held_out = trained.background.held_out
+    share = None
+    if held_out:
+        with Classifier(model) as classifier:
+            share = rejected_share(classifier, held_out, config.num_workers)
+    return {
+        "coverage": described.get("coverage"),
+        "accuracy": described.get("accuracy"),
+        "background_rejected": share,
+        "num_background_measured": len(held_out),
+    }
 
 
 def _accuracy(evaluations: Mapping[str, Evaluation], kind: str) -> float | None:
