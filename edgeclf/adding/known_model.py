@@ -20,7 +20,7 @@ from edgeclf.adding.rounding import LEVELS, rounded
 from edgeclf.errors import DatasetError, ModelError
 from edgeclf.image import DEFAULT_RESIZE
 from edgeclf.metadata import RECORD_NAME, read_model_info
-from edgeclf.statistics import STATISTICS_NAME, Statistics, pack, read_statistics
+from edgeclf.statistics import STATISTICS_NAME, pack, read_statistics
 from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles, packed_files
 from edgeclf.tflite.verify import check_model
 from edgeclf.training.views import DEFAULT_VIEWS
@@ -62,7 +62,7 @@ class KnownModel:
             lacking = "class statistics" if info.record else "a record of edgeclf"
             raise ModelError(
                 "Expected a model that this version of edgeclf retrain wrote. "
-                f"Received: one without {lacking}. Retrain it with this version."
+                f"Received: one without {lacking}. Retrain it, by the default solver."
             )
         if info.record.get("multi_label"):
             raise ModelError(

@@ -161,7 +161,7 @@ class LastLayer:
     def _set(
         self, index: int, values: NDArray[Any], steps: NDArray[np.float64] | None
     ) -> None:
-        """Store real values in a constant, rounded to the nearest step, half to even."""
+        """Store real values in a constant, rounded to a step, halves to even."""
         tensor = self._tensors[index]
         dtype = graph.NUMPY_TYPES[tensor.type]
         if steps is not None:

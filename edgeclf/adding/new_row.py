@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edgeclf.statistics import Statistics
 
 # Of the bias, in nats: where the best one is looked for.
-SHIFTS = np.linspace(-4.0, 8.0, 121)
+SHIFTS = np.linspace(0.0, 8.0, 81)
 MOST_LOSS = 0.025  # of the pictures of the other classes, in the mean over these
 LEAST_SHARE = 1e-4  # of the largest: smaller differences between classes are noise
 LEAST_SPREAD = 1.0  # of a class's logits, in nats; few pictures look too much alike
@@ -129,9 +129,9 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     """Return the row of a new class.
 
     A mean of few pictures lies further from other pictures of the class than from
-    its own: the formula's bias would be too low. The bias is shifted to where the
-    shares that the classes lose to each other have the least sum, as long as the others
-    lose no more than `MOST_LOSS`.
+    its own: the formula's bias is too low. The bias is raised to where the shares that
+    the classes lose to each other have the least sum, as long as the others lose no
+    more than `MOST_LOSS`.
 
     Args:
         discriminant: The classes that are known.
