@@ -164,7 +164,6 @@ def test_a_class_that_needs_longer_weights_gets_them(trained, green, tmp_path):
     short = tmp_path / "short.tflite"
     # Another graph, with the same files behind it and its own checksum.
     from edgeclf.tflite.attached_files import AttachedFiles, packed_files
-    from edgeclf.training.write_metadata import attach  # noqa: F401
 
     attached = AttachedFiles(content)
     contents = {name: attached.read(name) for name in attached.names}
@@ -300,7 +299,7 @@ def test_models_without_statistics_are_to_be_retrained(trained, green, tmp_path)
         add_class(foreign, green, "green")
     own = tmp_path / "own.tflite"
     own.write_bytes(models.own())
-    with pytest.raises(ModelError, match="without class statistics. Retrain it"):
+    with pytest.raises(ModelError, match=r"without class statistics\. Retrain it"):
         add_class(own, green, "green")
 
 

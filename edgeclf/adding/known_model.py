@@ -29,7 +29,12 @@ from edgeclf.zoo import graph
 MOST_NOISE = 0.3  # nats that rounding may add to a logit
 NEGLIGIBLE = 10.0  # nats below the best, a class has no score to speak of
 
-_MEASURED = ("accuracy", "cross_entropy", "ece", "f1")  # in names of figures
+_MEASURED = (
+    "accuracy",
+    "cross_entropy",
+    "calibration",
+    "macro_f1",
+)  # in names of figures
 
 _Matrix = NDArray[np.float64]
 
@@ -112,7 +117,7 @@ class KnownModel:
         """
         extended = label in self.labels
         place = self.labels.index(label) if extended else _place(self.labels, label)
-        count = len(pictures.bottlenecks)
+        count = float(len(pictures.bottlenecks))
         if extended:
             count += float(self.statistics.counts[place])
 
@@ -185,7 +190,7 @@ class KnownModel:
         measured = {
             key: provenance.pop(key)
             for key in sorted(provenance)
-            if any(word in key.split("_") or word in key for word in _MEASURED)
+            if any(word in key for word in _MEASURED)
         }
         provenance.setdefault("measured_before_adding", measured)
         provenance["added"] = [

@@ -127,7 +127,7 @@ class LastLayer:
         tensor = self._tensors[self.logits]
         if not self._is_integer(self.logits):
             return
-        limits = np.iinfo(graph.NUMPY_TYPES[tensor.type])
+        limits: Any = np.iinfo(np.dtype(graph.NUMPY_TYPES[tensor.type]))
         scale = float(tensor.quantization.scale[0])
         zero = int(tensor.quantization.zeroPoint[0])
         lowest, highest = (limits.min - zero) * scale, (limits.max - zero) * scale
@@ -138,8 +138,8 @@ class LastLayer:
         if tensor.type == schema.TensorType.INT16:  # has to be symmetric
             scale, zero = max(-low, high) / limits.max, 0
         else:
-            scale = (high - low) / (int(limits.max) - int(limits.min))
-            zero = int(np.clip(round(limits.min - low / scale), *_ends(limits)))
+            scale = (high - low) / (limits.max - limits.min)
+            zero = int(np.clip(round(limits.min - low / scale), limits.min, limits.max))
         tensor.quantization.scale = [scale]
         tensor.quantization.zeroPoint = [zero]
 
@@ -165,7 +165,7 @@ class LastLayer:
         tensor = self._tensors[index]
         dtype = graph.NUMPY_TYPES[tensor.type]
         if steps is not None:
-            limits = np.iinfo(dtype)
+            limits: Any = np.iinfo(np.dtype(dtype))
             values = values / steps.reshape(-1, *[1] * (values.ndim - 1))
             values = np.clip(np.rint(values), limits.min, limits.max)
             tensor.quantization.scale = steps.astype(np.float32).tolist()
@@ -185,10 +185,6 @@ class LastLayer:
         if tensor.shapeSignature is not None and len(tensor.shapeSignature):
             tensor.shapeSignature = [int(side) for side in tensor.shapeSignature]
             tensor.shapeSignature[axis] = size
-
-
-def _ends(limits: Any) -> tuple[int, int]:
-    return int(limits.min), int(limits.max)
 
 
 def _all_tensors(model: graph.Model) -> Iterator[Any]:

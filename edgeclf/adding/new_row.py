@@ -146,7 +146,7 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     shift = 0.0
     if len(bottlenecks) > 1:
         spread = max(float(margins.std()), LEAST_SPREAD)
-        sums = []
+        sums: list[float] = []
         for step in SHIFTS.tolist():
             losses = discriminant.losses(weights[0], bias[0], step)
             if sums and losses.mean() > MOST_LOSS:
@@ -179,8 +179,10 @@ def extended_row(discriminant: Discriminant, place: int, bottlenecks: _Matrix) -
     added = len(bottlenecks)
     mean = bottlenecks.mean(axis=(0, 1), keepdims=True)[0]
     (mean,), (weights,), (bias,) = moved(mean, added)
-    _, *others = moved(_means_of_others(bottlenecks), added - 1)
-    margins, rivals = _left_out_margins(discriminant, bottlenecks, *others, place)
+    _, others, biases = moved(_means_of_others(bottlenecks), added - 1)
+    margins, rivals = _left_out_margins(
+        discriminant, bottlenecks, others, biases, place
+    )
     return Row(mean, weights, float(bias), margins, rivals)
 
 
@@ -190,7 +192,9 @@ def _means_of_others(bottlenecks: _Matrix) -> _Matrix:
     Of one picture there is no other: it gets its own.
     """
     own = bottlenecks.mean(axis=1)
-    return (own.sum(axis=0) - own) / (len(own) - 1) if len(own) > 1 else own
+    if len(own) > 1:
+        own = (own.sum(axis=0) - own) / (len(own) - 1)
+    return np.asarray(own)
 
 
 def _left_out_margins(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from edgeclf.errors import DatasetError, ImageError, ModelError
 from edgeclf.inputs.paths import find_images
 from edgeclf.interpreter import num_processors
 from edgeclf.training.views import PLAIN, draw_variations, load_views
+
+_T = TypeVar("_T")
 
 
 class Unreadable(NamedTuple):
@@ -130,7 +132,9 @@ def read_pictures(
     return Pictures(stacked, together, unreadable)
 
 
-def _in_order(look, paths: Sequence[Path], num_workers: int) -> Iterator:
+def _in_order(
+    look: Callable[[Path], _T], paths: Sequence[Path], num_workers: int
+) -> Iterator[_T]:
     """Yield results in the order of the paths, with a progress bar."""
     bar = tqdm(total=len(paths), desc="pictures", unit="picture", disable=None)
     with bar, ThreadPoolExecutor(min(num_workers, len(paths))) as executor:
