@@ -36,7 +36,6 @@ DESCENT_ONLY = (
     "train_batch_size",
     "validation_batch_size",
     "eval_step_interval",
-    "summaries_dir",
     "intermediate_output_graphs_dir",
     "intermediate_store_frequency",
 )
@@ -81,7 +80,8 @@ class RetrainConfig:
         validation_batch_size: Pictures per evaluation while descending; -1 for all.
         test_batch_size: Test pictures that are measured on; -1 for all.
         eval_step_interval: Steps between two evaluations.
-        summaries_dir: Where gradient descent writes TensorBoard event files.
+        summaries_dir: Where TensorBoard event files are written; those of an earlier
+            run in it are replaced.
         intermediate_output_graphs_dir: Where float models are kept while descending,
             every `intermediate_store_frequency` steps.
         intermediate_store_frequency: See above; 0 for none.

@@ -34,6 +34,7 @@ from edgeclf.training.export import export
 from edgeclf.training.fit import fit_head, plain_held_out
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
+from edgeclf.training.summaries import clear_summaries, write_summaries
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -113,6 +114,15 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     }
     model = complete(trained.graph)
     metrics["size_bytes"] = len(model)
+    if config.summaries_dir is not None:
+        write_summaries(
+            config.summaries_dir,
+            dataset,
+            trained.fitted,
+            evaluations,
+            kind,
+            config.descent and config.descent.steps,
+        )
     _write_outputs(config, dataset, model, metrics)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, misclassified)
@@ -187,6 +197,8 @@ def _prepare_outputs(config: RetrainConfig) -> None:
     for folder in (config.summaries_dir, config.intermediate_output_graphs_dir):
         if folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
+    if config.summaries_dir is not None:
+        clear_summaries(config.summaries_dir)
 
 
 def _check_no_picture_is_written(
