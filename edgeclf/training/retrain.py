@@ -121,7 +121,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
             trained.fitted,
             evaluations,
             kind,
-            config.descent and config.descent.steps,
+            None if config.descent is None else config.descent.steps,
         )
     _write_outputs(config, dataset, model, metrics)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
