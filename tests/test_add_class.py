@@ -324,6 +324,27 @@ def test_logits_get_room_for_the_new_class(trained):
     assert (127 - zero) * scale >= 2 * high - scale
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_mediapipe_reads_the_file(model, green):
+    mediapipe = pytest.importorskip(
+        "mediapipe", reason="needs mediapipe", exc_type=ImportError
+    )
+    add_class(model, green, "green")
+    vision = mediapipe.tasks.vision
+    options = vision.ImageClassifierOptions(
+        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model))
+    )
+    pixels = tiny.pixels("green", 300, (tiny.SIDE, tiny.SIDE))
+    shown = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
+    with vision.ImageClassifier.create_from_options(options) as peer:
+        (head,) = peer.classify(shown).classifications
+    theirs = {entry.category_name: entry.score for entry in head.categories}
+    with Classifier(model) as classifier:
+        ours = {c.label: c.score for c in classifier.classify(pixels, top_k=3)}
+    assert theirs == pytest.approx(ours, abs=0.01)
+    assert max(theirs, key=theirs.get) == "green"
+
+
 class TestCommand:
     def test_says_what_is_to_be_expected(self, model, green, capsys):
         assert main([str(model), f"--images={green}", "--label=green"]) == 0

@@ -84,7 +84,7 @@ def test_confusion_matrix_and_mistakes_are_pictures(config, finished):
     shown = [tag for tag in tags if tag.startswith("misclassified/")]
     assert len(shown) == len(finished.misclassified) > 0
     (picture,) = read.Images(shown[0])
-    assert (picture.width, picture.height) == (224, 268)
+    assert (picture.width, picture.height) == (224, 286)
 
 
 def test_the_projector_has_a_row_and_a_picture_for_each(config, finished):

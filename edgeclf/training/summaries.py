@@ -24,7 +24,7 @@ from edgeclf.training.projector import PROJECTOR, write_projector
 ACCURACY, CROSS_ENTROPY = "accuracy_1", "cross_entropy_1"
 MAX_MISCLASSIFIED = 50  # pictures; the worst come first
 PICTURE_SIDE = 224
-CAPTION = 44  # height of two lines below a picture
+CAPTION = 62  # height of three lines below a picture
 
 _EVENTS = "events.out.tfevents.*"
 
@@ -120,7 +120,7 @@ def write_summaries(
         name, guess = measured.names[row], int(measured.predicted[row])
         score = float(measured.scores[row, guess])
         truth = dataset.labels[measured.classes[row]]
-        lines = (f"{truth} taken for {dataset.labels[guess]} ({score:.2f})", name)
+        lines = (truth, f"taken for {dataset.labels[guess]} ({score:.2f})", name)
         picture = _captioned(paths[name], lines)
         if picture is not None:
             _add_image(writer, f"misclassified/{number:02}", picture, step)
@@ -147,7 +147,7 @@ def _add_image(
 
 
 def _captioned(path: Path, lines: Sequence[str]) -> Image.Image | None:
-    """Return a picture with two lines below; None if it is gone."""
+    """Return a picture with three lines below; None if it is gone."""
     try:
         pixels = image.load(path, (PICTURE_SIDE, PICTURE_SIDE))
     except (ImageError, OSError):  # it was there a moment ago
@@ -155,6 +155,8 @@ def _captioned(path: Path, lines: Sequence[str]) -> Image.Image | None:
     sheet = Image.new("RGB", (PICTURE_SIDE, PICTURE_SIDE + CAPTION), PAPER)
     sheet.paste(Image.fromarray(pixels), (0, 0))
     draw = ImageDraw.Draw(sheet)
-    for line, fill, top in zip(lines, (INK, SOFT_INK), (4, 24), strict=True):
-        draw_text(draw, (4, PICTURE_SIDE + top), line, 13, fill, PICTURE_SIDE - 8)
+    for number, line in enumerate(lines):
+        place = (4, PICTURE_SIDE + 4 + 18 * number)
+        fill = INK if number < 2 else SOFT_INK
+        draw_text(draw, place, line, 13, fill, PICTURE_SIDE - 8)
     return sheet
