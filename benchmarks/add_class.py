@@ -23,7 +23,7 @@ from benchmarks import measure
 from benchmarks.accuracy import DATA
 from benchmarks.datasets import WORK_DIR
 from edgeclf import Classifier, image
-from edgeclf.adding.add_class import add_class
+from edgeclf.adding import add_class
 from edgeclf.data.splits import TEST, read_split_file
 from edgeclf.training import RetrainConfig, retrain
 

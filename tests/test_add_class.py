@@ -1,6 +1,5 @@
 """A class is added to a file; the file's other classes stay what they were."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import tiny
 from PIL import Image
 
 from edgeclf import Classifier, DatasetError, Embedder, LabelError, ModelError, files
-from edgeclf.adding.add_class import add_class
+from edgeclf.adding import add_class
 from edgeclf.adding.command import main
 from edgeclf.adding.last_layer import LastLayer
 from edgeclf.metadata import read_model_info
@@ -157,22 +156,37 @@ def test_rounding_lets_errors_cancel():
 
 def test_a_class_that_needs_longer_weights_gets_them(trained, green, tmp_path):
     """The step of all rows grows; what the others answer stays nearly the same."""
-    content = trained().read_bytes()
-    model = graph.read_model(content)
-    layer = LastLayer(model)
-    layer.write(layer.weights / 20, layer.bias / 20, layer.steps / 20)
-    short = tmp_path / "short.tflite"
-    # Another graph, with the same files behind it and its own checksum.
-    from edgeclf.tflite.attached_files import AttachedFiles, packed_files
+    from edgeclf.adding.known_model import KnownModel
+    from edgeclf.adding.new_row import Discriminant, new_row
+    from edgeclf.adding.pictures import find_pictures, read_pictures
 
-    attached = AttachedFiles(content)
-    contents = {name: attached.read(name) for name in attached.names}
-    record = json.loads(contents["edgeclf.json"])
-    del record["crc32"]
-    contents["edgeclf.json"] = json.dumps(record).encode()
-    short.write_bytes(graph.pack_model(model) + packed_files(contents))
-    result = add_class(short, green, "green", tmp_path / "more.tflite")
-    assert share_right(result.model_path, "green") >= 0.9
+    content = trained().read_bytes()
+    known = KnownModel(content)
+    pictures = read_pictures(
+        find_pictures(green), content, views=known.views, seed=0, resize=known.resize
+    )
+    discriminant = Discriminant(known.weights, known.bias, known.statistics)
+    row = new_row(discriminant, pictures.bottlenecks)
+    long = row._replace(weights=8 * row.weights, bias=8 * row.bias)
+    changed = tmp_path / "changed.tflite"
+    changed.write_bytes(known.with_row("green", long, pictures))
+    layer = layer_of(changed)
+    step = np.abs(long.weights).max() / 127
+    assert layer.steps == pytest.approx([step], rel=1e-6)
+    assert layer.steps[0] > layer_of(trained()).steps[0]
+    points = known.statistics.means
+    np.testing.assert_allclose(
+        points @ layer.weights.T + layer.bias,
+        np.insert(
+            points @ known.weights.T + known.bias,
+            1,
+            points @ long.weights + long.bias,
+            axis=1,
+        ),
+        atol=4 * step,
+    )
+    with Classifier(changed) as classifier:
+        assert classifier.classify(tiny.pixels("green", 1))[0].label == "green"
 
 
 def test_more_pictures_of_a_known_class_move_its_row_alone(model, tmp_path):
@@ -353,6 +367,13 @@ class TestCommand:
         assert "Labelled green when not shown themselves: 8 of 8\n" in out
         assert f"{model}.bak: the model as it was\n" in out
         assert "Done in" in err
+
+    def test_one_picture_tells_nothing_of_others(self, model, tmp_path, capsys):
+        folder = tiny.write_folder(tmp_path, {"green": 1}) / "green"
+        assert main([str(model), f"--images={folder}", "--label=green"]) == 0
+        out, err = capsys.readouterr()
+        assert "when not shown" not in out
+        assert "warning: green is learned from 1 picture only" in err
 
     def test_a_missing_model_is_one_sentence(self, green, tmp_path, capsys):
         status = main([f"{tmp_path}/no.tflite", f"--images={green}", "--label=x"])

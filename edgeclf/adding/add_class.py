@@ -36,7 +36,8 @@ class AddClassResult:
         labels: Of all classes, in the order of the output.
         extended: Whether the model knew the class already.
         num_pictures: Pictures that were learned.
-        num_recognised: How many of them a row made without them gives the label.
+        num_recognised: How many of them get the label by a row that was made without
+            them; None of a single picture.
         taken_for: How many of the others go to which class.
         losses: For every other class the share of its pictures that may now get the
             label, in [0, 1], by what the file says of how they vary; empty when the
@@ -51,7 +52,7 @@ class AddClassResult:
     labels: tuple[str, ...]
     extended: bool
     num_pictures: int
-    num_recognised: int
+    num_recognised: int | None
     taken_for: Mapping[str, int]
     losses: Mapping[str, float]
     unreadable: Sequence[Unreadable]
@@ -130,15 +131,16 @@ def add_class(
             labels = classifier.labels or ()
     if count < FEW_PICTURES:
         logger.warning(
-            "%s is learned from %d pictures only: more show what they have in common.",
+            "%s is learned from %d picture%s only: more show what they have in common.",
             label,
             count,
+            "" if count == 1 else "s",
         )
     backup = None if output is not None else source.with_name(f"{source.name}.bak")
     if backup is not None:
         _write_durably(backup, content)
     _write_durably(target, changed)
-    missed = row.rivals[row.margins <= 0].tolist()
+    missed = row.rivals[row.margins <= 0].tolist() if count > 1 else []
     return AddClassResult(
         target,
         backup,
@@ -146,7 +148,7 @@ def add_class(
         labels,
         place is not None,
         count,
-        count - len(missed),
+        count - len(missed) if count > 1 else None,
         dict(Counter(known.labels[rival] for rival in missed).most_common()),
         dict(zip(known.labels, losses, strict=False)),
         pictures.unreadable,

@@ -53,11 +53,13 @@ def _print_result(result: AddClassResult) -> None:
         f"{result.label}: {done} {result.num_pictures} pictures; "
         f"{len(result.labels)} classes now"
     )
-    others = ", ".join(f"{count} {rival}" for rival, count in result.taken_for.items())
-    print(
-        f"Labelled {result.label} when not shown themselves: {result.num_recognised} "
-        f"of {result.num_pictures}" + (f"; the others: {others}" if others else "")
-    )
+    if result.num_recognised is not None:
+        others = [f"{count} {rival}" for rival, count in result.taken_for.items()]
+        print(
+            f"Labelled {result.label} when not shown themselves: "
+            f"{result.num_recognised} of {result.num_pictures}"
+            + (f"; the others: {', '.join(others)}" if others else "")
+        )
     taken = {
         rival: share for rival, share in result.losses.items() if share >= LEAST_NAMED
     }
