@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from edgeclf.errors import ModelError
@@ -18,6 +20,7 @@ _END = struct.Struct("<4s4H2IH")
 _ENTRY = struct.Struct("<4s6H3I5H2I")
 _END_SIGNATURE = b"PK\5\6"
 _LOCAL_HEADER_BYTES = 30
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same bytes in every run
 _STORED = 0
 
 
@@ -38,6 +41,11 @@ class AttachedFiles:
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files, in the order of the zip."""
+        return list(self._entries)
 
     def flatbuffer_size(self) -> int:
         """Return how many bytes lie before the zip, which no interpreter reads."""
@@ -83,6 +91,17 @@ class AttachedFiles:
         except zlib.error as error:
             raise ModelError(f"The attached file {name} is damaged: {error}.") from None
         return data
+
+
+def packed_files(contents: Mapping[str, bytes]) -> bytes:
+    """Return a zip of stored files, to append to a model."""
+    from zipfile import ZIP_STORED, ZipFile, ZipInfo  # labelling does without
+
+    archive = io.BytesIO()
+    with ZipFile(archive, "w", ZIP_STORED) as files:
+        for name, content in contents.items():
+            files.writestr(ZipInfo(name, _ZIP_DATE), content)
+    return archive.getvalue()
 
 
 def _end_of_zip(content: bytes) -> int:

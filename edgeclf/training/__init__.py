@@ -1,17 +1,23 @@
-"""Train on a folder of pictures. Needs the extra: `pip install "edgeclf[train]"`."""
+"""Train on a folder of pictures. Needs the extra: `pip install "edgeclf[train]"`.
 
-from importlib.util import find_spec
+Without it only the modules that do without can be imported: `edgeclf add_class` uses
+views on devices that have no more than the interpreter.
+"""
 
-from edgeclf.errors import MissingExtraError
+from typing import NoReturn
 
-for _package in ("ai_edge_quantizer", "scipy", "tensorboardX", "threadpoolctl", "tqdm"):
-    if find_spec(_package) is None:  # now, and not after the first hour of work
-        raise MissingExtraError(
-            f"Training needs the package {_package}. "
-            'Install it with: pip install "edgeclf[train]"'
-        )
-
-from edgeclf.training.config import RetrainConfig  # noqa: E402
-from edgeclf.training.retrain import RetrainResult, retrain  # noqa: E402
+from edgeclf.training.extra import check_packages, missing_packages
 
 __all__ = ["RetrainConfig", "RetrainResult", "retrain"]
+
+if missing_packages():
+
+    def __getattr__(name: str) -> NoReturn:
+        """Say what is missing when a public name is asked for."""
+        if name in __all__:
+            check_packages()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+else:
+    from edgeclf.training.config import RetrainConfig
+    from edgeclf.training.retrain import RetrainResult, retrain

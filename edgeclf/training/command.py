@@ -185,7 +185,12 @@ def _parser() -> console.Parser:
     add(descent, "train_batch_size", "pictures per step; -1: all", type=int)
     add(descent, "validation_batch_size", "pictures per evaluation; -1: all", type=int)
     add(descent, "eval_step_interval", "steps between two evaluations", type=int)
-    add(descent, "summaries_dir", "where TensorBoard event files are written")
+    add(
+        descent,
+        "summaries_dir",
+        "where TensorBoard event files are written, whatever fits the last layer; "
+        "those of an earlier run in it are replaced",
+    )
     add(
         descent,
         "intermediate_output_graphs_dir",

@@ -11,6 +11,7 @@ from edgeclf.data.splits import Shares
 from edgeclf.evaluation.report_files import ENDING, ReportPaths, report_paths
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.descent import Descent
+from edgeclf.training.extra import check_packages
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.views import (
     DEFAULT_VIEWS,
@@ -20,6 +21,8 @@ from edgeclf.training.views import (
 )
 from edgeclf.zoo.load import check_architecture
 from edgeclf.zoo.normalization import check_normalization
+
+check_packages()  # whatever trains begins with its settings
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
@@ -34,7 +37,6 @@ DESCENT_ONLY = (
     "train_batch_size",
     "validation_batch_size",
     "eval_step_interval",
-    "summaries_dir",
     "intermediate_output_graphs_dir",
     "intermediate_store_frequency",
 )
@@ -82,7 +84,8 @@ class RetrainConfig:
         validation_batch_size: Pictures per evaluation while descending; -1 for all.
         test_batch_size: Test pictures that are measured on; -1 for all.
         eval_step_interval: Steps between two evaluations.
-        summaries_dir: Where gradient descent writes TensorBoard event files.
+        summaries_dir: Where TensorBoard event files are written; those of an earlier
+            run in it are replaced.
         intermediate_output_graphs_dir: Where float models are kept while descending,
             every `intermediate_store_frequency` steps.
         intermediate_store_frequency: See above; 0 for none.

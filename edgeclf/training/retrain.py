@@ -39,6 +39,7 @@ from edgeclf.training.mislabelled import out_of_fold_probabilities
 from edgeclf.training.record import describe_run, with_record
 from edgeclf.training.report import report_parts
 from edgeclf.training.survey import survey
+from edgeclf.training.summaries import clear_summaries, write_summaries
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -135,6 +136,15 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         probabilities,
     )
     _write_outputs(config, dataset, model, metrics, parts)
+    if config.summaries_dir is not None:
+        write_summaries(
+            config.summaries_dir,
+            dataset,
+            trained.fitted,
+            evaluations,
+            kind,
+            None if config.descent is None else config.descent.steps,
+        )
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, misclassified)
 
@@ -208,6 +218,8 @@ def _prepare_outputs(config: RetrainConfig) -> None:
     for folder in (config.summaries_dir, config.intermediate_output_graphs_dir):
         if folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
+    if config.summaries_dir is not None:
+        clear_summaries(config.summaries_dir)
 
 
 def _check_no_picture_is_written(
