@@ -38,8 +38,8 @@ from edgeclf.training.head import FittedHead
 from edgeclf.training.mislabelled import out_of_fold_probabilities
 from edgeclf.training.record import describe_run, with_record
 from edgeclf.training.report import report_parts
-from edgeclf.training.survey import survey
 from edgeclf.training.summaries import clear_summaries, write_summaries
+from edgeclf.training.survey import survey
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
