@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format fuzz test-tensorflow test-pythons device-test wheel \
-        benchmark clean
+.PHONY: demo test check format fuzz test-tensorflow test-browser test-pythons \
+        device-test wheel benchmark clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m edgeclf demo $(ARGS)
@@ -32,6 +32,10 @@ fuzz: $(VENV)/.dev
 # Importing Keras, SavedModel and TensorFlow Hub backbones: an environment of 2 GB.
 test-tensorflow: .venv-tensorflow/.done
 	.venv-tensorflow/bin/python -m pytest $(ARGS) tests/test_zoo_convert.py
+
+# The report in Debian's chromium, with axe-core. As root, chromium is installed.
+test-browser: $(VENV)/.browser
+	$(BIN)/python -m pytest $(ARGS) tests/test_report_browser.py
 
 # Every figure in the README; TensorFlow and MediaPipe are among the contenders.
 SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
@@ -69,6 +73,15 @@ $(VENV)/.dev: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip $(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/.train
+
+$(VENV)/.browser: $(VENV)/.dev
+	$(BIN)/pip $(INSTALL) playwright axe-playwright-python
+	@if command -v chromium || command -v chromium-browser; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
+	    apt-get update -qq && apt-get install -qq --no-install-recommends chromium; \
+	else echo "chromium is missing and needs root to install: the tests will skip"; \
+	fi
+	touch $@
 
 .venv-tensorflow/.done: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-tensorflow

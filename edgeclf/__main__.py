@@ -17,6 +17,18 @@ COMMANDS = {
         "edgeclf.training.command",
         "turn a folder of pictures into a .tflite file",
     ),
+    "evaluate": (
+        "edgeclf.evaluation.command",
+        "measure a model on class folders, write a report to look at",
+    ),
+    "audit": (
+        "edgeclf.audit.command",
+        "find broken, double and wrongly labelled pictures before training",
+    ),
+    "add_class": (
+        "edgeclf.adding.command",
+        "teach a model one more class, on the device",
+    ),
     "label_image": ("edgeclf.label_image", "label pictures with a model"),
     "embed": (
         "edgeclf.embed",

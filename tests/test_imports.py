@@ -26,6 +26,8 @@ MODELS = {
     "scores",
     "interpreter",
     "network",
+    "statistics",
+    "familiarity",
     "classifier",
     "embedder",
 }
@@ -54,6 +56,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "scores": ({"errors", "model_info", "tflite"}, {"numpy"}),
     "interpreter": ({"errors", "tflite"}, {"numpy", *INTERPRETERS}),
     "network": ({*PICTURES, *MODELS}, {"numpy"}),
+    "statistics": ({"errors", "tflite"}, {"numpy"}),
+    "familiarity": ({"errors", "model_info", "statistics", "tflite"}, {"numpy"}),
     "classifier": ({*PICTURES, *MODELS}, {"numpy"}),
     "embedder": ({*PICTURES, *MODELS}, {"numpy"}),
     "lettering": (set(), {"PIL"}),
@@ -66,6 +70,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "doctor": (RUNTIME, {"PIL"}),
     "export": (RUNTIME, {"numpy"}),
     "benchmark": ({*RUNTIME, "doctor"}, {"numpy", "PIL"}),
+    "report": ({"lettering"}, {"numpy", "PIL"}),
     "zoo": (
         RUNTIME,
         {
@@ -79,11 +84,26 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         | {"keras", "h5py", "tf_keras"},
     ),
     "data": (PICTURES, {"numpy", "PIL", "tqdm"}),
-    "evaluation": ({*RUNTIME, "data"}, {"numpy", "PIL", "tqdm"}),
+    "evaluation": (
+        {*RUNTIME, "benchmark", "report", "data"},
+        {"numpy", "PIL", "tqdm"},
+    ),
     "training": (
-        {*RUNTIME, "zoo", "data", "evaluation"},
+        {*RUNTIME, "benchmark", "report", "zoo", "data", "evaluation"},
         {"numpy", "PIL", "tqdm", "flatbuffers", "ai_edge_litert", "ai_edge_quantizer"}
         | {"scipy", "tensorboardX", "threadpoolctl"},
+    ),
+    "adding": (
+        {*RUNTIME, "zoo", "data", "training"},
+        {"numpy", "PIL", "tqdm", "flatbuffers", "ai_edge_litert"},
+    ),
+    "audit": (
+        {*RUNTIME, "zoo", "data", "evaluation", "training"},
+        {"numpy", "PIL", "tqdm"},
+    ),
+    "choosing": (
+        {*RUNTIME, "benchmark", "report", "zoo", "data", "evaluation", "training"},
+        {"numpy", "PIL", "tqdm"},
     ),
     "demo": (
         {*RUNTIME, "zoo", "data", "evaluation", "training"},
