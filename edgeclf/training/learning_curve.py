@@ -90,8 +90,8 @@ class LearningCurve(NamedTuple):
         )
         if gain - noise > 0 and gain >= LEAST_GAIN:
             return (
-                f"More pictures would probably help. {words} Twice as many again would "
-                "bring something like half of that, or less."
+                f"More pictures would probably help. {words} A doubling tends to bring "
+                "less than the one before."
             )
         if gain + noise < LEAST_GAIN:
             return f"More pictures of the same kind would hardly help. {words}"
