@@ -180,7 +180,8 @@ def test_many_classes_that_play_no_part_are_left_out(evaluate):
     weights[:3] = models.WEIGHTS
     content = models.own(labels, weights=weights)
     _, report, _, _ = evaluate(content=content)
-    assert report["model"]["labels"] == list(models.COLORS)
+    assert report["model"]["labels"] == labels
+    assert [entry["label"] for entry in report["per_class"]] == list(models.COLORS)
     assert np.shape(report["confusion_matrix"]) == (3, 3)
 
 
