@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.split is not None and options.split_file is None:
         parser.error("Expected --split_file too, the table of --split.")
+    if options.report is not None and options.no_report:
+        parser.error("Expected --report or --no_report. Received: both.")
 
     def command() -> int:
         with usage_errors(parser):
