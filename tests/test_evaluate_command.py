@@ -89,11 +89,19 @@ def test_split_takes_some_pictures(evaluate, tmp_path):
     assert "in the split validation, named like blue/0.png." in err
 
 
-def test_split_without_its_table_is_wrong_usage(evaluate, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--split=test"], "Expected --split_file too"),
+        (["--report=a.html", "--no_report"], "Expected --report or --no_report."),
+        (["--num_threads=0"], "expected a whole number of 1 or more"),
+    ],
+)
+def test_wrong_usage(evaluate, capsys, arguments, sentence):
     with pytest.raises(SystemExit) as stop:
-        evaluate("--split=test")
+        evaluate(*arguments)
     assert stop.value.code == 2
-    assert "Expected --split_file too" in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_pictures_that_were_trained_on_are_noticed(evaluate, tmp_path):
@@ -180,7 +188,8 @@ def test_many_classes_that_play_no_part_are_left_out(evaluate):
     weights[:3] = models.WEIGHTS
     content = models.own(labels, weights=weights)
     _, report, _, _ = evaluate(content=content)
-    assert report["model"]["labels"] == list(models.COLORS)
+    assert report["model"]["labels"] == labels
+    assert [entry["label"] for entry in report["per_class"]] == list(models.COLORS)
     assert np.shape(report["confusion_matrix"]) == (3, 3)
 
 

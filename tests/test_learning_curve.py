@@ -84,12 +84,21 @@ def test_order_and_threads_play_no_part():
     np.testing.assert_array_equal(moved.right, first.right[:, order])
 
 
-def test_sizes_without_a_picture_of_every_class_are_left_out():
+def test_sizes_that_miss_a_class_are_left_out():
     points, classes = clouds(30, 0.2)
-    few = np.sort(np.concatenate([np.flatnonzero(classes > 0), [0, 1, 2, 3]]))
+    few = np.flatnonzero((classes > 0) | (np.arange(len(classes)) < 4))
     curve = curve_of(points[few], classes[few])
     assert len(curve.num_train) == 3  # of four: no fold has a class to itself
-    assert curve_of(points[few][3:], classes[few][3:]) is None  # one: it is not learned
+    only = np.flatnonzero((classes > 0) | (np.arange(len(classes)) < 1))
+    assert curve_of(points[only], classes[only]) is None
+
+
+def test_a_tiny_class_among_many_pictures_does_no_harm():
+    points, classes = clouds(150, 0.2)
+    most = np.flatnonzero((classes > 0) | (np.arange(len(classes)) < 1))
+    curve = curve_of(points[most], classes[most])
+    assert len(curve.num_train) == 4
+    assert curve.right[:, 0].tolist() == [0, 0, 0, 0]  # nobody can know it
 
 
 @pytest.mark.parametrize("each", [3, 30])  # fewer and more than numbers in one

@@ -181,6 +181,8 @@ def test_reports_path_is_checked_before_the_work(tmp_path):
     config = RetrainConfig(**settings, metrics_json=tmp_path / "m.json")
     assert config.report_paths.values == tmp_path / "m.report.json"
     assert RetrainConfig(**settings, no_report=True).report_paths is None
+    with pytest.raises(ValueError, match="Expected report or no_report"):
+        RetrainConfig(**settings, no_report=True, report=tmp_path / "a.html")
     for report in ("m.tflite", "m.json", "m.split.csv"):
         with pytest.raises(ValueError, match="Received twice"):
             RetrainConfig(**settings, report=tmp_path / report)

@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.split is not None and options.split_file is None:
         parser.error("Expected --split_file too, the table of --split.")
+    if options.report is not None and options.no_report:
+        parser.error("Expected --report or --no_report. Received: both.")
 
     def command() -> int:
         with usage_errors(parser):
@@ -114,7 +116,6 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         report["model"]["quantize"],
         report["model"]["temperature"],
     )
-    report["model"]["labels"] = [entry["label"] for entry in report["per_class"]]
     settings = _settings(options)
     data = _describe_data(options, report, evaluation, labels, unreadable)
     conflicting, alike = find_copies(examples, options.num_workers)
@@ -189,7 +190,7 @@ def _describe_data(
                 "label": label,
                 **{name: counts[label] if name == split else 0 for name in SPLITS},
             }
-            for label in report["model"]["labels"]
+            for label in (entry["label"] for entry in report["per_class"])
         ],
         **{
             f"num_{name}": len(evaluation.names) if name == split else 0

@@ -85,8 +85,12 @@ class Evaluation:
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 of the classes that have one: small classes count like large ones."""
-        return float(np.mean([value for value in self.f1 if value is not None]))
+        """Mean F1 of the classes that have pictures: small ones count like large ones.
+
+        What is taken for a class without pictures costs the others' recall.
+        """
+        there = np.unique(self.classes).tolist()
+        return float(np.mean([self.f1[index] for index in there]))
 
     def describe(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return the figures as plain values for JSON."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,12 +28,10 @@ def new_report(command: str, title: str) -> dict[str, Any]:
         command: "retrain" or "evaluate".
         title: What is reported on.
     """
-    # Source: reproducible-builds.org, SOURCE_DATE_EPOCH: a given time in place of now.
-    now = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
     return {
         "format_version": FORMAT_VERSION,
         "title": title,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": command,
     }
 

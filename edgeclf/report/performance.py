@@ -108,9 +108,10 @@ def classes_section(report: Mapping[str, Any]) -> Section | None:
 def confusion_section(report: Mapping[str, Any]) -> Section | None:
     """Return the confusion matrix and the pairs that are confused most."""
     counts = report.get("confusion_matrix") or []
-    labels = (report.get("model") or {}).get("labels") or [
-        entry["label"] for entry in report.get("per_class") or []
-    ]
+    # Of a model of very many classes only those that play a part.
+    labels = [entry["label"] for entry in report.get("per_class") or []] or (
+        (report.get("model") or {}).get("labels") or []
+    )
     if not counts or len(counts) != len(labels):
         return None
     grid = matrix.Grid(len(labels))

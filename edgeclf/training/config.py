@@ -194,6 +194,8 @@ class RetrainConfig:
                 "Expected intermediate_output_graphs_dir, where the models of "
                 "intermediate_store_frequency go. Received: none."
             )
+        if self.no_report and self.report is not None:
+            raise ValueError("Expected report or no_report. Received: both.")
         if not self.final_tensor_name.isprintable() or not self.final_tensor_name:
             raise ValueError(
                 "Expected a name in final_tensor_name. "
