@@ -1,5 +1,6 @@
 """A class is added to a file; the file's other classes stay what they were."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from edgeclf.adding.command import main
 from edgeclf.adding.last_layer import LastLayer
 from edgeclf.metadata import read_model_info
 from edgeclf.statistics import read_statistics
+from edgeclf.tflite.attached_files import AttachedFiles, packed_files
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.zoo import graph
 
@@ -266,6 +268,21 @@ def test_the_same_pictures_are_not_added_twice(model, green):
     with pytest.raises(DatasetError, match="those that were added to it before"):
         add_class(model, green, "green")
     assert model.read_bytes() == before
+
+
+def test_a_record_with_nonsense_in_it_is_no_obstacle(trained, green, tmp_path):
+    content = trained().read_bytes()
+    attached = AttachedFiles(content)
+    contents = {name: attached.read(name) for name in attached.names}
+    record = json.loads(contents["edgeclf.json"])
+    odd = tmp_path / "odd.tflite"
+    for provenance in (None, ["x"], {"views": "many", "seed": -1, "added": [3]}):
+        record["provenance"] = provenance
+        contents["edgeclf.json"] = json.dumps(record).encode()
+        odd.write_bytes(content[: attached.flatbuffer_size()] + packed_files(contents))
+        result = add_class(odd, green, "green", tmp_path / "more.tflite")
+        info = read_model_info(result.model_path.read_bytes())
+        assert [e["label"] for e in info.record["provenance"]["added"]] == ["green"]
 
 
 def test_labels_in_another_order_get_the_new_one_at_the_end():

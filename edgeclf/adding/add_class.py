@@ -117,7 +117,7 @@ def add_class(
                 f"Expected readable pictures in {images}. Received: {len(paths)} "
                 f"files, of the first: {pictures.unreadable[0].reason}"
             )
-        known.check_new(label, pictures.sha256)
+        known.check_new(label, pictures)
         discriminant = Discriminant(known.weights, known.bias, known.statistics)
         if place is None:
             row = new_row(discriminant, pictures.bottlenecks)

@@ -76,7 +76,8 @@ def _parser() -> Parser:
         prog="edgeclf add_class",
         description="Add a class to a model that edgeclf retrain wrote, or pictures to "
         "one of its classes, without its training pictures. Takes seconds, and no "
-        "more than the interpreter's packages.",
+        "more than the interpreter's packages. A new label goes where it stands in "
+        "code point order, as retraining would have it.",
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="the .tflite file")

@@ -26,6 +26,7 @@ from edgeclf.tflite.verify import check_model
 from edgeclf.training.views import DEFAULT_VIEWS
 from edgeclf.zoo import graph
 
+MOST_VIEWS = 100  # no larger number is taken from a record
 MOST_NOISE = 0.3  # nats that rounding may add to a logit
 NEGLIGIBLE = 10.0  # nats below the best, a class has no score to speak of
 
@@ -87,24 +88,43 @@ class KnownModel:
         if not statistics.counts.any():
             raise ModelError("Expected class statistics. Received: of no picture.")
         self._record = copy.deepcopy(dict(info.record))
-        provenance = self._record.get("provenance") or {}
-        self.views = int(provenance.get("views") or DEFAULT_VIEWS)
-        self.seed = int(provenance.get("seed") or 0)
+        if not isinstance(self._record.get("provenance"), dict):
+            self._record["provenance"] = {}
+        self._provenance: dict[str, Any] = self._record["provenance"]
+        views, seed = self._provenance.get("views"), self._provenance.get("seed")
+        self.views = _whole(views, range(1, MOST_VIEWS + 1), DEFAULT_VIEWS)
+        self.seed = _whole(seed, range(2**63), 0)
         preprocessing = self._record["preprocessing"]
         self.resize = str(preprocessing.get("resize", DEFAULT_RESIZE))
 
-    def check_new(self, label: str, sha256: str) -> None:
+    def check_new(self, label: str, pictures: Pictures) -> None:
         """Refuse pictures that were added to the class before.
 
         Raises:
             DatasetError: They were.
+            ModelError: The bottleneck that the record names is not the layer's.
         """
-        for entry in (self._record.get("provenance") or {}).get("added", ()):
-            if (entry.get("label"), entry.get("pictures_sha256")) == (label, sha256):
+        depth = pictures.bottlenecks.shape[-1]
+        if depth != self.weights.shape[1]:
+            raise ModelError(
+                f"Expected a bottleneck of {self.weights.shape[1]} numbers, as the "
+                f"last layer takes. Received: {depth}. Retrain the model."
+            )
+        for entry in self._added():
+            if (entry.get("label"), entry.get("pictures_sha256")) == (
+                label,
+                pictures.sha256,
+            ):
                 raise DatasetError(
                     f"Expected pictures of {label} that the model does not know. "
                     "Received: those that were added to it before."
                 )
+
+    def _added(self) -> list[dict[str, Any]]:
+        """Return what was added so far."""
+        entries = self._provenance.get("added")
+        entries = entries if isinstance(entries, list) else []
+        return [entry for entry in entries if isinstance(entry, dict)]
 
     def with_row(self, label: str, row: Row, pictures: Pictures) -> bytes:
         """Return the file with a row for a new class, or another for a known one.
@@ -185,7 +205,7 @@ class KnownModel:
         thresholds = record.get("thresholds")
         if isinstance(thresholds, list) and not extended:
             thresholds.insert(place, float(np.median(thresholds)))
-        provenance = record.setdefault("provenance", {}) or {}
+        provenance = record["provenance"]
         # Figures of the model as it was trained say nothing of this one.
         measured = {
             key: provenance.pop(key)
@@ -194,7 +214,7 @@ class KnownModel:
         }
         provenance.setdefault("measured_before_adding", measured)
         provenance["added"] = [
-            *provenance.get("added", ()),
+            *self._added(),
             {
                 "label": label,
                 "extended": extended,
@@ -203,8 +223,12 @@ class KnownModel:
                 "edgeclf": __version__,
             },
         ]
-        record["provenance"] = provenance
         return record
+
+
+def _whole(value: Any, allowed: range, default: int) -> int:
+    """Return a whole number of a record, the default where it is none."""
+    return value if isinstance(value, int) and value in allowed else default
 
 
 def _place(labels: Sequence[str], label: str) -> int:

@@ -48,6 +48,19 @@ class LastLayer:
         self.logits = self._layer.outputs[0]
         self._weights = self._constant_of(self._layer.inputs[1])
         self._bias = self._constant_of(self._layer.inputs[2])
+        for index in (self._layer.inputs[0], self._weights, self._bias, self.logits):
+            self._check_scale(index)
+
+    def _check_scale(self, index: int) -> None:
+        quantization = self._tensors[index].quantization
+        scale = None if quantization is None else quantization.scale
+        zero = None if quantization is None else quantization.zeroPoint
+        if not self._is_integer(index):
+            return
+        if scale is None or zero is None or not len(scale) == len(zero) >= 1:
+            raise ModelError(_REFUSAL.format("integers without a scale"))
+        if not (np.isfinite(scale).all() and np.min(scale) > 0):
+            raise ModelError(_REFUSAL.format(f"scales {np.asarray(scale)[:3]}"))
 
     def _walk(self, output: int) -> tuple[graph.Operator, list[int]]:
         """Return the layer, and the tensors with a value for each class behind it."""
