@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from edgeclf.training.config import RetrainConfig
@@ -39,7 +40,7 @@ class Setting:
         return dataclasses.replace(
             changes,
             learning_rate=self.learning_rate,
-            how_many_training_steps=max(1, round(self.steps * share)),
+            how_many_training_steps=math.ceil(self.steps * share),
         )
 
     def __str__(self) -> str:

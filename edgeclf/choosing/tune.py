@@ -153,11 +153,16 @@ def _row(result: Result) -> list[str]:
     return [
         str(result.setting),
         f"{100 * result.share:.0f}",
-        f"{result.scores.loss:.3f}",
+        _number(result.scores.loss),
         f"{100 * result.scores.accuracy:.1f}",
-        f"{result.difference:+.3f}",
-        f"{result.standard_error:.3f}",
+        _number(result.difference, "+"),
+        _number(result.standard_error),
     ]
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Return three digits, in a short form too where gradient descent ran wild."""
+    return f"{value:{sign}.3f}" if abs(value) < 1e3 else f"{value:{sign}.0e}"
 
 
 def _parser() -> console.Parser:
