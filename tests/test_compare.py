@@ -164,7 +164,7 @@ def test_compare_takes_up_where_it_was_killed(arguments, tmp_path):
     command += [*arguments("tiny", "deep"), "--views=1,2,3"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
-    done = tmp_path / "out" / "tiny-discriminant-1-views-int8.json"
+    done = tmp_path / "out" / "tiny-discriminant-1-views-int8.outcome.json"
     for _ in range(600):
         if done.exists():
             break
@@ -172,7 +172,7 @@ def test_compare_takes_up_where_it_was_killed(arguments, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "out" / "comparison.html").exists()
-    finished = len(list((tmp_path / "out").glob("*-views-int8.json")))
+    finished = len(list((tmp_path / "out").glob("*.outcome.json")))
     ended = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("finished before.") == finished >= 1

@@ -99,7 +99,7 @@ def test_tune_finds_the_setting_that_suits_the_pictures(tune, slopes):
         "learning_rate": None,
         "steps": None,
     }
-    assert not report["is_noise"]
+    assert not report["keep_defaults"]
     assert report["is_finished"]
     first, *others = report["settings"]
     assert first["accuracy"] > 0.9
@@ -203,6 +203,15 @@ def test_tune_goes_on_when_gradient_descent_runs_away(tune):
     assert "descent, 400 steps of 1e+300, 1 view: Gradient descent diverged" in err
     assert any("failed" in line for line in out.splitlines())
     assert "inf" not in out
+    report = tune(
+        *QUICK[:1], "--views=1", "--learning_rates=1e300", "--steps=400", "--json"
+    )[1]
+    (failed,) = [
+        entry
+        for entry in json.loads(report, parse_constant=pytest.fail)["settings"]
+        if entry["solver"] == DESCENT
+    ]
+    assert failed["cross_entropy"] is None
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ class Candidate:
             solver=self.solver,
             quantize=self.quantize,
             output_graph=folder / f"{self.name}.tflite",
+            metrics_json=folder / f"{self.name}.metrics.json",
         )
 
 

@@ -59,7 +59,7 @@ def compare(
         given = split if split.exists() else shared.split_file
         config = candidate.configure(shared, folder)
         config = dataclasses.replace(config, split_file=given)
-        path = folder / f"{candidate.name}.json"
+        path = folder / f"{candidate.name}.outcome.json"
         result = outcomes.kept(candidate, path, _fingerprint(config, pictures, split))
         if result is not None:
             logger.info("%s: finished before.", position)

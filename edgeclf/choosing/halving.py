@@ -49,19 +49,26 @@ class Result:
 
     @property
     def is_noise(self) -> bool:
-        """Whether another deal of the pictures might have turned the difference."""
+        """Whether another deal of the pictures might have turned the difference.
+
+        Of two settings; that the best is the luckiest of many, too, is not in it.
+        """
         return abs(self.difference) <= T_QUANTILE * self.standard_error
 
     def describe(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            **vars(self.setting),
-            "share": self.share,
+        """Return plain values for JSON; no figures of one that cannot be fitted."""
+        is_fitted = math.isfinite(self.scores.loss)
+        figures = {
             "cross_entropy": self.scores.loss,
             "accuracy": self.scores.accuracy,
             "difference": self.difference,
             "standard_error": self.standard_error,
             "is_noise": self.is_noise,
+        }
+        return {
+            **vars(self.setting),
+            "share": self.share,
+            **(figures if is_fitted else dict.fromkeys(figures)),
         }
 
 

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "seconds": time.monotonic() - started,
                 "reference": vars(own),
                 "best": vars(found.best.setting),
-                "is_noise": chosen is own,
+                "keep_defaults": chosen is own,
                 "settings": [result.describe() for result in found.results],
                 "command": line,
             }
