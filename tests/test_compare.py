@@ -231,6 +231,7 @@ def test_compare_writes_a_page_with_table_and_plots(arguments, tmp_path):
     ("options", "message"),
     [
         ({"max_latency_ms": 0}, "Expected a positive max_latency_ms. Received: 0"),
+        ({"significance": 0}, "Expected significance above 0 and at most 1"),
         ({"max_size_mb": "nan"}, "Expected a positive max_size_mb"),
         ({"solvers": "magic"}, "expected one of discriminant, regression"),
         ({"views": "1,x"}, "--views"),
@@ -281,19 +282,22 @@ def test_recommend_takes_the_simpler_of_two_that_cannot_be_told_apart():
     choice = recommend([large, small], Budget())
     assert choice.chosen is small
     assert choice.best is large
-    assert choice.p_value == mcnemar(6, 4) > 0.05
+    assert choice.p_value == mcnemar(6, 4) > 0.5
     first, second = choice.sentences()
-    assert "large has 92.0%, which is no significant difference" in first
+    assert "large has 92.0%, which may be chance (McNemar's test, p = 0.75)" in first
     assert "9.0 times the multiplications" in first
-    assert second == "100 test pictures cannot tell differences below 6.0 points."
+    assert second == (
+        "On 100 test pictures differences below 6.0 points are never sure (p < 0.05)."
+    )
 
 
-def test_recommend_keeps_the_better_one_where_it_is_significantly_better():
+def test_recommend_keeps_the_better_one_where_chance_is_no_explanation():
     large = outcome("large", range(8), macs=900)
-    small = outcome("small", range(14), macs=100)  # the same 8, and 6 more
+    small = outcome("small", range(13), macs=100)  # the same 8, and 5 more: p = 0.0625
     choice = recommend([small, large], Budget())
     assert choice.chosen is large
     assert "none that is simpler is as good" in choice.sentences()[0]
+    assert recommend([small, large], Budget(), significance=0.05).chosen is small
 
 
 def test_recommend_prefers_the_better_of_two_that_cost_the_same():

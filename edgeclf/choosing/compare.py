@@ -23,6 +23,7 @@ from edgeclf.choosing.options import SHARED, add_shared, listed, one_of, retrain
 from edgeclf.choosing.outcome import Outcome
 from edgeclf.choosing.page import render
 from edgeclf.choosing.recommend import (
+    SIGNIFICANCE,
     Budget,
     Recommendation,
     explain_misfit,
@@ -59,6 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             output_graph=folder / "model.tflite",
             **{name: getattr(options, name) for name in SHARED},
         )
+        if not 0 < options.significance <= 1:
+            raise ValueError(
+                "Expected significance above 0 and at most 1. Received: "
+                f"{options.significance}."
+            )
         if not shared.testing_percentage:
             raise ValueError(
                 "Expected testing_percentage above 0: candidates are compared on test "
@@ -71,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         outcomes, split = compare(shared, candidates, folder)
-        choice = recommend(outcomes, budget)
+        choice = recommend(outcomes, budget, options.significance)
         notes = _notes(outcomes, budget, choice, shared, folder)
         report = {
             "image_dir": str(shared.image_dir),
@@ -105,6 +111,10 @@ def _notes(
     """Return what is said below the table."""
     common = settings_in_common(outcomes)
     notes = [f"All with: {common}."] if common else []
+    notes.append(
+        "ms: one inference, median, on this machine. train s: less where bottlenecks "
+        "were in the cache already."
+    )
     if choice is None:
         return [*notes, explain_misfit(outcomes, budget)]
     notes += choice.sentences()
@@ -199,6 +209,14 @@ def _parser() -> console.Parser:
         type=float,
         metavar="MB",
         help="recommend within this size of the file",
+    )
+    add(
+        "--significance",
+        type=float,
+        default=SIGNIFICANCE,
+        metavar="P",
+        help="recommend a simpler model if the best one's lead has at least this "
+        "p-value; 0.05 takes larger losses for chance",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object on stdout")

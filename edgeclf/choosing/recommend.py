@@ -1,4 +1,12 @@
-"""Recommend the simplest candidate that is not significantly worse than the best."""
+"""Recommend the simplest candidate that is not significantly worse than the best.
+
+On few test pictures a difference of many points is not significant at the usual 5 %.
+Taking the simpler model then would be wrong more often than right, so a difference
+counts from one standard error on, which happens by chance in 32 % of cases.
+
+Source: L. Breiman et al., Classification and Regression Trees (1984), 3.4.3, the rule
+of one standard error.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +17,8 @@ from typing import Any
 
 from edgeclf.choosing.outcome import Outcome
 
-SIGNIFICANCE = 0.05
+SIGNIFICANCE = 0.32  # p-value from which on a difference does not count
+SURE = 0.05  # and the usual one, for saying what the test pictures can tell
 BYTES_EACH = {"int8": 1, "float16": 2, "none": 4}  # of a weight in the file
 
 
@@ -59,11 +68,13 @@ class Recommendation:
         chosen: The candidate.
         best: The most accurate one within the budget; may be the same.
         p_value: Of McNemar's test between both; 1 for the same.
+        significance: From which p-value on a difference does not count.
     """
 
     chosen: Outcome
     best: Outcome
     p_value: float
+    significance: float
 
     def describe(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -71,6 +82,7 @@ class Recommendation:
             "name": self.chosen.candidate.name,
             "best": self.best.candidate.name,
             "p_value": self.p_value,
+            "significance": self.significance,
             "smallest_difference": smallest_difference(self.best.num_test),
         }
 
@@ -80,30 +92,37 @@ class Recommendation:
         first = f"Recommended: {chosen.candidate.name}, {chosen.accuracy:.1%} right"
         if chosen is best:
             first += ": none is more accurate, and none that is simpler is as good "
-            first += f"(McNemar's test, p < {SIGNIFICANCE:g})."
+            first += f"(McNemar's test, p < {self.significance:g})."
         else:
             first += (
-                f". {best.candidate.name} has {best.accuracy:.1%}, which is no "
-                f"significant difference (McNemar's test, p = {self.p_value:.2f}), "
-                f"and takes {best.macs / max(chosen.macs, 1):.1f} times the "
-                f"multiplications and {best.size_bytes / chosen.size_bytes:.1f} times "
-                "the bytes."
+                f". {best.candidate.name} has {best.accuracy:.1%}, which may be "
+                f"chance (McNemar's test, p = {self.p_value:.2f}), and takes "
+                f"{best.macs / max(chosen.macs, 1):.1f} times the multiplications and "
+                f"{best.size_bytes / chosen.size_bytes:.1f} times the bytes."
             )
         points = 100 * smallest_difference(best.num_test)
         return [
             first,
-            f"{best.num_test} test pictures cannot tell differences below "
-            f"{points:.1f} points.",
+            f"On {best.num_test} test pictures differences below {points:.1f} points "
+            f"are never sure (p < {SURE:g}).",
         ]
 
 
-def recommend(outcomes: Sequence[Outcome], budget: Budget) -> Recommendation | None:
+def recommend(
+    outcomes: Sequence[Outcome], budget: Budget, significance: float = SIGNIFICANCE
+) -> Recommendation | None:
     """Weigh the candidates that did not fail and fit the budget; None without any.
 
     The best is the most accurate, among equals that with the least cross-entropy.
     The simplest is the one with the fewest multiplications, then the fewest bytes for
     its weights; what only training costs does not count, so that among candidates of
     the same cost on the device the more accurate one is taken.
+
+    Args:
+        outcomes: Candidates measured on the same test pictures.
+        budget: What the device allows.
+        significance: From which p-value of McNemar's test on a candidate counts as
+            no worse than the best, in (0, 1].
     """
     fitting = [
         outcome
@@ -113,9 +132,9 @@ def recommend(outcomes: Sequence[Outcome], budget: Budget) -> Recommendation | N
     if not fitting:
         return None
     best = min(fitting, key=_merit)
-    good = [o for o in fitting if _p_value(best, o) >= SIGNIFICANCE]
+    good = [o for o in fitting if _p_value(best, o) >= significance]
     chosen = min(good, key=lambda outcome: (*_complexity(outcome), *_merit(outcome)))
-    return Recommendation(chosen, best, _p_value(best, chosen))
+    return Recommendation(chosen, best, _p_value(best, chosen), significance)
 
 
 def explain_misfit(outcomes: Sequence[Outcome], budget: Budget) -> str:
@@ -158,7 +177,7 @@ def smallest_difference(num_test: int) -> float:
     not.
     """
     needed = 1
-    while mcnemar(needed, 0) >= SIGNIFICANCE:
+    while mcnemar(needed, 0) >= SURE:
         needed += 1
     return min(1.0, needed / num_test)
 
