@@ -107,6 +107,9 @@ def write_keras_2_weights(model, path):
         ("mobilenet_0.50_224", ("v1", 0.5, (224, 224))),
         ("mobilenet_v2_1.00_96", ("v2", 1.0, (96, 96))),
         ("mobilenet_v2_1.4", ("v2", 1.4, None)),
+        ("vgg16", ("vgg16", None, (224, 224))),
+        ("keras/inception_v3", ("inception_v3", None, (299, 299))),
+        ("xception_150", ("xception", None, (150, 150))),
     ],
 )
 def test_architecture_parse_understands_zoo_names(name, expected):
@@ -118,7 +121,7 @@ def test_architecture_parse_understands_zoo_names(name, expected):
     ) == expected
 
 
-@pytest.mark.parametrize("name", ["inception_v3", "mobilenet", "mobilenet_v1_0.0_224"])
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet", "mobilenet_v1_0.0_224"])
 def test_architecture_parse_refuses_other_names(name):
     with pytest.raises(ValueError, match="Expected an architecture such as") as info:
         Architecture.parse(name)
@@ -135,6 +138,9 @@ def test_architecture_parse_refuses_other_names(name):
             "mobilenet_v2_0.35_96",
         ),
         ("my_mobilenet_v1_0.50_224_features.weights.h5", "mobilenet_v1_0.50_224"),
+        ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "vgg16_224"),
+        ("inception_v3_weights_tf_dim_ordering_tf_kernels.h5", "inception_v3_299"),
+        ("xception_weights_tf_dim_ordering_tf_kernels_notop.h5", "xception_299"),
         ("weights.h5", "None"),
     ],
 )

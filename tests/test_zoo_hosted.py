@@ -47,7 +47,7 @@ def test_architectures_has_the_bundled_one_first_and_no_duplicates() -> None:
     names = architectures()
     assert names[0] == BUNDLED_ARCHITECTURE
     assert DEFAULT_ARCHITECTURE in names
-    assert len(names) == len(set(names)) == 62
+    assert len(names) == len(set(names)) == 65
 
 
 def test_canonical_name_keeps_every_name() -> None:

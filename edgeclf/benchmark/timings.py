@@ -103,7 +103,8 @@ def machine() -> dict[str, Any]:
     """Describe what the figures depend on: processor, cores, versions."""
     from importlib.metadata import PackageNotFoundError, version
 
-    package = next(name for name in INTERPRETERS if MODULES[name] in sys.modules)
+    loaded = [name for name in INTERPRETERS if MODULES[name] in sys.modules]
+    package = loaded[0] if loaded else "none"  # where no model could be loaded
     with suppress(PackageNotFoundError):  # tensorflow-cpu, or unpacked by hand
         package = f"{package} {version(package)}"
     return {

@@ -66,7 +66,12 @@ def read_model_file(
         folder: Where it is kept.
         quiet: Say nothing about a damaged one.
     """
-    for path in sorted(folder.glob(f"{_stem(model)}-*.tflite")):
+    return read_file(_stem(model), folder, quiet=quiet)
+
+
+def read_file(stem: str, folder: Path, *, quiet: bool = False) -> bytes | None:
+    """Return what `write_file` kept under a name; None if absent or damaged."""
+    for path in sorted(folder.glob(f"{stem}-*.tflite")):
         try:
             content = path.read_bytes()
         except OSError:
@@ -84,7 +89,16 @@ def write_model_file(model: HostedModel, folder: Path, content: bytes) -> None:
     Raises:
         DownloadError: The folder cannot be written to, or the disk is full.
     """
-    path = folder / f"{_stem(model)}-{_digits(content)}.tflite"
+    write_file(_stem(model), folder, content)
+
+
+def write_file(stem: str, folder: Path, content: bytes) -> None:
+    """Keep a `.tflite` file in `folder` under a name.
+
+    Raises:
+        DownloadError: As `write_model_file`.
+    """
+    path = folder / f"{stem}-{_digits(content)}.tflite"
     try:
         files.write_bytes(path, content)
     except OSError as error:

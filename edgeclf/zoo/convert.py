@@ -23,9 +23,15 @@ from typing import Any
 from edgeclf.console import Parser, run
 from edgeclf.errors import ModelError
 from edgeclf.files import check_writable, write_bytes
+from edgeclf.zoo.applications import APPLICATIONS, PREFIX
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.graph import pack_model, read_model
-from edgeclf.zoo.keras_files import DEFAULT_INPUT_SIZE, Architecture, open_keras_file
+from edgeclf.zoo.keras_files import (
+    DEFAULT_INPUT_SIZE,
+    Architecture,
+    open_application,
+    open_keras_file,
+)
 from edgeclf.zoo.normalization import (
     DEFAULT_MEAN,
     DEFAULT_STD,
@@ -57,17 +63,19 @@ def convert(
 
     Args:
         source: A Keras model (`.keras`, `.h5`), a file with the weights of a
-            MobileNet of keras.applications, with or without its classifier, a
-            SavedModel folder (TensorFlow 1 or 2), or the address of a TensorFlow
-            Hub module.
-        architecture: Which MobileNet the weights are for, such as
-            `mobilenet_v1_0.50_224`; None if the file's name says it. Of other
-            sources only the size is used.
+            network of keras.applications (MobileNet, Inception V3 and Xception with
+            or without the classifier, VGG16 without), a SavedModel folder (TensorFlow
+            1 or 2), or the address of a TensorFlow Hub module.
+        architecture: Which network the weights are for, such as
+            `mobilenet_v1_0.50_224` or `vgg16`; None if the file's name says it. Of
+            other sources only the size is used.
         input_size: `(height, width)`, for a network that takes several sizes.
             Default: the architecture's, else 224 x 224.
         input_mean: The network was trained with `(pixel - input_mean) / input_std`,
             pixels 0-255. Default: 0 and 255 for a Hub module, 0 and 1 for a Keras
-            model that scales its input itself, otherwise 127.5 and 127.5.
+            model that scales its input itself, the means of ImageNet for the weights
+            of VGG16 (whose first layer is made to take RGB), otherwise 127.5 and
+            127.5.
         input_std: See `input_mean`.
 
     Returns:
@@ -79,7 +87,7 @@ def convert(
             the architecture, or TensorFlow cannot convert it.
         DownloadError: The Hub module could not be fetched.
         MissingExtraError: TensorFlow or tensorflow-hub is not installed.
-        ValueError: The architecture is not a MobileNet's name, or a size or
+        ValueError: The architecture is not the name of such a network, or a size or
             `input_std` is not positive.
     """
     wanted = _check_options(architecture, input_size, input_mean, input_std)
@@ -100,24 +108,54 @@ def convert(
         network = open_keras_file(path, wanted, size)
     mean = network.input_mean if input_mean is None else input_mean
     std = network.input_std if input_std is None else input_std
+    means = mean if isinstance(mean, tuple) else (mean,)
     _logger.info(
-        "%s: taken to be trained on (pixel - %g) / %g; --input_mean and --input_std "
+        "%s: taken to be trained on (pixel - %s) / %g; --input_mean and --input_std "
         "say otherwise.",
         text,
-        mean,
+        ", ".join(f"{number:g}" for number in means),
         std,
     )
     content = _to_tflite(tf, network, _choose_size(network, size, text), text)
-    if (mean, std) != (DEFAULT_MEAN, DEFAULT_STD):
+    origin = f"converted with TensorFlow {tf.__version__} from {handle or path.name}"
+    return _finished(content, _name_of(text), origin, means, std)
+
+
+@absl_kept_quiet()
+def convert_application(name: str) -> Backbone:
+    """Convert a network of keras.applications with the weights that Keras downloads.
+
+    Args:
+        name: One of `APPLICATIONS`.
+
+    Returns:
+        A backbone whose input is `(pixel - 127.5) / 127.5`.
+
+    Raises:
+        DownloadError: Keras cannot have the weights.
+        ModelError: TensorFlow cannot convert the network.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    tf = import_quietly("tensorflow")
+    network = open_application(name)
+    mean, size = network.input_mean, APPLICATIONS[name].input_size
+    means = mean if isinstance(mean, tuple) else (mean,)
+    content = _to_tflite(tf, network, size, name)
+    origin = f"converted with TensorFlow {tf.__version__} from keras.applications"
+    return _finished(content, PREFIX + name, origin, means, network.input_std)
+
+
+def _finished(
+    content: bytes, name: str, origin: str, mean: tuple[float, ...], std: float
+) -> Backbone:
+    """Return the backbone of a converted network that wants `(pixel - mean) / std`."""
+    if (mean, std) != ((DEFAULT_MEAN,), DEFAULT_STD):
         model = read_model(content)
-        prepend_normalization(model, (mean,), (std,))
+        # Before the first layer's padding, whose zeros stand for the mean.
+        prepend_normalization(model, mean, (std,))
         content = pack_model(model)
     return to_backbone(
-        content,
-        _name_of(text),
-        f"converted with TensorFlow {tf.__version__} from {handle or path.name}",
-        input_mean=DEFAULT_MEAN,
-        input_std=DEFAULT_STD,
+        content, name, origin, input_mean=DEFAULT_MEAN, input_std=DEFAULT_STD
     )
 
 
@@ -206,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("source", help="Keras model or weights, SavedModel folder, or http(s) address")
     add("--output", required=True, metavar="FILE", help="the .tflite file to write")
-    add("--architecture", metavar="NAME", help="such as mobilenet_v1_0.50_224")
+    add("--architecture", metavar="NAME", help="such as mobilenet_v1_0.50_224, vgg16")
     add("--input_size", type=_size, metavar="H,W", help="default: the network's own")
     add("--input_mean", type=float, metavar="X", help="what the network was trained")
     add("--input_std", type=float, metavar="X", help="with: (pixel - mean) / std")

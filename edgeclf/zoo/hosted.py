@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from edgeclf.zoo.applications import KERAS_ARCHITECTURES
+
 DEFAULT_ARCHITECTURE = "mobilenet_v1_0.50_224"
 BUNDLED_ARCHITECTURE = "mobilenet_v2_1.00_224_torchvision"
 
@@ -79,7 +81,7 @@ def hosted_models() -> dict[str, HostedModel]:
 
 def architectures() -> list[str]:
     """Return every name that `load_backbone` knows, the bundled backbone first."""
-    return [BUNDLED_ARCHITECTURE, *hosted_models()]
+    return [BUNDLED_ARCHITECTURE, *hosted_models(), *KERAS_ARCHITECTURES]
 
 
 def canonical_name(architecture: str) -> str:

@@ -1,4 +1,4 @@
-"""Open Keras files: whole models, or the weights of a MobileNet.
+"""Open Keras files: whole models, or the weights of a network that Keras can build.
 
 A file tells what it is by its content, never by its ending:
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeclf.errors import ModelError
+from edgeclf.errors import DownloadError, ModelError
+from edgeclf.zoo.applications import APPLICATIONS, PREFIX, Application
 from edgeclf.zoo.tensorflow_extra import (
     MINUS_ONE_TO_ONE,
     Network,
+    first_line,
     import_quietly,
     refusing,
 )
@@ -40,11 +43,16 @@ _SCALING = ("Rescaling", "Normalization", "TrueDivide", "Divide", "Multiply")
 _ARCHITECTURE = re.compile(
     r"mobilenet_(?:(?P<version>v1|v2)_)?(?P<alpha>[01]\.\d+)(?:_(?P<size>\d+))?"
 )
+_APPLICATION = re.compile(
+    rf"(?:{PREFIX})?(?P<name>{'|'.join(APPLICATIONS)})(?:_(?P<size>\d+))?"
+)
+_APPLICATION_FILE = re.compile(rf"(?P<name>{'|'.join(APPLICATIONS)})_weights")
 # Source: keras/src/applications, mobilenet.py and mobilenet_v2.py, `model_name`.
 _KERAS_V1_FILE = re.compile(r"mobilenet_(?P<alpha>\d_\d)_(?P<size>\d+)_tf")
 _KERAS_V2_FILE = re.compile(
     r"mobilenet_v2_\w*?_kernels_(?P<alpha>\d\.\d+)_(?P<size>\d+)"
 )
+_MOBILENETS = {"v1": "MobileNet", "v2": "MobileNetV2"}  # in keras.applications
 _KERAS_V1_ALPHAS = {"1_0": 1.0, "7_5": 0.75, "5_0": 0.5, "2_5": 0.25}
 
 
@@ -53,27 +61,31 @@ class Architecture:
     """A network of keras.applications.
 
     Attributes:
-        version: `v1` for MobileNet, `v2` for MobileNetV2.
-        alpha: Width multiplier.
+        version: `v1` for MobileNet, `v2` for MobileNetV2, or a name in `APPLICATIONS`.
+        alpha: Width multiplier; None for a network that has none.
         input_size: `(height, width)` in pixels; None if the name does not say.
     """
 
     version: str
-    alpha: float
+    alpha: float | None
     input_size: tuple[int, int] | None
 
     @classmethod
     def parse(cls, name: str) -> Architecture:
-        """Return what `mobilenet_v1_0.50_224` or `mobilenet_0.5` stands for.
+        """Return what `mobilenet_v1_0.50_224`, `mobilenet_0.5` or `vgg16` stands for.
 
         Raises:
-            ValueError: It is not the name of a MobileNet.
+            ValueError: It is not the name of a network that Keras builds here.
         """
+        if match := _APPLICATION.fullmatch(name.strip()):
+            size = _square(match["size"]) if match["size"] else None
+            return cls._application(match["name"], size)
         match = _ARCHITECTURE.fullmatch(name.strip())
         if match is None or not float(match["alpha"]):
             raise ValueError(
                 "Expected an architecture such as mobilenet_v1_0.50_224 or "
-                f"mobilenet_v2_1.00_224. Received: {name!r}"
+                f"mobilenet_v2_1.00_224, or one of {', '.join(APPLICATIONS)}. "
+                f"Received: {name!r}"
             )
         size = _square(match["size"]) if match["size"] else None
         return cls(match["version"] or "v1", float(match["alpha"]), size)
@@ -86,12 +98,25 @@ class Architecture:
                 return cls("v1", alpha, _square(match["size"]))
         elif match := _KERAS_V2_FILE.search(path.name):
             return cls("v2", float(match["alpha"]), _square(match["size"]))
+        elif match := _APPLICATION_FILE.search(path.name):
+            return cls._application(match["name"], None)
         elif match := _ARCHITECTURE.search(path.name):
             return cls.parse(match[0])
         return None
 
+    @classmethod
+    def _application(cls, name: str, size: tuple[int, int] | None) -> Architecture:
+        return cls(name, None, size or APPLICATIONS[name].input_size)
+
+    @property
+    def application(self) -> Application | None:
+        """What is known of it besides its name; None for a MobileNet."""
+        return APPLICATIONS.get(self.version)
+
     def __str__(self) -> str:
         size = f"_{self.input_size[0]}" if self.input_size else ""
+        if self.alpha is None:
+            return f"{self.version}{size}"
         return f"mobilenet_{self.version}_{self.alpha:.2f}{size}"
 
 
@@ -102,12 +127,12 @@ def _square(side: str) -> tuple[int, int]:
 def open_keras_file(
     path: Path, architecture: Architecture | None, input_size: tuple[int, int] | None
 ) -> Network:
-    """Load a Keras model, or build the MobileNet that a file has the weights of.
+    """Load a Keras model, or build the network that a file has the weights of.
 
     Args:
         path: The file.
         architecture: What the weights are for; None if the file's name says it.
-        input_size: `(height, width)` to build a MobileNet for. Default: the
+        input_size: `(height, width)` to build a network for. Default: the
             architecture's, else 224 x 224.
 
     Raises:
@@ -117,6 +142,7 @@ def open_keras_file(
     """
     h5py = import_quietly("h5py")
     keras = import_quietly("keras")
+    application = None
     if _is_keras_archive(path):
         model = _load_model(keras, path, "model.keras")
     elif not h5py.is_hdf5(path):
@@ -131,6 +157,8 @@ def open_keras_file(
         if complete:
             model = _load_model(keras, path, "model.h5")
         else:
+            architecture = _architecture_of(path, architecture)
+            application = architecture.application
             model = _load_weights(keras, path, architecture, input_size)
     shapes: list[Any] = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
@@ -138,12 +166,55 @@ def open_keras_file(
             "Expected a Keras model with one input of shape (None, height, width, 3). "
             f"Received: {shapes} in {path}"
         )
+    if application is not None:
+        return _application_network(model, application)
     normalisation = RAW_PIXELS if _scales_its_input(model) else MINUS_ONE_TO_ONE
     return Network(
         lambda images: model(images, training=False),
         [variable.value for variable in model.variables],
         shapes[0][1:3],
         *normalisation,
+    )
+
+
+def open_application(name: str) -> Network:
+    """Build a network of `APPLICATIONS` with the weights that Keras downloads.
+
+    Raises:
+        DownloadError: Keras cannot have them.
+        MissingExtraError: Keras is not installed.
+    """
+    keras = import_quietly("keras")
+    application = APPLICATIONS[name]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras says what it downloads
+            model = getattr(keras.applications, application.maker)(
+                input_shape=(*application.input_size, 3),
+                include_top=False,
+                pooling="avg",
+                weights="imagenet",
+            )
+    except Exception as error:  # its downloader fails in many ways
+        raise DownloadError(
+            f"Keras cannot download the weights of {name}: {first_line(error)}. What "
+            "else can be done: fetch that file on another machine, and give what "
+            "`edgeclf convert FILE --output backbone.tflite` makes of it as "
+            "--architecture."
+        ) from error
+    return _application_network(model, application)
+
+
+def _application_network(model: Any, application: Application) -> Network:
+    """Return a network that takes RGB; its means are subtracted by `convert`."""
+    if application.is_bgr:
+        first = next(layer for layer in model.layers if layer.weights)
+        first.kernel.assign(first.kernel.value.numpy()[:, :, ::-1])
+    return Network(
+        lambda images: model(images, training=False),
+        [variable.value for variable in model.variables],
+        tuple(model.inputs[0].shape)[1:3],
+        application.input_mean,
+        application.input_std,
     )
 
 
@@ -174,10 +245,20 @@ def _load_model(keras: Any, path: Path, name: str) -> Any:
         )
 
 
+def _architecture_of(path: Path, named: Architecture | None) -> Architecture:
+    architecture = named or Architecture.of_file(path)
+    if architecture is None:
+        raise ModelError(
+            f"{path} has weights but no model, and its name does not say which. "
+            "Add --architecture, for instance mobilenet_v1_0.50_224."
+        )
+    return architecture
+
+
 def _load_weights(
     keras: Any,
     path: Path,
-    architecture: Architecture | None,
+    architecture: Architecture,
     input_size: tuple[int, int] | None,
 ) -> Any:
     """Build the network of keras.applications that the weights belong to.
@@ -185,29 +266,31 @@ def _load_weights(
     A classifier's head adds `depth + 1` values a class to the features' weights, so
     the number of values tells whether there is one, and for how many classes.
     """
-    architecture = architecture or Architecture.of_file(path)
-    if architecture is None:
-        raise ModelError(
-            f"{path} has weights but no model, and its name does not say which. "
-            "Add --architecture, for instance mobilenet_v1_0.50_224."
-        )
     size = input_size or architecture.input_size or DEFAULT_INPUT_SIZE
-    makers = {"v1": keras.applications.MobileNet, "v2": keras.applications.MobileNetV2}
+    application = architecture.application
+    maker = application.maker if application else _MOBILENETS[architecture.version]
+    width = {} if architecture.alpha is None else {"alpha": architecture.alpha}
     build = partial(
-        makers[architecture.version],
+        getattr(keras.applications, maker),
         input_shape=(*size, 3),
-        alpha=architecture.alpha,
         weights=None,
+        **width,
     )
+    has_linear_top = application is None or application.has_linear_top
     with refusing(path, f"does not fit {architecture}"):
         model = build(include_top=False, pooling="avg")
         stored, name = _stored_weights(path)
         num_weights, depth = model.count_params(), model.output_shape[-1]
         num_classes, rest = divmod(stored - num_weights, depth + 1)
-        if num_classes < 0 or rest:
+        if num_classes < 0 or rest or (num_classes and not has_linear_top):
+            top = (
+                f"with a classifier {depth + 1} more a class"
+                if has_linear_top
+                else "without its classifier, the file that ends in notop.h5"
+            )
             raise ModelError(
-                f"Expected the {num_weights} weights of {architecture} (with a "
-                f"classifier {depth + 1} more a class). Received: {stored} in {path}. "
+                f"Expected the {num_weights} weights of {architecture} ({top}). "
+                f"Received: {stored} in {path}. "
                 "Name the network that they were trained for with --architecture."
             )
         if num_classes:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeclf.errors import DownloadError, ModelError
 from edgeclf.zoo import cache
+from edgeclf.zoo.applications import KERAS_ARCHITECTURES, PREFIX
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.hosted import (
     BUNDLED_ARCHITECTURE,
@@ -22,6 +23,7 @@ from edgeclf.zoo.hosted import (
 INPUT_MEAN = 127.5  # of all hosted float models and the bundled one: [0, 255]
 INPUT_STD = 127.5  # becomes [-1, 1]
 BUNDLED_SOURCE = "torchvision, mobilenet_v2-b0353104.pth (ImageNet), BSD-3-Clause"
+KERAS_SOURCE = "keras.applications (ImageNet), converted with TensorFlow"
 
 _CONVERTED_SUFFIXES = (".h5", ".hdf5", ".keras")
 
@@ -44,7 +46,8 @@ def load_backbone(
     Args:
         architecture: One of `architectures()` (tensorflow-for-poets' spelling, such
             as `mobilenet_0.50_224`, is understood too), or the path of a `.tflite`
-            file: something with a slash in it or with that ending. None: the default
+            file: something with a slash in it or with that ending. The three that
+            begin with `keras/` need TensorFlow the first time. None: the default
             `mobilenet_v1_0.50_224`; when that cannot be had, the bundled backbone,
             and a warning says so.
         input_mean: The network's input is `(pixel - input_mean) / input_std` with
@@ -58,6 +61,7 @@ def load_backbone(
             done about it.
         FileNotFoundError: There is no file at this path.
         ModelError: The file is not a model that can serve as a backbone.
+        MissingExtraError: TensorFlow is needed and not installed.
     """
     normalisation = (input_mean, input_std)
     kept = None if folder is None else Path(folder)
@@ -69,6 +73,8 @@ def load_backbone(
     name = canonical_name(architecture)
     if name == BUNDLED_ARCHITECTURE:
         return _bundled_backbone(normalisation)
+    if name in KERAS_ARCHITECTURES:
+        return _keras_backbone(name, normalisation, kept)
     try:
         return hosted_backbone(hosted_models()[name], normalisation, folder=kept)
     except DownloadError as error:
@@ -173,7 +179,26 @@ def _bundled_backbone(normalisation: tuple[float | None, float | None]) -> Backb
     return _prepared(content, BUNDLED_ARCHITECTURE, BUNDLED_SOURCE, filled)
 
 
+def _keras_backbone(
+    name: str, normalisation: tuple[float | None, float | None], folder: Path | None
+) -> Backbone:
+    """Return a network of keras.applications, converted unless it is kept already."""
+    folder = cache.default_folder() if folder is None else folder
+    stem = name.replace("/", "_")
+    content = cache.read_file(stem, folder)
+    if content is None:
+        # only here: it needs TensorFlow
+        from edgeclf.zoo.convert import convert_application
+
+        _logger.info("Converting %s with TensorFlow; once, the result is kept.", name)
+        content = convert_application(name.removeprefix(PREFIX)).content
+        cache.write_file(stem, folder, content)
+    return _prepared(content, name, KERAS_SOURCE, _filled(name, normalisation))
+
+
 def _is_path(architecture: str) -> bool:
+    if architecture.strip() in KERAS_ARCHITECTURES:
+        return False
     separators = {"/", os.sep, os.altsep or "/"}
     endings = (".tflite", *_CONVERTED_SUFFIXES)
     return any(separator in architecture for separator in separators) or (

@@ -40,14 +40,15 @@ class Network:
         variables: What holds the variables, for TensorFlow to find and freeze them:
             they themselves (a Keras model would hide them) or the loaded object.
         input_size: `(height, width)` as the graph fixes them; None where it does not.
-        input_mean: The network wants `(pixel - input_mean) / input_std`.
+        input_mean: The network wants `(pixel - input_mean) / input_std`; one value, or
+            one for each of R, G and B.
         input_std: See `input_mean`.
     """
 
     call: Callable[[Any], Any]
     variables: Any
     input_size: tuple[int | None, int | None]
-    input_mean: float
+    input_mean: float | tuple[float, ...]
     input_std: float
 
 

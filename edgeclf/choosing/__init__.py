@@ -1,0 +1,1 @@
+"""Choose a backbone, a head and settings by measuring. Needs the extra `train`."""

@@ -1,0 +1,103 @@
+"""Train and measure candidates on one split; those that are finished stay finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeclf import files
+from edgeclf.benchmark.timings import time_invoke
+from edgeclf.choosing import outcome as outcomes
+from edgeclf.choosing.candidates import (
+    Candidate,
+    fingerprint_file,
+    fingerprint_pictures,
+    fingerprint_run,
+)
+from edgeclf.choosing.outcome import Outcome
+from edgeclf.data.folders import read_folder
+from edgeclf.training import RetrainConfig
+
+logger = logging.getLogger("edgeclf")
+
+ROUNDS = 5  # over all models, so that a busy moment hits no single one
+RUNS = 10  # of a model in a round
+
+
+def compare(
+    shared: RetrainConfig, candidates: Sequence[Candidate], folder: Path
+) -> tuple[list[Outcome], Path]:
+    """Train every candidate on the same split, then time the written files in turn.
+
+    The first candidate that works makes the split, unless there is one from an
+    earlier run with the same pictures, shares and seed; all others take it. What was
+    trained before with the same settings, pictures and split is taken as it is.
+
+    Args:
+        shared: Settings that all candidates have in common.
+        candidates: What to compare. One that fails does not stop the others.
+        folder: Where models, figures and splits are kept.
+
+    Returns:
+        One outcome per candidate, in order, and the path of the split.
+
+    Raises:
+        DatasetError: There are fewer than two classes with pictures.
+        OSError: The pictures or the folder cannot be read or written.
+    """
+    pictures = fingerprint_pictures(read_folder(shared.image_dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    split = folder / f"split-{_fingerprint_split(shared, pictures)[:12]}.csv"
+    results = []
+    for number, candidate in enumerate(candidates, 1):
+        position = f"Candidate {number} of {len(candidates)}, {candidate.name}"
+        given = split if split.exists() else shared.split_file
+        config = candidate.configure(shared, folder)
+        config = dataclasses.replace(config, split_file=given)
+        path = folder / f"{candidate.name}.outcome.json"
+        result = outcomes.kept(candidate, path, _fingerprint(config, pictures, split))
+        if result is not None:
+            logger.info("%s: finished before.", position)
+        else:
+            logger.info("%s", position)
+            result, own_split = outcomes.train(candidate, config)
+            if own_split is not None:
+                if not split.exists():
+                    files.write_bytes(split, own_split.read_bytes())
+                outcomes.keep(result, path, _fingerprint(config, pictures, split))
+        results.append(result)
+    return _timed(results), split
+
+
+def _fingerprint(config: RetrainConfig, pictures: str, split: Path) -> str:
+    return fingerprint_run(config, pictures, fingerprint_file(split))
+
+
+def _fingerprint_split(shared: RetrainConfig, pictures: str) -> str:
+    """Return a hash of what the split follows from."""
+    facts = (shared.shares, shared.seed, fingerprint_file(shared.split_file), pictures)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _timed(results: Sequence[Outcome]) -> list[Outcome]:
+    """Add the median time of one inference, measured now and on this machine."""
+    models = [result.model for result in results if result.model is not None]
+    times: dict[str, list[float]] = {model: [] for model in models}
+    if models:
+        logger.info("Timing %d models ...", len(times))
+    for _ in range(ROUNDS):
+        for model, measured in times.items():
+            measured.append(time_invoke(model, {}, RUNS))
+    return [
+        result
+        if result.model is None
+        else dataclasses.replace(
+            result, latency_ms=float(np.median(times[result.model]))
+        )
+        for result in results
+    ]

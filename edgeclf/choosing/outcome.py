@@ -1,0 +1,146 @@
+"""What came of a candidate: its figures, kept in a file, or its error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from edgeclf import files
+from edgeclf.choosing.candidates import Candidate
+from edgeclf.console import sentence
+from edgeclf.errors import DatasetError, EdgeclfError
+from edgeclf.tflite.cost import read_cost
+from edgeclf.tflite.graph import Graph
+from edgeclf.training import RetrainConfig, RetrainResult, retrain
+
+logger = logging.getLogger("edgeclf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A candidate that was trained, or one that failed.
+
+    Attributes:
+        candidate: Its settings.
+        error: Why it failed; None for one that did not.
+        model: Path of the written file; None for one that failed, like all that follow.
+        num_test: Test pictures.
+        accuracy: Of the written file on them, through `Classifier`, in [0, 1].
+        accuracy_interval_95: Its Wilson interval.
+        accuracy_float: The same before quantization.
+        macro_f1: Mean F1 of the classes, in [0, 1]; None where it is not measured.
+        cross_entropy: In nats.
+        parameters_trained: Weights and biases of the head.
+        parameters_frozen: Of the backbone.
+        macs: Multiply-accumulate operations for one picture.
+        size_bytes: Of the file.
+        training_s: Seconds from the pictures to the measured file; bottlenecks that
+            were in the cache already were not computed again.
+        misclassified: Names of the test pictures that the file gets wrong.
+        latency_ms: Median of one inference on this machine.
+    """
+
+    candidate: Candidate
+    error: str | None = None
+    model: str | None = None
+    num_test: int = 0
+    accuracy: float = 0.0
+    accuracy_interval_95: tuple[float, float] = (0.0, 1.0)
+    accuracy_float: float | None = None
+    macro_f1: float | None = None
+    cross_entropy: float | None = None
+    parameters_trained: int = 0
+    parameters_frozen: int = 0
+    macs: int = 0
+    size_bytes: int = 0
+    training_s: float = 0.0
+    misclassified: tuple[str, ...] = ()
+    latency_ms: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON, the candidate's settings first.
+
+        Of one that failed there are the settings and the error only.
+        """
+        settings = dataclasses.asdict(self.candidate)
+        if self.error is not None:
+            return {**settings, "error": self.error}
+        figures = dataclasses.asdict(self)
+        del figures["candidate"], figures["error"]
+        int8 = self.accuracy if self.candidate.quantize == "int8" else None
+        return {**settings, **figures, "accuracy_int8": int8}
+
+
+def train(candidate: Candidate, config: RetrainConfig) -> tuple[Outcome, Path | None]:
+    """Train and measure a candidate.
+
+    Returns:
+        What came of it, and the table of its split; None if it failed.
+    """
+    started = time.monotonic()
+    try:
+        result = retrain(config)
+        took = time.monotonic() - started
+        return _measured(candidate, result, took), result.split_path
+    except (EdgeclfError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        reason = sentence(error) or type(error).__name__
+        logger.error("%s: %s", candidate.name, reason)
+        return Outcome(candidate, error=reason), None
+
+
+def _measured(candidate: Candidate, result: RetrainResult, took: float) -> Outcome:
+    metrics, content = result.metrics, result.model_path.read_bytes()
+    test = metrics["test"]
+    if test is None:
+        raise DatasetError(
+            "Expected test pictures to compare on. Received: none that can be read. "
+            "Raise --testing_percentage or add pictures."
+        )
+    cost, graph = read_cost(content), Graph(content)
+    depth = graph.tensor(graph.bottleneck()).shape[-1]
+    trained = len(metrics["labels"]) * (depth + 1)
+    low, high = test["accuracy_interval_95"]
+    return Outcome(
+        candidate,
+        model=str(result.model_path),
+        num_test=sum(entry["num_test"] for entry in test["per_class"]),
+        accuracy=metrics["accuracy"],
+        accuracy_interval_95=(low, high),
+        accuracy_float=metrics["accuracy_float"],
+        macro_f1=test.get("macro_f1"),
+        cross_entropy=test["cross_entropy"],
+        parameters_trained=trained,
+        parameters_frozen=cost.parameters - trained,
+        macs=cost.macs,
+        size_bytes=metrics["size_bytes"],
+        training_s=took,
+        misclassified=tuple(wrong.name for wrong in result.misclassified),
+    )
+
+
+def keep(outcome: Outcome, path: Path, fingerprint: str) -> None:
+    """Write an outcome, so that a later run need not train the candidate again."""
+    content = dataclasses.asdict(outcome)
+    del content["candidate"]
+    entry = {"fingerprint": fingerprint, "outcome": content}
+    text = json.dumps(entry, ensure_ascii=False, indent=2, sort_keys=True)
+    files.write_text(path, text + "\n")
+
+
+def kept(candidate: Candidate, path: Path, fingerprint: str) -> Outcome | None:
+    """Return what `keep` wrote; None if that or the model is missing or outdated."""
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        if entry["fingerprint"] != fingerprint:
+            return None
+        values = entry["outcome"]
+        for name in ("accuracy_interval_95", "misclassified"):
+            values[name] = tuple(values[name])
+        outcome = Outcome(candidate, **values)
+        return outcome if Path(outcome.model or "").is_file() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,198 @@
+"""Recommend the simplest candidate that is not significantly worse than the best.
+
+On few test pictures a difference of many points is not significant at the usual 5 %.
+Taking the simpler model then would be wrong more often than right, so a difference
+counts from one standard error on, which happens by chance in 32 % of cases.
+
+Source: L. Breiman et al., Classification and Regression Trees (1984), 3.4.3, the rule
+of one standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeclf.choosing.outcome import Outcome
+
+SIGNIFICANCE = 0.32  # p-value from which on a difference does not count
+SURE = 0.05  # and the usual one, for saying what the test pictures can tell
+BYTES_EACH = {"int8": 1, "float16": 2, "none": 4}  # of a weight in the file
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the device allows.
+
+    Attributes:
+        max_latency_ms: For one inference, as measured here; None for any.
+        max_size_mb: Of the file, in millions of bytes; None for any.
+    """
+
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_latency_ms", "max_size_mb"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"Expected a positive {name}. Received: {value}.")
+
+    def __bool__(self) -> bool:
+        return self != Budget()
+
+    def allows(self, outcome: Outcome) -> bool:
+        """Say whether a trained candidate fits."""
+        latency, size = outcome.latency_ms, outcome.size_bytes / 1e6
+        is_quick = self.max_latency_ms is None or (
+            latency is not None and latency <= self.max_latency_ms
+        )
+        return is_quick and (self.max_size_mb is None or size <= self.max_size_mb)
+
+    def __str__(self) -> str:
+        parts = [
+            f"--{name} {value:g}"
+            for name, value in vars(self).items()
+            if value is not None
+        ]
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A candidate, and what it is weighed against.
+
+    Attributes:
+        chosen: The candidate.
+        best: The most accurate one within the budget; may be the same.
+        p_value: Of McNemar's test between both; 1 for the same.
+        significance: From which p-value on a difference does not count.
+    """
+
+    chosen: Outcome
+    best: Outcome
+    p_value: float
+    significance: float
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "name": self.chosen.candidate.name,
+            "best": self.best.candidate.name,
+            "p_value": self.p_value,
+            "significance": self.significance,
+            "smallest_difference": smallest_difference(self.best.num_test),
+        }
+
+    def sentences(self) -> list[str]:
+        """Return why, in words, and how little the test pictures can tell."""
+        chosen, best = self.chosen, self.best
+        first = f"Recommended: {chosen.candidate.name}, {chosen.accuracy:.1%} right"
+        if chosen is best:
+            first += ": none is more accurate, and none that is simpler is as good "
+            first += f"(McNemar's test, p < {self.significance:g})."
+        else:
+            first += (
+                f". {best.candidate.name} has {best.accuracy:.1%}, which may be "
+                f"chance (McNemar's test, p = {self.p_value:.2f}), and takes "
+                f"{best.macs / max(chosen.macs, 1):.1f} times the multiplications and "
+                f"{best.size_bytes / chosen.size_bytes:.1f} times the bytes."
+            )
+        points = 100 * smallest_difference(best.num_test)
+        return [
+            first,
+            f"On {best.num_test} test pictures differences below {points:.1f} points "
+            f"are never sure (p < {SURE:g}).",
+        ]
+
+
+def recommend(
+    outcomes: Sequence[Outcome], budget: Budget, significance: float = SIGNIFICANCE
+) -> Recommendation | None:
+    """Weigh the candidates that did not fail and fit the budget; None without any.
+
+    The best is the most accurate, among equals that with the least cross-entropy.
+    The simplest is the one with the fewest multiplications, then the fewest bytes for
+    its weights; what only training costs does not count, so that among candidates of
+    the same cost on the device the more accurate one is taken.
+
+    Args:
+        outcomes: Candidates measured on the same test pictures.
+        budget: What the device allows.
+        significance: From which p-value of McNemar's test on a candidate counts as
+            no worse than the best, in (0, 1].
+    """
+    fitting = [
+        outcome
+        for outcome in outcomes
+        if outcome.error is None and budget.allows(outcome)
+    ]
+    if not fitting:
+        return None
+    best = min(fitting, key=_merit)
+    good = [o for o in fitting if _p_value(best, o) >= significance]
+    chosen = min(good, key=lambda outcome: (*_complexity(outcome), *_merit(outcome)))
+    return Recommendation(chosen, best, _p_value(best, chosen), significance)
+
+
+def explain_misfit(outcomes: Sequence[Outcome], budget: Budget) -> str:
+    """Return why nothing can be recommended, in a sentence."""
+    trained = [outcome for outcome in outcomes if outcome.error is None]
+    if not trained:
+        return "No recommendation: every candidate failed."
+    quickest = min(trained, key=lambda outcome: outcome.latency_ms or math.inf)
+    smallest = min(trained, key=lambda outcome: outcome.size_bytes)
+    return (
+        f"No candidate fits {budget}: the quickest, {quickest.candidate.name}, takes "
+        f"{quickest.latency_ms or math.nan:.2f} ms, the smallest, "
+        f"{smallest.candidate.name}, has {smallest.size_bytes / 1e6:.2f} MB."
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the p-value of two classifiers being equally good, exact and two-sided.
+
+    Among the pictures that only one of them gets right, either is as likely.
+
+    Source: Q. McNemar, Psychometrika 12 (1947); T. G. Dietterich, "Approximate
+    Statistical Tests for Comparing Supervised Classification Learning Algorithms",
+    Neural Computation 10 (1998), 3.1.
+
+    Args:
+        only_first: Pictures that the first alone gets right.
+        only_second: Pictures that the second alone gets right.
+    """
+    differing = only_first + only_second
+    fewer = min(only_first, only_second)
+    tail = sum(math.comb(differing, count) for count in range(fewer + 1))
+    return min(1.0, float(2 * tail / 2**differing))
+
+
+def smallest_difference(num_test: int) -> float:
+    """Return the least difference of accuracies that can be significant, in [0, 1].
+
+    It is when only one of two candidates gets any picture wrong that the other does
+    not.
+    """
+    needed = 1
+    while mcnemar(needed, 0) >= SURE:
+        needed += 1
+    return min(1.0, needed / num_test)
+
+
+def _p_value(first: Outcome, second: Outcome) -> float:
+    wrong, also = set(first.misclassified), set(second.misclassified)
+    return mcnemar(len(also - wrong), len(wrong - also))
+
+
+def _merit(outcome: Outcome) -> tuple[float, float]:
+    """Return what is smaller for a better candidate."""
+    loss = outcome.cross_entropy
+    return -outcome.accuracy, math.inf if loss is None else loss
+
+
+def _complexity(outcome: Outcome) -> tuple[int, int]:
+    parameters = outcome.parameters_trained + outcome.parameters_frozen
+    return outcome.macs, parameters * BYTES_EACH[outcome.candidate.quantize]

@@ -1,0 +1,360 @@
+"""Candidates are trained on one split, measured, kept and weighed."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import tiny
+
+from edgeclf import Classifier
+from edgeclf.choosing.candidates import Candidate, list_candidates
+from edgeclf.choosing.compare import main
+from edgeclf.choosing.outcome import Outcome
+from edgeclf.choosing.plot import Point, scatter
+from edgeclf.choosing.recommend import (
+    Budget,
+    explain_misfit,
+    mcnemar,
+    recommend,
+    smallest_difference,
+)
+from edgeclf.choosing.table import as_text
+from edgeclf.data.splits import read_split_file
+from edgeclf.zoo.depths import with_depths
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return tiny.write_folder(tmp_path_factory.mktemp("photos"), 20)
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbones")
+    (folder / "tiny.tflite").write_bytes(tiny.backbone_file())
+    (folder / "deep.tflite").write_bytes(tiny.deep_backbone_file())
+    (folder / "broken.tflite").write_bytes(b"not a model")
+    return folder
+
+
+@pytest.fixture
+def arguments(tmp_path, photos, backbones):
+    def build(*names, **options):
+        paths = ",".join(str(backbones / f"{name}.tflite") for name in names)
+        settings = {
+            "image_dir": photos,
+            "architectures": paths,
+            "views": "1",
+            "output_dir": tmp_path / "out",
+            "bottleneck_dir": tmp_path / "bottlenecks",
+            **options,
+        }
+        return [f"--{name}={value}" for name, value in settings.items()]
+
+    return build
+
+
+def outcome(name, wrong, *, macs=100, size=1000, latency=1.0, num_test=100, loss=0.5):
+    candidate = Candidate(name, name, name, 1, "discriminant", "int8")
+    return Outcome(
+        candidate,
+        model=f"{name}.tflite",
+        num_test=num_test,
+        accuracy=1 - len(wrong) / num_test,
+        cross_entropy=loss,
+        macs=macs,
+        size_bytes=size,
+        parameters_frozen=size,
+        latency_ms=latency,
+        misclassified=tuple(map(str, wrong)),
+    )
+
+
+def test_compare_measures_all_candidates_on_one_split(arguments, tmp_path, capsys):
+    status = main([*arguments("tiny", "deep", quantize="int8,float16"), "--json"])
+    assert status == 0
+    report = json.loads(capsys.readouterr().out)
+    rows = report["candidates"]
+    assert [(row["backbone"], row["quantize"]) for row in rows] == [
+        ("tiny", "int8"), ("tiny", "float16"), ("deep", "int8"), ("deep", "float16")
+    ]  # fmt: skip
+    splits = [
+        read_split_file(tmp_path / "out" / f"{row['name']}.split.csv") for row in rows
+    ]
+    assert all(split == splits[0] for split in splits)
+    assert read_split_file(report["split_file"]) == splits[0]
+    tests = [name for name, split in splits[0].items() if split == "test"]
+    depths = {"tiny": tiny.DEPTH, "deep": with_depths(tiny.deep_backbone()).depth}
+    for row in rows:
+        assert row["num_test"] == len(tests) >= 12  # 30 % of 60
+        assert row["parameters_trained"] == 3 * (depths[row["backbone"]] + 1)
+        assert row["latency_ms"] > 0
+        assert row["size_bytes"] == Path(row["model"]).stat().st_size
+        assert (row["accuracy_int8"] is None) == (row["quantize"] == "float16")
+    assert rows[0]["macs"] == 16 * 16 * 8 * 27 + 3 * 8
+    assert rows[0]["parameters_frozen"] == 8 * 27 + 8 == rows[1]["parameters_frozen"]
+    assert rows[0]["macs"] == rows[1]["macs"] < rows[2]["macs"]
+
+
+def test_compare_figures_are_those_of_the_written_files(
+    arguments, photos, tmp_path, capsys
+):
+    assert main([*arguments("tiny"), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["candidates"]
+    splits = read_split_file(tmp_path / "out" / f"{row['name']}.split.csv")
+    with Classifier(row["model"]) as classifier:
+        wrong = [
+            name
+            for name, split in splits.items()
+            if split == "test"
+            and classifier.classify(photos / name)[0].label != name.split("/")[0]
+        ]
+    assert sorted(row["misclassified"]) == sorted(wrong)
+    assert row["accuracy"] == pytest.approx(1 - len(wrong) / row["num_test"])
+    low, high = row["accuracy_interval_95"]
+    assert low < row["accuracy"] <= high
+
+
+def test_compare_trains_only_what_is_new(arguments, tmp_path, capsys):
+    assert main([*arguments("tiny"), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["candidates"][0]
+    times = Path(first["model"]).stat().st_mtime_ns
+    assert main([*arguments("tiny", "deep"), "--json"]) == 0
+    output = capsys.readouterr()
+    again = json.loads(output.out)["candidates"][0]
+    assert "tiny-discriminant-1-views-int8: finished before." in output.err
+    assert Path(first["model"]).stat().st_mtime_ns == times
+    for row in (first, again):
+        del row["latency_ms"]  # measured anew
+    assert first == again
+
+
+@pytest.mark.parametrize("change", ["seed", "model", "pictures", "backbone"])
+def test_compare_trains_again_what_has_changed(arguments, tmp_path, capsys, change):
+    options = {}
+    (tmp_path / "b").mkdir()
+    backbone = tmp_path / "b" / "copy.tflite"
+    backbone.write_bytes(tiny.backbone_file())
+    pictures = tiny.write_folder(tmp_path / "own", 8)
+    options = {"architectures": backbone, "image_dir": pictures}
+    assert main([*arguments(**options), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["candidates"][0]
+    if change == "seed":
+        options["seed"] = 5
+    elif change == "model":
+        Path(row["model"]).unlink()
+    elif change == "pictures":
+        (pictures / "red" / "000.png").unlink()
+    else:
+        backbone.write_bytes(tiny.deep_backbone_file())
+    assert main([*arguments(**options), "--json"]) == 0
+    assert "finished before" not in capsys.readouterr().err
+
+
+def test_compare_takes_up_where_it_was_killed(arguments, tmp_path):
+    command = [sys.executable, "-m", "edgeclf.choosing.compare"]
+    command += [*arguments("tiny", "deep"), "--views=1,2,3"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
+    done = tmp_path / "out" / "tiny-discriminant-1-views-int8.outcome.json"
+    for _ in range(600):
+        if done.exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out" / "comparison.html").exists()
+    finished = len(list((tmp_path / "out").glob("*.outcome.json")))
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("finished before.") == finished >= 1
+    assert len(ended.stdout.split("\n\n")[0].splitlines()) == 7
+
+
+def test_compare_goes_on_after_a_candidate_that_fails(arguments, tmp_path, capsys):
+    assert main(arguments("broken", "tiny")) == 1
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err
+    _, broken, fine = output.out.splitlines()[:3]
+    assert broken.split()[:4] == ["1", "broken", "failed:", "broken"]
+    assert "broken cannot be used as a backbone." in broken
+    assert fine.startswith("2  tiny")
+    assert "Recommended: tiny-discriminant-1-views-int8" in output.out
+    with (tmp_path / "out" / "comparison.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["error"]
+    assert rows[0]["accuracy"] == ""
+    assert 0 < float(rows[1]["accuracy_low_95"]) < float(rows[1]["accuracy"])
+
+
+def test_compare_when_all_fail_says_so(arguments, capsys):
+    assert main(arguments("broken")) == 1
+    assert "No recommendation: every candidate failed." in capsys.readouterr().out
+
+
+def test_compare_takes_a_given_split(arguments, tmp_path, capsys):
+    table = tmp_path / "given.csv"
+    lines = ["file,split"]
+    for color in tiny.COLORS:
+        for number in range(20):
+            ending = "jpg" if number % 2 else "png"
+            split = "test" if number < 3 else "train"
+            lines.append(f"{color}/{number:03}.{ending},{split}")
+    table.write_text("\n".join(lines) + "\n")
+    assert main([*arguments("tiny", "deep", split_file=table), "--csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["num_test"] for row in rows] == ["9", "9"]
+
+
+def test_compare_writes_a_page_with_table_and_plots(arguments, tmp_path):
+    assert main(arguments("tiny", "broken")) == 1
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    assert "http" not in page
+    assert 'class="error"' in page
+    start, end = page.index("<svg"), page.index("</svg>") + 6
+    drawing = ET.fromstring(page[start:end])  # noqa: S314 - our own
+    titles = [element.text for element in drawing.iter() if element.tag == "title"]
+    assert len(titles) == 1
+    assert titles[0].startswith("tiny-discriminant-1-views-int8: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_latency_ms": 0}, "Expected a positive max_latency_ms. Received: 0"),
+        ({"significance": 0}, "Expected significance above 0 and at most 1"),
+        ({"max_size_mb": "nan"}, "Expected a positive max_size_mb"),
+        ({"solvers": "magic"}, "expected one of discriminant, regression"),
+        ({"views": "1,x"}, "--views"),
+        ({"views": "0"}, "Expected a positive views"),
+        ({"testing_percentage": 0}, "Expected testing_percentage above 0"),
+        ({"architectures": "mobilenet_v9"}, "Expected a backbone's name"),
+        ({"architectures": ","}, "expected at least one value"),
+        ({"resize": "fancy"}, "Expected resize to be one of"),
+    ],
+)
+def test_compare_refuses_wrong_options_before_any_work(
+    arguments, tmp_path, capsys, options, message
+):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments("tiny", **options))
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_compare_without_pictures_is_a_sentence(arguments, tmp_path, capsys):
+    assert main(arguments("tiny", image_dir=tmp_path / "nowhere")) == 1
+    assert "which does not exist" in capsys.readouterr().err
+
+
+def test_compare_says_when_nothing_fits_the_budget(arguments, capsys):
+    assert main(arguments("tiny", max_size_mb=0.0001)) == 1
+    output = capsys.readouterr().out
+    assert "No candidate fits --max_size_mb 0.0001: the quickest, tiny-" in output
+
+
+def test_candidates_of_one_file_name_keep_their_own_names():
+    candidates = list_candidates(
+        ["a/model.tflite", "b/model.tflite", "a/model.tflite", "keras/vgg16"],
+        [1, 8, 8],
+        ["regression"],
+        ["int8"],
+    )
+    names = [candidate.name for candidate in candidates]
+    assert len(names) == len(set(names)) == 6
+    assert names[-1] == "keras_vgg16-regression-8-views-int8"
+    assert all("/" not in name for name in names)
+
+
+def test_recommend_takes_the_simpler_of_two_that_cannot_be_told_apart():
+    large = outcome("large", range(8), macs=900)
+    small = outcome("small", range(4, 14), macs=100)  # 4 only it, 6 only the large one
+    choice = recommend([large, small], Budget())
+    assert choice.chosen is small
+    assert choice.best is large
+    assert choice.p_value == mcnemar(6, 4) > 0.5
+    first, second = choice.sentences()
+    assert "large has 92.0%, which may be chance (McNemar's test, p = 0.75)" in first
+    assert "9.0 times the multiplications" in first
+    assert second == (
+        "On 100 test pictures differences below 6.0 points are never sure (p < 0.05)."
+    )
+
+
+def test_recommend_keeps_the_better_one_where_chance_is_no_explanation():
+    large = outcome("large", range(8), macs=900)
+    small = outcome("small", range(13), macs=100)  # the same 8, and 5 more: p = 0.0625
+    choice = recommend([small, large], Budget())
+    assert choice.chosen is large
+    assert "none that is simpler is as good" in choice.sentences()[0]
+    assert recommend([small, large], Budget(), significance=0.05).chosen is small
+
+
+def test_recommend_prefers_the_better_of_two_that_cost_the_same():
+    worse = outcome("worse", range(9))
+    better = outcome("better", range(8), loss=0.9)
+    also = dataclasses.replace(better, cross_entropy=0.1)
+    assert recommend([worse, better, also], Budget()).chosen is also
+
+
+def test_recommend_weighs_only_what_fits_the_budget():
+    large = outcome("large", [], macs=900, latency=9.0, size=9_000_000)
+    middle = outcome("middle", range(30), macs=500, latency=4.0, size=4_000_000)
+    small = outcome("small", range(60), macs=100, latency=1.0, size=1_000_000)
+    candidates = [large, middle, small]
+    assert recommend(candidates, Budget()).chosen is large
+    assert recommend(candidates, Budget(max_latency_ms=4)).chosen is middle
+    assert recommend(candidates, Budget(max_size_mb=3.9)).chosen is small
+    tight = Budget(max_latency_ms=0.5, max_size_mb=4)
+    assert recommend(candidates, tight) is None
+    assert explain_misfit(candidates, tight) == (
+        "No candidate fits --max_latency_ms 0.5 and --max_size_mb 4: the quickest, "
+        "small, takes 1.00 ms, the smallest, small, has 1.00 MB."
+    )
+
+
+# Source: scipy.stats.binomtest(fewer, fewer + more).pvalue
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(0, 0, 1.0), (5, 0, 0.0625), (0, 6, 0.03125), (9, 2, 0.0654296875), (4, 4, 1.0)],
+)
+def test_mcnemar_is_the_exact_binomial_test(first, second, expected):
+    assert mcnemar(first, second) == pytest.approx(expected)
+    assert mcnemar(3000, 2000) < 1e-40
+
+
+def test_smallest_difference_is_six_pictures():
+    assert smallest_difference(60) == pytest.approx(0.1)
+    assert smallest_difference(3) == 1.0
+
+
+def test_table_leaves_out_what_is_the_same_for_all():
+    text = as_text([outcome("one", [1]), outcome("another", [])])
+    head, first, second = text.splitlines()
+    assert "solver" not in head
+    assert "macro-F1" not in head
+    assert first.split()[:3] == ["1", "one", "99.0"]
+    assert second.index("100.0") + 5 == first.index("99.0") + 4
+
+
+def test_scatter_places_points_by_cost_and_accuracy():
+    points = [
+        Point(1, "a & b", 1.0, 0.5, (0.4, 0.6), is_chosen=False),
+        Point(2, "c", 100.0, 0.9, (0.8, 0.95), is_chosen=True),
+    ]
+    drawing = ET.fromstring(scatter(points, "ms"))  # noqa: S314 - our own
+    (circle,) = drawing.iter("circle")
+    (square,) = drawing.iter("rect")
+    assert float(circle.get("cx")) < float(square.get("x"))
+    assert float(circle.get("cy")) > float(square.get("y"))
+    assert "a & b: 50.0%" in [title.text for title in drawing.iter("title")]
