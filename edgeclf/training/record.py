@@ -12,12 +12,12 @@ from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.metadata import FORMAT_VERSION
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
-from edgeclf.training.head import FittedHead, accuracy
+from edgeclf.training.head import FineTuning, FittedHead, accuracy
 from edgeclf.training.write_metadata import attach
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
-_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test")
+_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test", "training_curves")
 _LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
 
 
@@ -40,6 +40,7 @@ def describe_run(
         "strength": fitted.strength,
         "shrinkage": fitted.shrinkage,
         "temperature": fitted.temperature,
+        **_describe_fine_tuning(fitted.fine_tuning),
         "architecture": backbone.name,
         "backbone_sha256": backbone.sha256,
         "backbone_source": backbone.source,
@@ -52,6 +53,22 @@ def describe_run(
             for entry in dataset.unreadable
         ],
         "conflicting": list(dataset.conflicting),
+    }
+
+
+def _describe_fine_tuning(tuning: FineTuning | None) -> dict[str, Any]:
+    if tuning is None:
+        return {"fine_tuned": False, "fine_tuning": None, "training_curves": None}
+    return {
+        "fine_tuned": tuning.kept,
+        "fine_tuning": {
+            "epochs": tuning.epochs,
+            "share": tuning.share,
+            "frozen": dict(tuning.frozen),
+            "tuned": dict(tuning.tuned),
+            "frozen_sha256": tuning.frozen_sha256,
+        },
+        "training_curves": [dict(point) for point in tuning.curves],
     }
 
 

@@ -28,6 +28,7 @@ from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
+from edgeclf.training.finetune import fine_tune, import_tensorflow
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
@@ -84,9 +85,11 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         ModelError: The backbone cannot be read, cut or quantized.
         DownloadError: The backbone that was asked for cannot be had.
         OSError: A folder is missing or cannot be written.
-        MissingExtraError: No interpreter is installed.
+        MissingExtraError: No interpreter is installed, or no TensorFlow to fine-tune.
     """
     _prepare_outputs(config)
+    if config.fine_tune:
+        import_tensorflow()  # to fail now rather than after the work
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
     trained = _train(config)
     dataset = trained.dataset
@@ -143,6 +146,9 @@ def _train(config: RetrainConfig) -> _Trained:
         )
         dataset = load_dataset(config, found, fixed, extractor)
         fitted = fit_head(config, extractor, dataset)
+        if config.fine_tune:
+            extractor, dataset, fitted = fine_tune(config, extractor, dataset, fitted)
+            backbone = extractor.backbone
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         graph = export(config, floating, dataset, backbone, fitted.head, cache)
     return _Trained(backbone, dataset, fitted, floating, graph)

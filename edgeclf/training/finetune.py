@@ -1,0 +1,226 @@
+"""Fine-tuning: the backbone learns from the pictures, too.
+
+What comes out is a backbone like any other, with weights of its own. Bottlenecks, head
+and the device's file are made of it as they are of the frozen one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeclf.data.splits import TRAIN, VALIDATION
+from edgeclf.errors import MissingExtraError
+from edgeclf.interpreter import num_processors
+from edgeclf.training.bottlenecks import BottleneckExtractor
+from edgeclf.training.config import RetrainConfig
+from edgeclf.training.dataset import BottleneckDataset, with_bottlenecks
+from edgeclf.training.fit import fit_head
+from edgeclf.training.fresh_views import ViewLoader
+from edgeclf.training.head import FineTuning, FittedHead
+from edgeclf.training.tuning import Examples, Tuner
+from edgeclf.training.views import PLAIN, View, draw_variations
+from edgeclf.zoo.backbone import Backbone
+from edgeclf.zoo.tensorflow_extra import import_quietly
+
+logger = logging.getLogger("edgeclf")
+
+LEARNING_RATE = 1e-3
+HEAD_RATE = 1e-4
+# How far to go from the frozen weights to the tuned ones: what is tried.
+SHARES = (0.5, 0.75, 1.0)
+
+
+def import_tensorflow() -> Any:
+    """Return TensorFlow, set to compute the same in every run.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        tensorflow = import_quietly("tensorflow")
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            f"Fine-tuning needs the package tensorflow ({error.__cause__}). Leave out "
+            '--fine_tune, or install it with: pip install "edgeclf[tensorflow]"'
+        ) from error
+    tensorflow.config.experimental.enable_op_determinism()
+    return tensorflow
+
+
+def fine_tune(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    frozen: FittedHead,
+) -> tuple[BottleneckExtractor, BottleneckDataset, FittedHead]:
+    """Train the backbone; return its results, or the frozen ones if they are better.
+
+    Better is what has the lower cross-entropy on the validation pictures, without
+    getting more of them wrong.
+
+    Args:
+        config: Settings.
+        extractor: Of the frozen backbone.
+        dataset: The pictures, with its bottlenecks.
+        frozen: The head on it.
+
+    Returns:
+        The extractor of the better backbone, the dataset with its bottlenecks, and
+        the head on it.
+
+    Raises:
+        MissingExtraError: TensorFlow is not installed.
+        ModelError: The backbone holds an operator that cannot be trained.
+    """
+    if not len(dataset.positions(VALIDATION)):
+        logger.warning(
+            "Not fine-tuned: no picture is held out for validation, to tell whether "
+            "that is better."
+        )
+        return extractor, dataset, frozen
+    tuner = _train(config, extractor, dataset)
+    share, tuned_extractor, tuned_dataset = _best_share(
+        config, extractor, dataset, tuner
+    )
+    tuned = fit_head(config, tuned_extractor, tuned_dataset)
+    is_better = _is_better(tuned, frozen)
+    _log(tuned, frozen, is_better=is_better)
+    record = FineTuning(
+        kept=is_better,
+        epochs=len(tuner.epochs),
+        share=share,
+        frozen=_figures(frozen),
+        tuned=_figures(tuned),
+        frozen_sha256=extractor.backbone.sha256,
+        curves=tuple(dataclasses.asdict(epoch) for epoch in tuner.epochs),
+    )
+    if is_better:
+        fitted = dataclasses.replace(tuned, fine_tuning=record)
+        return tuned_extractor, tuned_dataset, fitted
+    return extractor, dataset, dataclasses.replace(frozen, fine_tuning=record)
+
+
+def _train(
+    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
+) -> Tuner:
+    tensorflow = import_tensorflow()
+    backbone = extractor.backbone
+    # The warm start must not have seen the pictures that tell when to stop.
+    splits = np.where(dataset.splits == TRAIN, TRAIN, "")
+    only_train = dataclasses.replace(dataset, splits=splits)
+    warm = fit_head(_plain(config), extractor, only_train)
+    known = dataset.subset(TRAIN).bottlenecks
+    tuner = Tuner(backbone, warm.head, known, LEARNING_RATE, HEAD_RATE, tensorflow)
+    epochs = config.fine_tune_epochs
+    train, validation = dataset.positions(TRAIN), dataset.positions(VALIDATION)
+    views = [_views(config, dataset.digests[row], epochs) for row in train.tolist()]
+    plain = [[PLAIN]] * len(validation)
+    with (
+        _loader(config, backbone, dataset, train, views) as fitted,
+        _loader(config, backbone, dataset, validation, plain) as scored,
+    ):
+        tuner.train(
+            Examples(fitted, dataset.classes[train]),
+            Examples(scored, dataset.classes[validation]),
+            epochs,
+            config.seed,
+        )
+    return tuner
+
+
+def _plain(config: RetrainConfig) -> RetrainConfig:
+    """Return settings for a head that is fitted at once, to plain pictures."""
+    return RetrainConfig(
+        config.image_dir,
+        config.output_graph,
+        solver="discriminant",
+        views=1,
+        seed=config.seed,
+    )
+
+
+def _views(config: RetrainConfig, digest: bytes, epochs: int) -> Sequence[View]:
+    """Return what the epochs show of the picture with that SHA-256."""
+    draw = config.distortions.draw if config.distortions else draw_variations
+    return [PLAIN, *draw(digest, config.seed, epochs - 1)]
+
+
+def _loader(
+    config: RetrainConfig,
+    backbone: Backbone,
+    dataset: BottleneckDataset,
+    rows: NDArray[np.intp],
+    views: Sequence[Sequence[View]],
+) -> ViewLoader:
+    paths = [dataset.examples[row].path for row in rows.tolist()]
+    num_workers = config.num_workers or num_processors()
+    return ViewLoader(paths, views, backbone.input_size, config.resize, num_workers)
+
+
+def _best_share(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    tuner: Tuner,
+) -> tuple[float, BottleneckExtractor, BottleneckDataset]:
+    """Return how far to go from the frozen weights, and what comes of it.
+
+    The tuned weights themselves know the training pictures too well. On the way to
+    them the pictures of validation are often told apart best.
+    """
+    trials = []
+    for share in SHARES:
+        backbone = dataclasses.replace(
+            extractor.backbone,
+            content=tuner.content(share),
+            source=f"{extractor.backbone.source}, fine-tuned",
+        )
+        tuned = extractor.of(backbone)
+        moved = with_bottlenecks(dataset, tuned, f"bottlenecks, {share:.0%} tuned")
+        fitted = fit_head(_plain(config), tuned, moved)
+        loss = fitted.validation_cross_entropy
+        trials.append((math.inf if loss is None else loss, share, tuned, moved))
+    _, share, tuned, moved = min(trials, key=lambda trial: trial[:2])
+    return share, tuned, moved
+
+
+def _is_better(tuned: FittedHead, frozen: FittedHead) -> bool:
+    """Return whether the tuned backbone is to be preferred; a tie is for the frozen.
+
+    Few pictures tell cross-entropies apart that they all get right.
+    """
+    return _or_zero(tuned.validation_accuracy) >= _or_zero(
+        frozen.validation_accuracy
+    ) and _or_zero(tuned.validation_cross_entropy) < _or_zero(
+        frozen.validation_cross_entropy
+    )
+
+
+def _or_zero(figure: float | None) -> float:
+    return 0.0 if figure is None else figure
+
+
+def _figures(fitted: FittedHead) -> dict[str, float | None]:
+    return {
+        "validation_accuracy": fitted.validation_accuracy,
+        "validation_cross_entropy": fitted.validation_cross_entropy,
+    }
+
+
+def _log(tuned: FittedHead, frozen: FittedHead, *, is_better: bool) -> None:
+    logger.info(
+        "%s: validation accuracy %.1f %%, cross-entropy %.4f fine-tuned; "
+        "%.1f %%, %.4f frozen",
+        "Fine-tuned backbone kept" if is_better else "Frozen backbone kept",
+        100 * _or_zero(tuned.validation_accuracy),
+        _or_zero(tuned.validation_cross_entropy),
+        100 * _or_zero(frozen.validation_accuracy),
+        _or_zero(frozen.validation_cross_entropy),
+    )
