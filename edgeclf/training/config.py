@@ -22,7 +22,7 @@ from edgeclf.zoo.normalization import check_normalization
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
-DEFAULT_FINE_TUNE_EPOCHS = 16
+DEFAULT_FINE_TUNE_EPOCHS = 12
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]

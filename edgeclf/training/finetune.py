@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from edgeclf.zoo.tensorflow_extra import import_quietly
 
 logger = logging.getLogger("edgeclf")
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 2e-3
 HEAD_RATE = 1e-4
 # How far to go from the frozen weights to the tuned ones: what is tried.
 SHARES = (0.5, 0.75, 1.0)
@@ -86,25 +87,22 @@ def fine_tune(
         )
         return extractor, dataset, frozen
     tuner = _train(config, extractor, dataset)
-    share, tuned_extractor, tuned_dataset = _best_share(
-        config, extractor, dataset, tuner
-    )
-    tuned = fit_head(config, tuned_extractor, tuned_dataset)
-    is_better = _is_better(tuned, frozen)
+    best = _best_share(config, extractor, dataset, tuner)
+    tuned = None if best is None else _fit(config, best.extractor, best.dataset)
+    is_better = tuned is not None and _is_better(tuned, frozen)
     _log(tuned, frozen, is_better=is_better)
     record = FineTuning(
         kept=is_better,
+        share=None if best is None else best.share,
         epochs=len(tuner.epochs),
-        share=share,
         frozen=_figures(frozen),
         tuned=_figures(tuned),
         frozen_sha256=extractor.backbone.sha256,
         curves=tuple(dataclasses.asdict(epoch) for epoch in tuner.epochs),
     )
-    if is_better:
-        fitted = dataclasses.replace(tuned, fine_tuning=record)
-        return tuned_extractor, tuned_dataset, fitted
-    return extractor, dataset, dataclasses.replace(frozen, fine_tuning=record)
+    if best is None or tuned is None or not is_better:
+        return extractor, dataset, dataclasses.replace(frozen, fine_tuning=record)
+    return best.extractor, best.dataset, dataclasses.replace(tuned, fine_tuning=record)
 
 
 def _train(
@@ -164,13 +162,30 @@ def _loader(
     return ViewLoader(paths, views, backbone.input_size, config.resize, num_workers)
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """A backbone between the frozen and the tuned one.
+
+    Attributes:
+        share: How far from one to the other, 0-1.
+        extractor: Of it.
+        dataset: With its bottlenecks.
+        loss: Cross-entropy on validation of a plain head.
+    """
+
+    share: float
+    extractor: BottleneckExtractor
+    dataset: BottleneckDataset
+    loss: float
+
+
 def _best_share(
     config: RetrainConfig,
     extractor: BottleneckExtractor,
     dataset: BottleneckDataset,
     tuner: Tuner,
-) -> tuple[float, BottleneckExtractor, BottleneckDataset]:
-    """Return how far to go from the frozen weights, and what comes of it.
+) -> _Trial | None:
+    """Return how far to go from the frozen weights; None if no share is of use.
 
     The tuned weights themselves know the training pictures too well. On the way to
     them the pictures of validation are often told apart best.
@@ -183,18 +198,30 @@ def _best_share(
             source=f"{extractor.backbone.source}, fine-tuned",
         )
         tuned = extractor.of(backbone)
-        moved = with_bottlenecks(dataset, tuned, f"bottlenecks, {share:.0%} tuned")
-        fitted = fit_head(_plain(config), tuned, moved)
-        loss = fitted.validation_cross_entropy
-        trials.append((math.inf if loss is None else loss, share, tuned, moved))
-    _, share, tuned, moved = min(trials, key=lambda trial: trial[:2])
-    return share, tuned, moved
+        moved = with_bottlenecks(dataset, tuned, f"{share:.0%} tuned")
+        fitted = _fit(_plain(config), tuned, moved)
+        loss = None if fitted is None else fitted.validation_cross_entropy
+        if loss is not None and math.isfinite(loss):
+            trials.append(_Trial(share, tuned, moved, loss))
+    return min(trials, key=lambda trial: trial.loss, default=None)
+
+
+def _fit(
+    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
+) -> FittedHead | None:
+    """Fit a head; None where tuning has left nothing to tell classes apart by."""
+    if not np.isfinite(dataset.bottlenecks).all():
+        return None
+    try:
+        return fit_head(config, extractor, dataset)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _is_better(tuned: FittedHead, frozen: FittedHead) -> bool:
     """Return whether the tuned backbone is to be preferred; a tie is for the frozen.
 
-    Few pictures tell cross-entropies apart that they all get right.
+    Cross-entropies tell more than accuracies where pictures are few.
     """
     return _or_zero(tuned.validation_accuracy) >= _or_zero(
         frozen.validation_accuracy
@@ -207,18 +234,23 @@ def _or_zero(figure: float | None) -> float:
     return 0.0 if figure is None else figure
 
 
-def _figures(fitted: FittedHead) -> dict[str, float | None]:
+def _figures(fitted: FittedHead | None) -> dict[str, float | None]:
     return {
-        "validation_accuracy": fitted.validation_accuracy,
-        "validation_cross_entropy": fitted.validation_cross_entropy,
+        name: None if fitted is None else getattr(fitted, name)
+        for name in ("validation_accuracy", "validation_cross_entropy")
     }
 
 
-def _log(tuned: FittedHead, frozen: FittedHead, *, is_better: bool) -> None:
+def _log(tuned: FittedHead | None, frozen: FittedHead, *, is_better: bool) -> None:
+    if tuned is None:
+        logger.warning(
+            "Frozen backbone kept: fine-tuning left nothing to tell classes apart by."
+        )
+        return
     logger.info(
-        "%s: validation accuracy %.1f %%, cross-entropy %.4f fine-tuned; "
-        "%.1f %%, %.4f frozen",
-        "Fine-tuned backbone kept" if is_better else "Frozen backbone kept",
+        "%s backbone kept: validation accuracy %.1f %%, cross-entropy %.4f "
+        "fine-tuned; %.1f %%, %.4f frozen",
+        "Fine-tuned" if is_better else "Frozen",
         100 * _or_zero(tuned.validation_accuracy),
         _or_zero(tuned.validation_cross_entropy),
         100 * _or_zero(frozen.validation_accuracy),

@@ -102,7 +102,8 @@ class FineTuning:
 
     Attributes:
         kept: Whether the head stands on the tuned backbone; otherwise on the frozen.
-        share: How far that is from the frozen weights to the tuned ones, 0-1.
+        share: How far that is from the frozen weights to the tuned ones, 0-1; None
+            where tuning has left nothing to tell classes apart by.
         epochs: Passes over the training pictures.
         frozen: `validation_accuracy` and `validation_cross_entropy` of the head on
             the frozen backbone.
@@ -113,7 +114,7 @@ class FineTuning:
     """
 
     kept: bool
-    share: float
+    share: float | None
     epochs: int
     frozen: Mapping[str, float | None]
     tuned: Mapping[str, float | None]

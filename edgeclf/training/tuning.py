@@ -130,8 +130,13 @@ class Tuner:
         self._firsts = [tensorflow.Variable(0 * start) for start in self._starts]
         self._seconds = [tensorflow.Variable(0 * start) for start in self._starts]
         self._rates = rates
-        self._step = tensorflow.function(self._make_step, reduce_retracing=True)
-        self._score = tensorflow.function(self._logits, reduce_retracing=True)
+        pixels = tensorflow.TensorSpec((None, *backbone.input_size, 3), "uint8")
+        number = tensorflow.TensorSpec((), "float32")
+        classes = tensorflow.TensorSpec((None,), "int64")
+        self._step = tensorflow.function(
+            self._make_step, input_signature=(pixels, classes, number, number)
+        )
+        self._score = tensorflow.function(self._logits, input_signature=(pixels,))
         self._kept = self._starts
         self.epochs: list[Epoch] = []
 
@@ -157,13 +162,17 @@ class Tuner:
             order = source.permutation(count)
             batches = np.array_split(order, math.ceil(count / BATCH_SIZE))
             epoch = self._pass(train, validation, batches, number, steps)
+            if not math.isfinite(
+                epoch.train_cross_entropy + epoch.validation_cross_entropy
+            ):
+                break
             self.epochs.append(epoch)
             bar.set_postfix(validation=f"{epoch.validation_accuracy:.1%}")
             since += 1
             if epoch.validation_cross_entropy < least:
                 least, since = epoch.validation_cross_entropy, 0
                 self._kept = [value.numpy() for value in self._values]
-            if since > epochs // 2 or not math.isfinite(epoch.train_cross_entropy):
+            if since > epochs // 2:
                 break
         bar.close()
 
@@ -204,16 +213,15 @@ class Tuner:
         number: int,
         steps: int,
     ) -> Epoch:
-        tf, classes = self._tf, train.classes
+        classes = train.classes
         step = number * len(batches)
         logits = []
         for batch, pixels in zip(
             batches, train.loader.batches(batches, number), strict=True
         ):
             step += 1
-            share = tf.constant(rate_share(step, steps), tf.float32)
-            targets = tf.constant(classes[batch])
-            power = tf.constant(step, tf.float32)
+            share, power = np.float32(rate_share(step, steps)), np.float32(step)
+            targets = classes[batch].astype(np.int64)
             logits.append(self._step(pixels, targets, share, power).numpy())
         order = np.concatenate(batches)
         seen, scored = np.concatenate(logits), self._scores(validation)
