@@ -54,6 +54,6 @@ def test_a_picture_that_cannot_be_decoded_is_an_error(paths):
     paths[1].write_bytes(b"no picture")
     with (
         loader(paths, [[PLAIN]] * len(paths)) as shown,
-        pytest.raises(ImageError),
+        pytest.raises(ImageError, match=paths[1].name),
     ):
         list(shown.batches([np.arange(len(paths))]))

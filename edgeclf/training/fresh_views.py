@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf import image
+from edgeclf.errors import ImageError
 from edgeclf.training.views import View, decode_for
 
 KEPT_BYTES = 1 << 29  # of decoded pictures; others are decoded in every epoch
@@ -55,7 +56,7 @@ class ViewLoader:
             epoch: Which of a picture's views; after the last comes the first again.
 
         Raises:
-            ImageError: A picture cannot be decoded; the message calls it "it".
+            ImageError: A picture cannot be decoded.
             OSError: It cannot be read.
         """
         pending: deque[list[Future[NDArray[np.uint8]]]] = deque()
@@ -99,8 +100,16 @@ class ViewLoader:
         with self._lock:
             decoded = self._decoded.get(position)
         if decoded is None:
-            content = self._paths[position].read_bytes()
-            decoded = decode_for(content, views, self._input_size, self._resize)
+            path = self._paths[position]
+            try:
+                decoded = decode_for(
+                    path.read_bytes(), views, self._input_size, self._resize
+                )
+            except ImageError as error:
+                raise ImageError(
+                    f"Expected {path} to stay as it was while training. "
+                    f"Received: {error}"
+                ) from error
             self._keep(position, decoded)
         return views[epoch % len(views)].of(decoded, self._input_size, self._resize)
 

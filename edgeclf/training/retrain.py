@@ -28,7 +28,6 @@ from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.export import export
-from edgeclf.training.finetune import fine_tune, import_tensorflow
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
@@ -88,8 +87,10 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         MissingExtraError: No interpreter is installed, or no TensorFlow to fine-tune.
     """
     _prepare_outputs(config)
-    if config.fine_tune:
-        import_tensorflow()  # to fail now rather than after the work
+    if config.fine_tune:  # fails now rather than after the work
+        from edgeclf.training.finetune import import_tensorflow
+
+        import_tensorflow()
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
     trained = _train(config)
     dataset = trained.dataset
@@ -147,6 +148,8 @@ def _train(config: RetrainConfig) -> _Trained:
         dataset = load_dataset(config, found, fixed, extractor)
         fitted = fit_head(config, extractor, dataset)
         if config.fine_tune:
+            from edgeclf.training.finetune import fine_tune
+
             extractor, dataset, fitted = fine_tune(config, extractor, dataset, fitted)
             backbone = extractor.backbone
         floating = assemble(backbone, fitted.head, config.final_tensor_name)

@@ -12,7 +12,6 @@ Architecture" (CVPR 2016), 7 (label smoothing).
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,18 +28,17 @@ from edgeclf.training.fresh_views import ViewLoader
 from edgeclf.training.head import Head, accuracy, cross_entropy
 from edgeclf.zoo.backbone import Backbone
 
-logger = logging.getLogger("edgeclf")
-
 BATCH_SIZE = 16
 BIG_BATCH = 32  # where nothing is derived
 WARM_UP = 0.1  # share of all steps in which the rate rises
 MOMENTUM, INERTIA, EPSILON = 0.9, 0.99, 1e-8  # of Adam, in the order of the paper
+PATIENCE = 0.5  # share of all epochs in which validation may get no better
 SMOOTHING = 0.1  # share of the target that all classes have alike
 COARSEST = 56  # longest side of the maps of a layer that is trained
 LEAST_UNIT = 1e-12  # of a channel without any weight
 LEAST_SPREAD = 0.1  # of the mean: a number that hardly varies is no second bias
 # float32 sums in another order; relative to the largest number of a bottleneck.
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -157,24 +155,23 @@ class Tuner:
         count = len(train.classes)
         steps = epochs * math.ceil(count / BATCH_SIZE)
         least, since = math.inf, 0
-        bar = tqdm(range(epochs), desc="fine-tuning", unit="epoch", disable=None)
-        for number in bar:
-            order = source.permutation(count)
-            batches = np.array_split(order, math.ceil(count / BATCH_SIZE))
-            epoch = self._pass(train, validation, batches, number, steps)
-            if not math.isfinite(
-                epoch.train_cross_entropy + epoch.validation_cross_entropy
-            ):
-                break
-            self.epochs.append(epoch)
-            bar.set_postfix(validation=f"{epoch.validation_accuracy:.1%}")
-            since += 1
-            if epoch.validation_cross_entropy < least:
-                least, since = epoch.validation_cross_entropy, 0
-                self._kept = [value.numpy() for value in self._values]
-            if since > epochs // 2:
-                break
-        bar.close()
+        with tqdm(total=epochs, desc="fine-tuning", unit="epoch", disable=None) as bar:
+            for number in range(epochs):
+                order = source.permutation(count)
+                batches = np.array_split(order, math.ceil(count / BATCH_SIZE))
+                epoch = self._pass(train, validation, batches, number, steps)
+                loss = epoch.validation_cross_entropy
+                if not math.isfinite(epoch.train_cross_entropy + loss):
+                    break  # steps too long for this network
+                self.epochs.append(epoch)
+                since += 1
+                if loss < least:
+                    least, since = loss, 0
+                    self._kept = [value.numpy() for value in self._values]
+                bar.set_postfix(validation=f"{epoch.validation_accuracy:.1%}")
+                bar.update()
+                if since > epochs * PATIENCE:
+                    break
 
     def content(self, share: float) -> bytes:
         """Return the `.tflite` file of weights between the first and the kept ones.
