@@ -13,6 +13,7 @@ from PIL import Image
 from edgeclf import Classifier
 from edgeclf.metadata import read_model_info
 from edgeclf.training import RetrainConfig, finetune, retrain
+from edgeclf.training.config import DEFAULT_FINE_TUNE_EPOCHS
 from edgeclf.training.tuning import WARM_UP, rate_share
 
 # TensorFlow and Keras warn of their own deprecations.
@@ -67,7 +68,6 @@ def configure(tmp_path, folder):
             "validation_percentage": 20,
             "views": 2,
             "fine_tune": True,
-            "fine_tune_epochs": 12,
             **changes,
         }
         return RetrainConfig(**settings)
@@ -97,7 +97,7 @@ def test_a_backbone_learns_what_it_did_not_know(configure, quick, tf, caplog):
     assert "Fine-tuned backbone kept: validation accuracy" in caplog.text
     steps = [point["step"] for point in metrics["training_curves"]]
     assert steps == [steps[0] * number for number in range(1, len(steps) + 1)]
-    assert len(steps) == tuning["epochs"] <= 12
+    assert len(steps) == tuning["epochs"] <= DEFAULT_FINE_TUNE_EPOCHS
     record = read_model_info(result.model_path.read_bytes()).record["provenance"]
     assert record["fine_tuned"] is True
     assert "training_curves" not in record
@@ -178,6 +178,8 @@ def test_a_share_of_0_for_validation_is_refused(configure):
         configure(validation_percentage=0)
     with pytest.raises(ValueError, match="fine_tune_epochs of at least 1"):
         configure(fine_tune_epochs=0)
+    with pytest.raises(ValueError, match="fine_tune_epochs 3 alone"):
+        configure(fine_tune=False, fine_tune_epochs=3)
 
 
 def test_a_missing_tensorflow_is_said_before_the_work(configure, tmp_path):

@@ -179,6 +179,11 @@ class RetrainConfig:
                 "Expected views of at least 2 for the distortions that are asked for. "
                 "Received: 1."
             )
+        if self.fine_tune_epochs != DEFAULT_FINE_TUNE_EPOCHS and not self.fine_tune:
+            raise ValueError(
+                "Expected fine_tune with fine_tune_epochs. "
+                f"Received: fine_tune_epochs {self.fine_tune_epochs} alone."
+            )
         if self.fine_tune and not (self.validation_percentage or self.split_file):
             raise ValueError(
                 "Expected validation_percentage above 0 with fine_tune: validation "

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.errors import MissingExtraError
 from edgeclf.interpreter import num_processors
+from edgeclf.training import discriminant
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, with_bottlenecks
 from edgeclf.training.fit import fit_head
 from edgeclf.training.fresh_views import ViewLoader
-from edgeclf.training.head import FineTuning, FittedHead
+from edgeclf.training.head import FineTuning, FittedHead, Head
 from edgeclf.training.tuning import Examples, Tuner
 from edgeclf.training.views import PLAIN, View, draw_variations
 from edgeclf.zoo.backbone import Backbone
@@ -36,10 +37,13 @@ LEARNING_RATE = 2e-3
 HEAD_RATE = 1e-4
 # How far to go from the frozen weights to the tuned ones: what is tried.
 SHARES = (0.5, 0.75, 1.0)
+LEAST_FACTOR = 0.2  # on logits: a few odd validation pictures do not make scores void
 
 
 def import_tensorflow() -> Any:
-    """Return TensorFlow, set to compute the same in every run.
+    """Return TensorFlow, set to compute the same in every run of this process.
+
+    Only without a graphics card: there, what derives depthwise convolutions refuses to.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -51,7 +55,8 @@ def import_tensorflow() -> Any:
             f"Fine-tuning needs the package tensorflow ({error.__cause__}). Leave out "
             '--fine_tune, or install it with: pip install "edgeclf[tensorflow]"'
         ) from error
-    tensorflow.config.experimental.enable_op_determinism()
+    if not tensorflow.config.list_physical_devices("GPU"):
+        tensorflow.config.experimental.enable_op_determinism()
     return tensorflow
 
 
@@ -102,7 +107,8 @@ def fine_tune(
     )
     if best is None or tuned is None or not is_better:
         return extractor, dataset, dataclasses.replace(frozen, fine_tuning=record)
-    return best.extractor, best.dataset, dataclasses.replace(tuned, fine_tuning=record)
+    fitted = dataclasses.replace(_softened(config, best, tuned), fine_tuning=record)
+    return best.extractor, best.dataset, fitted
 
 
 def _train(
@@ -111,9 +117,7 @@ def _train(
     tensorflow = import_tensorflow()
     backbone = extractor.backbone
     # The warm start must not have seen the pictures that tell when to stop.
-    splits = np.where(dataset.splits == TRAIN, TRAIN, "")
-    only_train = dataclasses.replace(dataset, splits=splits)
-    warm = fit_head(_plain(config), extractor, only_train)
+    warm = fit_head(_plain(config), extractor, _only_train(dataset))
     known = dataset.subset(TRAIN).bottlenecks
     tuner = Tuner(backbone, warm.head, known, LEARNING_RATE, HEAD_RATE, tensorflow)
     epochs = config.fine_tune_epochs
@@ -228,6 +232,36 @@ def _is_better(tuned: FittedHead, frozen: FittedHead) -> bool:
     ) and _or_zero(tuned.validation_cross_entropy) < _or_zero(
         frozen.validation_cross_entropy
     )
+
+
+def _softened(config: RetrainConfig, best: _Trial, tuned: FittedHead) -> FittedHead:
+    """Return the head with scores that are no surer than validation justifies.
+
+    The discriminant's temperature is of pictures that its own folds hold back, but the
+    tuned backbone has learned them: it is too low.
+    """
+    if tuned.temperature is None:
+        return tuned
+    settings = dataclasses.replace(config, solver="discriminant")
+    judge = _fit(settings, best.extractor, _only_train(best.dataset))
+    if judge is None:
+        return tuned
+    validation = best.dataset.subset(VALIDATION)
+    logits = validation.logits(judge.head).astype(np.float64)
+    factor = discriminant.sharpness_of(logits, validation.classes)
+    factor = min(max(factor, LEAST_FACTOR), 1.0)
+    head = Head(
+        (tuned.head.weights * factor).astype(np.float32),
+        (tuned.head.bias * factor).astype(np.float32),
+    )
+    temperature = tuned.temperature / factor
+    return dataclasses.replace(tuned, head=head, temperature=temperature)
+
+
+def _only_train(dataset: BottleneckDataset) -> BottleneckDataset:
+    """Return the dataset without a validation split."""
+    splits = np.where(dataset.splits == TRAIN, TRAIN, "")
+    return dataclasses.replace(dataset, splits=splits)
 
 
 def _or_zero(figure: float | None) -> float:
