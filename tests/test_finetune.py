@@ -8,11 +8,13 @@ import warnings
 import numpy as np
 import pytest
 import tiny
+import zoo_graphs as graphs
 from PIL import Image
 
 from edgeclf import Classifier
 from edgeclf.metadata import read_model_info
 from edgeclf.training import RetrainConfig, finetune, retrain
+from edgeclf.training.command import main
 from edgeclf.training.config import DEFAULT_FINE_TUNE_EPOCHS
 from edgeclf.training.tuning import WARM_UP, rate_share
 
@@ -203,13 +205,39 @@ def test_a_missing_tensorflow_is_said_before_the_work(configure, tmp_path):
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == (
+    assert done.stderr.splitlines()[-1] == (
         "error: Fine-tuning needs the package tensorflow (import of tensorflow halted; "
         "None in sys.modules). Leave out --fine_tune, or install it with: pip install "
-        '"edgeclf[tensorflow]"\n'
+        '"edgeclf[tensorflow]"'
     )
     assert not (tmp_path / "bottlenecks").exists()
     assert not (tmp_path / "model.tflite").exists()
+
+
+def test_a_backbone_that_cannot_be_trained_is_refused_before_the_work(
+    configure, tf, tmp_path, capsys
+):
+    builder = graphs.Builder().image().body()
+    map_shape = (1, 4, 4, graphs.CHANNELS)
+    content = builder.apply("EXP", map_shape, options="ExpOptions").mean().content()
+    config = configure()
+    config.architecture.write_bytes(content)
+    status = main(
+        [
+            "--fine_tune",
+            f"--image_dir={config.image_dir}",
+            f"--architecture={config.architecture}",
+            f"--output_graph={config.output_graph}",
+            f"--bottleneck_dir={config.bottleneck_dir}",
+        ]
+    )
+    assert status == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: Expected a backbone of operators that can be trained. Received: one "
+        "with EXP. Leave out --fine_tune, or use another --architecture."
+    )
+    assert not (tmp_path / "bottlenecks").exists()
+    assert not config.model_path.exists()
 
 
 def test_the_rate_rises_and_falls_to_0():

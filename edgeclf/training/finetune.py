@@ -23,10 +23,11 @@ from edgeclf.training import discriminant
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, with_bottlenecks
+from edgeclf.training.differentiable import DifferentiableGraph
 from edgeclf.training.fit import fit_head
 from edgeclf.training.fresh_views import ViewLoader
 from edgeclf.training.head import FineTuning, FittedHead, Head
-from edgeclf.training.tuning import Examples, Tuner
+from edgeclf.training.tuning import Examples, Tuner, check_agreement
 from edgeclf.training.views import PLAIN, View, draw_variations
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.tensorflow_extra import import_quietly
@@ -58,6 +59,18 @@ def import_tensorflow() -> Any:
     if not tensorflow.config.list_physical_devices("GPU"):
         tensorflow.config.experimental.enable_op_determinism()
     return tensorflow
+
+
+def check_trainable(backbone: Backbone) -> None:
+    """Refuse a backbone that TensorFlow cannot compute and derive.
+
+    Raises:
+        MissingExtraError: TensorFlow is not installed.
+        ModelError: The backbone holds an operator that cannot be trained.
+    """
+    tensorflow = import_tensorflow()
+    graph = DifferentiableGraph(backbone.content, tensorflow)
+    check_agreement(graph, backbone, tensorflow)
 
 
 def fine_tune(

@@ -87,10 +87,6 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         MissingExtraError: No interpreter is installed, or no TensorFlow to fine-tune.
     """
     _prepare_outputs(config)
-    if config.fine_tune:  # fails now rather than after the work
-        from edgeclf.training.finetune import import_tensorflow
-
-        import_tensorflow()
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
     trained = _train(config)
     dataset = trained.dataset
@@ -141,6 +137,10 @@ def _train(config: RetrainConfig) -> _Trained:
             folder=config.model_dir,
         )
     )
+    if config.fine_tune:  # fails now rather than after the work
+        from edgeclf.training.finetune import check_trainable
+
+        check_trainable(backbone)
     with BottleneckCache(_bottleneck_dir(config)) as cache:
         extractor = BottleneckExtractor(
             backbone, cache, resize=config.resize, num_workers=config.num_workers

@@ -102,7 +102,6 @@ class Tuner:
     ) -> None:
         self._tf, self._backbone = tensorflow, backbone
         self._graph = DifferentiableGraph(backbone.content, tensorflow)
-        check_agreement(self._graph, backbone, tensorflow)
         weights, sides = self._graph.weights, self._graph.sides
         self._trained = [index for index in weights if sides[index] <= COARSEST]
         self._fixed = {
