@@ -57,6 +57,8 @@ def run_fold(
     seed: int,
     architecture: str | None,
     views: int | None = None,
+    *,
+    fine_tune: bool = False,
 ) -> Fold:
     """Retrain on one fold's splits and return what the files scored."""
     WORK_DIR.mkdir(parents=True, exist_ok=True)
@@ -69,6 +71,7 @@ def run_fold(
         bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
         architecture=architecture,
         views=views,
+        fine_tune=fine_tune,
         seed=seed,
     )
     started = time.perf_counter()
@@ -144,7 +147,14 @@ def rounds(
             validation_percentage=args.validation_percentage,
             seed=seed,
         ):
-            fold = run_fold(image_dir, splits, seed, args.architecture, args.views)
+            fold = run_fold(
+                image_dir,
+                splits,
+                seed,
+                args.architecture,
+                args.views,
+                fine_tune=args.fine_tune,
+            )
             folds.append(fold)
             measure.say(
                 f"{name}, seed {seed}, fold {len(folds)}/{args.folds}: "
@@ -167,6 +177,7 @@ def main() -> int:
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--image_dir", type=Path, help="other pictures than --data")
     parser.add_argument("--views", type=measure.positive, help="else the default")
+    parser.add_argument("--fine_tune", action="store_true", help="needs TensorFlow")
     parser.add_argument("--validation_percentage", type=int, default=10)
     args = parser.parse_args()
 

@@ -25,6 +25,14 @@ COMMANDS = {
         "edgeclf.audit.command",
         "find broken, double and wrongly labelled pictures before training",
     ),
+    "compare": (
+        "edgeclf.choosing.compare",
+        "train with several backbones and settings on one split, say which to take",
+    ),
+    "tune": (
+        "edgeclf.choosing.tune",
+        "search the settings of retrain on cached bottlenecks",
+    ),
     "add_class": (
         "edgeclf.adding.command",
         "teach a model one more class, on the device",

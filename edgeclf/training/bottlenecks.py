@@ -98,6 +98,15 @@ class BottleneckExtractor:
         )
         self._settings = repr(settings).encode()
 
+    def of(self, backbone: Backbone) -> BottleneckExtractor:
+        """Return an extractor for another backbone, with the same cache."""
+        return BottleneckExtractor(
+            backbone,
+            self._cache,
+            resize=self._resize,
+            num_workers=self._num_workers,
+        )
+
     def extract(
         self,
         items: Iterable[tuple[Example, View]],

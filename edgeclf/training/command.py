@@ -203,6 +203,14 @@ def _parser() -> console.Parser:
         type=int,
     )
 
+    tuning = parser.add_argument_group(
+        "fine-tuning",
+        "Trains the backbone as well, in minutes rather than seconds; needs the extra "
+        "tensorflow. The frozen backbone is kept where that is no better.",
+    )
+    add(tuning, "fine_tune", "train the backbone, too", action="store_true")
+    add(tuning, "fine_tune_epochs", "passes over the pictures", type=int)
+
     views = parser.add_argument_group(
         "views",
         "The head is fitted to several views of each picture: crops, mirrored and "

@@ -26,6 +26,7 @@ check_packages()  # whatever trains begins with its settings
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
+DEFAULT_FINE_TUNE_EPOCHS = 12
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]
@@ -96,6 +97,9 @@ class RetrainConfig:
             Without any of these four, views are crops, mirrored and lit otherwise.
         final_tensor_name: Name of the output tensor.
         num_workers: Threads that decode and run the backbone; None for all processors.
+        fine_tune: Whether to train the backbone as well, with TensorFlow. What comes
+            out is kept if it is better on the validation pictures.
+        fine_tune_epochs: How many views of each training picture it is trained on.
     """
 
     image_dir: _Path
@@ -135,6 +139,8 @@ class RetrainConfig:
     random_brightness: float = 0.0
     final_tensor_name: str = "final_result"
     num_workers: int | None = None
+    fine_tune: bool = False
+    fine_tune_epochs: int = DEFAULT_FINE_TUNE_EPOCHS
 
     def __post_init__(self) -> None:
         self._check_choice("quantize", QUANTIZE_MODES)
@@ -144,6 +150,7 @@ class RetrainConfig:
         for name, least in (
             ("calibration_pictures", 1),
             ("eval_step_interval", 1),
+            ("fine_tune_epochs", 1),
             ("intermediate_store_frequency", 0),
             ("seed", 0),
             ("random_crop", 0),
@@ -180,6 +187,16 @@ class RetrainConfig:
             raise ValueError(
                 "Expected views of at least 2 for the distortions that are asked for. "
                 "Received: 1."
+            )
+        if self.fine_tune_epochs != DEFAULT_FINE_TUNE_EPOCHS and not self.fine_tune:
+            raise ValueError(
+                "Expected fine_tune with fine_tune_epochs. "
+                f"Received: fine_tune_epochs {self.fine_tune_epochs} alone."
+            )
+        if self.fine_tune and not (self.validation_percentage or self.split_file):
+            raise ValueError(
+                "Expected validation_percentage above 0 with fine_tune: validation "
+                "pictures tell when to stop. Received: 0."
             )
         if self.random_brightness > 100:
             raise ValueError(

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +163,33 @@ def load_dataset(
         table.highs,
         unreadable,
         [found[row].name for row in sorted(left_out)],
+    )
+
+
+def with_bottlenecks(
+    dataset: BottleneckDataset, extractor: BottleneckExtractor, description: str
+) -> BottleneckDataset:
+    """Return the same pictures in the same splits, with another backbone's features.
+
+    Args:
+        dataset: Stays as it is.
+        extractor: Of a backbone of the same graph, with other weights.
+        description: What the progress bar says.
+
+    Raises:
+        DatasetError: A picture cannot be read any more.
+    """
+    table = _FeatureTable(len(dataset.examples), extractor)
+    results = extractor.extract(plain(dataset.examples), description)
+    for row, result in enumerate(results):
+        if isinstance(result, Unreadable):
+            raise DatasetError(
+                f"Expected {result.example.path} to stay as it was while training. "
+                f"Received: {result.reason}."
+            )
+        table.set(row, result)
+    return replace(
+        dataset, bottlenecks=table.bottlenecks, lows=table.lows, highs=table.highs
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,32 @@ class LabelledBottlenecks:
 
 
 @dataclass(frozen=True)
+class FineTuning:
+    """How the backbone was fine-tuned, and whether that was of use.
+
+    Attributes:
+        kept: Whether the head stands on the tuned backbone; otherwise on the frozen.
+        share: How far that is from the frozen weights to the tuned ones, 0-1; None
+            where tuning has left nothing to tell classes apart by.
+        epochs: Passes over the training pictures.
+        frozen: `validation_accuracy` and `validation_cross_entropy` of the head on
+            the frozen backbone.
+        tuned: The same of the one on the tuned backbone.
+        frozen_sha256: Of the frozen backbone.
+        curves: For each epoch `step`, `train_accuracy`, `train_cross_entropy`,
+            `validation_accuracy` and `validation_cross_entropy`.
+    """
+
+    kept: bool
+    share: float | None
+    epochs: int
+    frozen: Mapping[str, float | None]
+    tuned: Mapping[str, float | None]
+    frozen_sha256: str
+    curves: Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class FittedHead:
     """A head and how it came about.
 
@@ -115,6 +141,7 @@ class FittedHead:
         temperature: What the discriminant's logits were divided by; None likewise.
         steps: Evaluations of gradient descent; none without it.
         held_out: What heads said of pictures that they had not seen; None likewise.
+        fine_tuning: How the backbone was fine-tuned; None where it was not tried.
     """
 
     head: Head
@@ -125,6 +152,7 @@ class FittedHead:
     temperature: float | None = None
     steps: Sequence[DescentStep] = ()
     held_out: HeldOut | None = None
+    fine_tuning: FineTuning | None = None
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -12,13 +13,16 @@ from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.metadata import FORMAT_VERSION
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
-from edgeclf.training.head import FittedHead, accuracy
+from edgeclf.training.head import FineTuning, FittedHead, accuracy
 from edgeclf.training.reject import Known
 from edgeclf.training.write_metadata import attach, with_statistics
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
-_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test", "calibration")
+_NOT_RECORDED = (
+    *("labels", "unreadable", "conflicting"),
+    *("test", "calibration", "training_curves"),
+)
 _LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
 
 
@@ -41,6 +45,8 @@ def describe_run(
         "strength": fitted.strength,
         "shrinkage": fitted.shrinkage,
         "temperature": fitted.temperature,
+        **_describe_fine_tuning(fitted.fine_tuning),
+        "training_curves": _training_curves(fitted),
         "architecture": backbone.name,
         "backbone_sha256": backbone.sha256,
         "backbone_source": backbone.source,
@@ -54,6 +60,28 @@ def describe_run(
         ],
         "conflicting": list(dataset.conflicting),
     }
+
+
+def _describe_fine_tuning(tuning: FineTuning | None) -> dict[str, Any]:
+    if tuning is None:
+        return {"fine_tuned": False, "fine_tuning": None}
+    return {
+        "fine_tuned": tuning.kept,
+        "fine_tuning": {
+            "epochs": tuning.epochs,
+            "share": tuning.share,
+            "frozen": dict(tuning.frozen),
+            "tuned": dict(tuning.tuned),
+            "frozen_sha256": tuning.frozen_sha256,
+        },
+    }
+
+
+def _training_curves(fitted: FittedHead) -> list[dict[str, Any]] | None:
+    """Return figures by step of what was trained step by step, if anything was."""
+    if fitted.fine_tuning is not None:
+        return [dict(point) for point in fitted.fine_tuning.curves]
+    return [asdict(step) for step in fitted.steps] or None
 
 
 def with_record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def report_parts(
     report |= {
         "data": _describe_data(config, dataset),
         "learning_curve": _learning_curve(config, dataset, backbone),
-        "training_curves": [asdict(step) for step in fitted.steps] or None,
+        "training_curves": metrics["training_curves"],
         "mislabelled": _mislabelled(dataset, probabilities),
         "versions": {**versions(), **{name: version(name) for name in _LIBRARIES}},
         "settings": {

@@ -93,7 +93,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         ModelError: The backbone cannot be read, cut or quantized.
         DownloadError: The backbone that was asked for cannot be had.
         OSError: A folder is missing or cannot be written.
-        MissingExtraError: No interpreter is installed.
+        MissingExtraError: No interpreter is installed, or no TensorFlow to fine-tune.
     """
     _prepare_outputs(config)
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
@@ -177,12 +177,21 @@ def _train(config: RetrainConfig) -> _Trained:
             folder=config.model_dir,
         )
     )
+    if config.fine_tune:  # fails now rather than after the work
+        from edgeclf.training.finetune import check_trainable
+
+        check_trainable(backbone)
     with BottleneckCache(_bottleneck_dir(config)) as cache:
         extractor = BottleneckExtractor(
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
         dataset = load_dataset(config, found, fixed, extractor)
         fitted = fit_head(config, extractor, dataset)
+        if config.fine_tune:
+            from edgeclf.training.finetune import fine_tune
+
+            extractor, dataset, fitted = fine_tune(config, extractor, dataset, fitted)
+            backbone = extractor.backbone
         background = load_background(strangers, extractor, dataset)
         known = reject.fit(
             fitted.held_out or plain_held_out(config, extractor, dataset),

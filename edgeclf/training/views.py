@@ -106,15 +106,32 @@ def load_views(
     Raises:
         ImageError: The picture cannot be decoded; the message calls it "it".
     """
+    decoded = decode_for(content, views, input_size, resize)
+    # One at a time: a large network's inputs take more memory than the picture.
+    return (view.of(decoded, input_size, resize) for view in views)
+
+
+def decode_for(
+    content: bytes, views: Sequence[View], input_size: tuple[int, int], resize: str
+) -> image.Decoded:
+    """Decode a picture as large as these views of it need.
+
+    Args:
+        content: The picture's file.
+        views: What `View.of` will be called for.
+        input_size: As for `load_views`.
+        resize: As for `image.load`.
+
+    Raises:
+        ImageError: The picture cannot be decoded; the message calls it "it".
+    """
     regions = [view.region or (0.0, 0.0, 1.0, 1.0) for view in views]
     narrowest = min(right - left for left, _, right, _ in regions)
     lowest = min(bottom - top for _, top, _, bottom in regions)
     height, width = input_size
     # The whole picture at the size at which the smallest crop has the input's.
     whole_size = (math.ceil(height / lowest), math.ceil(width / narrowest))
-    decoded = image.decode(content, whole_size, resize=resize, name="it")
-    # One at a time: a large network's inputs take more memory than the picture.
-    return (view.of(decoded, input_size, resize) for view in views)
+    return image.decode(content, whole_size, resize=resize, name="it")
 
 
 def _within(box: image.Box, region: Region) -> image.Box:
