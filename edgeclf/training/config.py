@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeclf.data.splits import Shares
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
+from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.descent import Descent
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.views import (
@@ -26,7 +27,7 @@ MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]
 
-SOLVERS = ("discriminant", "regression")
+SOLVERS = ("auto", "discriminant", "regression", "prototype")
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
@@ -69,8 +70,13 @@ class RetrainConfig:
         views: Views of each picture that the head is fitted to, the plain one
             included; 1 for that alone. None for 8, or with gradient descent for 1 if
             no distortion is asked for.
-        solver: "discriminant" (shrunk linear discriminant analysis) or "regression"
-            (softmax regression): what fits the head if not gradient descent.
+        solver: What fits the head if not gradient descent: "discriminant" (shrunk
+            linear discriminant analysis), "regression" (softmax regression),
+            "prototype" (each class is its mean) or "auto", whichever of them does best
+            on pictures that it has not seen.
+        class_weights: "balanced" (a rare class counts as much as a frequent one),
+            "none" (by its pictures) or "auto": balanced, unless that lowers the
+            macro-F1 of unseen pictures. Gradient descent has "none" always.
         how_many_training_steps: Steps of mini-batch gradient descent. None, with
             `learning_rate` None too, for `solver`.
         learning_rate: Step size of gradient descent.
@@ -110,7 +116,8 @@ class RetrainConfig:
     head: str = "int8"
     calibration_pictures: int = 100
     views: int | None = None
-    solver: str = "discriminant"
+    solver: str = "auto"
+    class_weights: str = "auto"
     how_many_training_steps: int | None = None
     learning_rate: float | None = None
     train_batch_size: int = 100
@@ -132,6 +139,7 @@ class RetrainConfig:
         self._check_choice("head", HEAD_MODES)
         self._check_choice("resize", RESIZE_METHODS)
         self._check_choice("solver", SOLVERS)
+        self._check_choice("class_weights", CLASS_WEIGHTS)
         for name, least in (
             ("calibration_pictures", 1),
             ("eval_step_interval", 1),

@@ -17,7 +17,7 @@ from edgeclf.training.write_metadata import attach
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
-_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test")
+_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test", "candidates")
 _LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
 
 
@@ -35,10 +35,13 @@ def describe_run(
         "train_accuracy": accuracy(train.logits(fitted.head), train.classes),
         "validation_accuracy": fitted.validation_accuracy,
         "validation_cross_entropy": fitted.validation_cross_entropy,
-        "solver": "descent" if config.descent else config.solver,
+        "solver": fitted.solver or "descent",
+        "candidates": list(fitted.candidates),
+        "class_weights": fitted.class_weights,
         "views": config.num_views,
         "strength": fitted.strength,
         "shrinkage": fitted.shrinkage,
+        "emphasis": fitted.emphasis,
         "temperature": fitted.temperature,
         "architecture": backbone.name,
         "backbone_sha256": backbone.sha256,

@@ -87,7 +87,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         MissingExtraError: No interpreter is installed.
     """
     _prepare_outputs(config)
-    _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
+    _import_ahead("ai_edge_quantizer.quantizer")
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
