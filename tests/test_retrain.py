@@ -451,9 +451,9 @@ def test_distortions_add_views(configure, tmp_path):
     result = retrain(configure(**options))
     with BottleneckCache(tmp_path / "bottlenecks") as cache:
         rows = cache._connection.execute("SELECT count(*) FROM entries").fetchone()
-    # One entry more: the corrected biases of the int8 model.
+    # Two entries more: the corrected biases of the int8 model, and what it answers.
     fitted_to = result.metrics["num_train"] + result.metrics["num_validation"]
-    assert rows[0] == 60 + 8 * fitted_to + 1
+    assert rows[0] == 60 + 8 * fitted_to + 2
     assert result.metrics["accuracy_int8"] >= 0.8
 
 
@@ -468,7 +468,7 @@ def entries(folder):
 def test_every_fitted_picture_has_its_views(configure, tmp_path, views, expected):
     metrics = retrain(configure(views=views)).metrics
     fitted_to = metrics["num_train"] + metrics["num_validation"]
-    assert entries(tmp_path / "bottlenecks") == 60 + (expected - 1) * fitted_to + 1
+    assert entries(tmp_path / "bottlenecks") == 60 + (expected - 1) * fitted_to + 2
     assert metrics["views"] == expected
     assert metrics["solver"] == "discriminant"
     assert metrics["temperature"] > 0
@@ -477,7 +477,8 @@ def test_every_fitted_picture_has_its_views(configure, tmp_path, views, expected
 
 def test_regression_is_fitted_to_views_too(configure, tmp_path):
     metrics = retrain(configure(solver="regression", views=2)).metrics
-    assert entries(tmp_path / "bottlenecks") == 60 + pictures + 1
+    fitted_to = metrics["num_train"] + metrics["num_validation"]
+    assert entries(tmp_path / "bottlenecks") == 60 + fitted_to + 2
     assert metrics["accuracy_int8"] >= 0.8
     assert metrics["solver"] == "regression"
     assert metrics["strength"] > 0
@@ -485,7 +486,7 @@ def test_regression_is_fitted_to_views_too(configure, tmp_path):
 
 def test_descent_has_no_views_unless_they_are_asked_for(configure, tmp_path):
     metrics = retrain(configure(how_many_training_steps=20)).metrics
-    assert entries(tmp_path / "bottlenecks") == 60 + 1
+    assert entries(tmp_path / "bottlenecks") == 60 + 2
     assert (metrics["solver"], metrics["views"]) == ("descent", 1)
     assert configure(how_many_training_steps=20, random_crop=10).num_views == 8
     assert configure(how_many_training_steps=20, views=4).num_views == 4

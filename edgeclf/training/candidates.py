@@ -61,7 +61,8 @@ def _is_better(
         losses(np.asarray(fitted.unseen), classes) for fitted in (challenger, holder)
     )
     gain = second - first
-    return float(gain.mean()) > NOISE * float(gain.std(ddof=1)) / np.sqrt(len(gain))
+    noise = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+    return float(gain.mean()) > NOISE * noise
 
 
 def _described(

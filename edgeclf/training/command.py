@@ -144,6 +144,13 @@ def _parser() -> console.Parser:
         "training pictures whose activations set the int8 scales",
         type=int,
     )
+    add(
+        model,
+        "max_int8_drop",
+        "accuracy that int8 may be expected to cost, percentage points; repairs are "
+        "tried before it is an error; 100: no limit",
+        type=float,
+    )
     add(model, "final_tensor_name", "name of the output tensor")
 
     splits = parser.add_argument_group("splits")

@@ -23,6 +23,8 @@ from edgeclf.zoo.normalization import check_normalization
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
+# Percentage points. The usual files stay below a third of it.
+DEFAULT_MAX_INT8_DROP = 1.0
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]
@@ -67,6 +69,9 @@ class RetrainConfig:
         head: "int8" or "float": the type of the last layer in an int8 model.
         calibration_pictures: Training pictures, balanced over classes, whose
             activations set the scales of the int8 model.
+        max_int8_drop: How much accuracy int8 may be expected to cost, percentage
+            points; more calibration pictures, wider ranges and a float head are tried
+            before that is an error. None for no check.
         views: Views of each picture that the head is fitted to, the plain one
             included; 1 for that alone. None for 8, or with gradient descent for 1 if
             no distortion is asked for.
@@ -115,6 +120,7 @@ class RetrainConfig:
     quantize: str = "int8"
     head: str = "int8"
     calibration_pictures: int = 100
+    max_int8_drop: float | None = DEFAULT_MAX_INT8_DROP
     views: int | None = None
     solver: str = "auto"
     class_weights: str = "auto"
@@ -175,6 +181,10 @@ class RetrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"Expected a positive {name}. Received: {value}.")
+        if self.max_int8_drop is not None and not 0 <= self.max_int8_drop <= 100:
+            raise ValueError(
+                f"Expected max_int8_drop in 0-100. Received: {self.max_int8_drop}."
+            )
         if self.views == 1 and self.distortions:
             raise ValueError(
                 "Expected views of at least 2 for the distortions that are asked for. "

@@ -432,11 +432,12 @@ def _divided(
 ) -> NDArray[np.float64]:
     """Return `inv(C) d`, C the shrunk covariance, of `(depth, classes)` differences."""
     if shrinkage == PROTOTYPE:
-        return differences / target[:, np.newaxis]
+        return np.asarray(differences / target[:, np.newaxis])
     if within.matrix is not None:
         covariance = within.matrix * within.matrix.dtype.type(1.0 - shrinkage)
         covariance.flat[:: len(target) + 1] += shrinkage * target
-        return np.linalg.solve(covariance, differences.astype(covariance.dtype))
+        narrow = differences.astype(covariance.dtype)
+        return np.asarray(np.linalg.solve(covariance, narrow))
     # With x = z sqrt(target), C is s I + (1 - s) R'R there, and by the matrix inversion
     # lemma inv(C) d = (d - R' inv(s / (1 - s) I + RR') R d) / s: as large as there are
     # pictures.

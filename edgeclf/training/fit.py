@@ -109,7 +109,7 @@ class _Dealt:
     @property
     def is_validation(self) -> NDArray[np.bool_]:
         """Which of them are validation pictures."""
-        return self.folds == discriminant.FOLDS
+        return np.asarray(self.folds == discriminant.FOLDS)
 
 
 def _deal(dataset: BottleneckDataset) -> _Dealt:

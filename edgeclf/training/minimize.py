@@ -80,4 +80,4 @@ def _preconditioned(
         result *= float(change @ turn) / float(turn @ turn)
     for (change, turn), share in zip(remembered, reversed(shares), strict=True):
         result += (share - float(turn @ result) / float(change @ turn)) * change
-    return result
+    return np.asarray(result)

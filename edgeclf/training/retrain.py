@@ -27,10 +27,10 @@ from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
-from edgeclf.training.export import export
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.record import describe_run, with_record
+from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.zoo import home, load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -91,12 +91,14 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
+    metrics |= trained.exported.describe()
+    graph = trained.exported.graph
 
     def complete(content: bytes) -> bytes:
         return with_record(content, config, trained.backbone, dataset, metrics)
 
     kind = "float" if config.quantize == "none" else config.quantize
-    models = {"float": complete(trained.floating), kind: complete(trained.graph)}
+    models = {"float": complete(trained.floating), kind: complete(graph)}
     evaluations = _measure(config, dataset, models)
     measured = evaluations.get(kind)
     metrics |= {
@@ -105,7 +107,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         "accuracy_int8": _accuracy(evaluations, "int8"),
         "test": measured.describe(dataset.labels) if measured else None,
     }
-    model = complete(trained.graph)
+    model = complete(graph)
     metrics["size_bytes"] = len(model)
     _write_outputs(config, dataset, model, metrics)
     misclassified = _misclassified(measured, dataset.labels) if measured else ()
@@ -120,7 +122,7 @@ class _Trained:
     dataset: BottleneckDataset
     fitted: FittedHead
     floating: bytes
-    graph: bytes
+    exported: Exported
 
 
 def _train(config: RetrainConfig) -> _Trained:
@@ -144,8 +146,8 @@ def _train(config: RetrainConfig) -> _Trained:
         dataset = load_dataset(config, found, fixed, extractor)
         fitted = fit_head(config, extractor, dataset)
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
-        graph = export(config, floating, dataset, backbone, fitted.head, cache)
-    return _Trained(backbone, dataset, fitted, floating, graph)
+        exported = export_repaired(config, floating, dataset, backbone, fitted, cache)
+    return _Trained(backbone, dataset, fitted, floating, exported)
 
 
 def _bottleneck_dir(config: RetrainConfig) -> Path:
