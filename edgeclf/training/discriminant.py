@@ -400,9 +400,8 @@ def _sum_of(
     matrices: NDArray[np.float64], kept: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return the sum of the kept ones, without a copy of them all."""
-    first, *others = np.flatnonzero(kept).tolist() or [0]
-    result = matrices[first].copy()
-    for number in others:
+    result: NDArray[np.float64] = np.zeros_like(matrices[0])
+    for number in np.flatnonzero(kept).tolist():
         result += matrices[number]
     return result
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 MEMORY = 20  # steps that are remembered
 LEAST_DECREASE = 1e-4  # share of what the slope promises that a step has to gain
-MAX_HALVINGS = 30
+MAX_HALVINGS = 60
 
 _Vector = NDArray[np.float64]
 

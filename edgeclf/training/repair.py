@@ -210,6 +210,8 @@ class _Checker:
             unseen = self._fitted.unseen[np.searchsorted(self._used, rows)]
             # Without others of its class in another fold a picture has no answer.
             unseen = np.where(unseen.any(axis=1, keepdims=True), unseen, floating)
+        limits = _representable(Graph(graph))
+        unseen, floating = unseen.clip(*limits), floating.clip(*limits)
         losses = 100 * expected_losses(unseen, floating, quantized)
         error = float(losses.std()) / np.sqrt(len(losses))
         return Int8Drop(float(losses.mean()), float(error), len(losses))
@@ -262,6 +264,21 @@ class _Checker:
             return None
 
 
+def _representable(graph: Graph) -> tuple[float, float]:
+    """Return the least and the largest logit that the file can express.
+
+    Logits beyond are cut off there, by intent: that is no noise.
+    """
+    logits = graph.tensor(graph.tensor_named(LOGITS))
+    if logits.dtype is None or not len(logits.scales):
+        return -np.inf, np.inf
+    limits = np.iinfo(logits.dtype)
+    low, high = (
+        np.array([limits.min, limits.max]) - logits.zero_points
+    ) * logits.scales
+    return float(low), float(high)
+
+
 def expected_losses(
     unseen: NDArray[np.float32],
     floating: NDArray[np.float32],
@@ -275,8 +292,7 @@ def expected_losses(
         floating: Logits of the float head.
         quantized: Logits of the int8 file.
     """
-    # Logits below and above what 8 bits hold are cut off: that is no noise.
-    noise = quantized - floating.clip(quantized.min(), quantized.max())
+    noise = quantized - floating
     scores = softmax(unseen.astype(np.float64))
     each = np.arange(len(scores))
     before, after = unseen.argmax(axis=1), (unseen + noise).argmax(axis=1)
