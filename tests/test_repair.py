@@ -76,12 +76,12 @@ def photos(tmp_path_factory):
     return tiny.write_folder(tmp_path_factory.mktemp("photos"), 12)
 
 
-def write_grays(folder, levels):
+def write_grays(folder, levels, count=12):
     """Write gray pictures, a class for each level."""
     source = np.random.default_rng(0)
     for name, level in levels.items():
         (folder / name).mkdir(parents=True)
-        for number in range(12):
+        for number in range(count):
             pixels = source.normal(level, 2, (32, 32, 3)).clip(0, 255)
             image = Image.fromarray(pixels.astype(np.uint8))
             image.save(folder / name / f"{number}.png")
@@ -162,8 +162,8 @@ def test_wider_ranges_repair_classes_that_are_cut_off_alike(
 
 def test_more_calibration_pictures_repair_too_few(configure, brightness, tmp_path):
     """The one picture is dark: every other is cut off."""
-    mixed = write_grays(tmp_path / "mixed", {"a": 0})
-    tiny.write_folder(mixed)
+    mixed = write_grays(tmp_path / "mixed", {"a": 0}, 4)
+    tiny.write_folder(mixed, 20)
     options = {"architecture": brightness, "image_dir": mixed}
     broken = retrain(
         configure(**options, calibration_pictures=1, max_int8_drop=None)
