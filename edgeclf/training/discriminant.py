@@ -160,7 +160,8 @@ class _Spread:
         if self.rows is not None and other.rows is not None:
             rows = np.concatenate([self.rows, other.rows * math.sqrt(factor)])
             return _Spread(None, rows)
-        matrix = np.asarray(other.matrix) * np.asarray(other.matrix).dtype.type(factor)
+        changes = np.asarray(other.matrix)
+        matrix = changes * changes.dtype.type(factor)
         matrix += self.matrix
         return _Spread(matrix, None)
 
@@ -223,6 +224,10 @@ def fit(
         validation_fold: The fold of the validation pictures; None without any.
         shrinkage: To take without search, `PROTOTYPE` say; None to search.
     """
+    # Imported here: it takes longer than all else in this module. And before threads
+    # are limited, else its BLAS takes all there are.
+    import scipy.linalg  # noqa: F401
+
     with threadpool_limits(1, user_api="blas"):
         trials = _Trials(moments, scored, folds, widths)
         best = trials.search() if shrinkage is None else trials.only(shrinkage)
@@ -435,8 +440,7 @@ def _divided(
     if within.matrix is not None:
         covariance = within.matrix * within.matrix.dtype.type(1.0 - shrinkage)
         covariance.flat[:: len(target) + 1] += shrinkage * target
-        narrow = differences.astype(covariance.dtype)
-        return np.asarray(np.linalg.solve(covariance, narrow))
+        return _cholesky_solved(covariance, differences)
     # With x = z sqrt(target), C is s I + (1 - s) R'R there, and by the matrix inversion
     # lemma inv(C) d = (d - R' inv(s / (1 - s) I + RR') R d) / s: as large as there are
     # pictures.
@@ -445,8 +449,20 @@ def _divided(
     scaled = differences / root
     inner = residuals @ residuals.T
     inner[np.diag_indices(len(inner))] += shrinkage / (1.0 - shrinkage)
-    solved = np.linalg.solve(inner, residuals @ scaled)
+    solved = _cholesky_solved(inner, residuals @ scaled)
     return np.asarray((scaled - residuals.T @ solved) / shrinkage / root)
+
+
+def _cholesky_solved(
+    matrix: NDArray[np.floating[Any]], columns: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return `inv(matrix) columns` of a positive definite matrix, which is lost."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    # Transposed it is the same, and in the order that LAPACK takes without a copy.
+    factor = cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
+    narrow = columns.astype(matrix.dtype)
+    return np.asarray(cho_solve(factor, narrow, check_finite=False), np.float64)
 
 
 def _target(
