@@ -34,13 +34,14 @@ FOLDS = 4  # of the training pictures; the validation pictures are one more
 # How much of the within-class covariance is replaced by a round one.
 SHRINKAGES = (0.05, 0.1, 0.2, 0.4, 0.7, 0.95)
 DEFAULT_SHRINKAGE = 0.4  # where the search starts, and without pictures to score
-PROTOTYPE = 1.0  # all of it: a class is its mean alone
 # How much what views change counts, besides that they are among the pictures.
 EMPHASES = (0.0, 0.35, 1.0, 3.0)
 DEFAULT_EMPHASIS = 0.35
 LEAST_SHARE = 1e-6  # of the average variance: a part without any is no division by 0
 MAX_SHARPNESS = 1e3  # 1 / temperature; twins in every class are told apart perfectly
 BISECTIONS = 60
+
+DISCRIMINANT, PROTOTYPE = "discriminant", "prototype"
 
 _Rows = list[tuple[NDArray[np.float64], NDArray[np.intp], int]]
 
@@ -63,7 +64,7 @@ class Moments:
         self.points: _Rows | None = []
         self.shifted: _Rows = []
         self.seconds: NDArray[np.float64] | None = None
-        self.shifts: NDArray[np.float64] | None = None
+        self.shifts: NDArray[np.float32] | None = None
 
     def add(
         self,
@@ -115,8 +116,9 @@ class Moments:
 
     def _add_shifts(self, change: NDArray[np.float64], fold: int) -> None:
         if self.shifts is None:
-            self.shifts = np.zeros_like(np.asarray(self.seconds))
-        self.shifts[fold] += change.T @ change
+            self.shifts = np.zeros_like(np.asarray(self.seconds), np.float32)
+        narrow = change.astype(np.float32)  # how much they count is a rough choice
+        self.shifts[fold] += narrow.T @ narrow
 
     def _sum_up(self) -> None:
         """Turn the bottlenecks that were kept into second moments."""
@@ -204,8 +206,20 @@ def fit(
     folds: NDArray[np.intp],
     widths: Sequence[int],
     validation_fold: int | None,
-    shrinkage: float | None = None,
 ) -> FittedHead:
+    """Fit the head to everything in the moments; see `fit_all`."""
+    kinds = (DISCRIMINANT,)
+    return fit_all(moments, scored, folds, widths, validation_fold, kinds)[0]
+
+
+def fit_all(
+    moments: Moments,
+    scored: LabelledBottlenecks,
+    folds: NDArray[np.intp],
+    widths: Sequence[int],
+    validation_fold: int | None,
+    kinds: Sequence[str],
+) -> list[FittedHead]:
     """Fit the head to everything in the moments.
 
     The covariance is shrunk towards one in which numbers are independent and every
@@ -222,7 +236,8 @@ def fit(
         folds: The fold of each.
         widths: Depths of the bottleneck's parts.
         validation_fold: The fold of the validation pictures; None without any.
-        shrinkage: To take without search, `PROTOTYPE` say; None to search.
+        kinds: `DISCRIMINANT`, or `PROTOTYPE` where all is shrunk: each class is its
+            mean alone. One head for each is returned, in this order.
     """
     # Imported here: it takes longer than all else in this module. And before threads
     # are limited, else its BLAS takes all there are.
@@ -230,24 +245,25 @@ def fit(
 
     with threadpool_limits(1, user_api="blas"):
         trials = _Trials(moments, scored, folds, widths)
-        best = trials.search() if shrinkage is None else trials.only(shrinkage)
-        estimate = _estimate(moments, None)
-        weights, bias = _solve(estimate, widths, best.setting)
-    fitted = Head(
-        (weights * best.sharpness).astype(np.float32),
-        (bias * best.sharpness).astype(np.float32),
-    )
-    unseen = np.asarray(best.logits * best.sharpness, np.float32)
-    return FittedHead.scored_by_folds(
-        fitted,
-        unseen,
-        scored.classes,
-        folds == validation_fold,
-        shrinkage=best.setting.shrinkage,
-        emphasis=best.setting.emphasis if moments.has_views else None,
-        temperature=1 / best.sharpness,
-        class_weights="balanced",
-    )
+        chosen = trials.search(kinds)
+        estimate = _estimate(moments, None, trials.totals, np.float64)
+        heads = [_solve(estimate, widths, best.setting) for best in chosen]
+    return [
+        FittedHead.scored_by_folds(
+            Head(
+                (weights * best.sharpness).astype(np.float32),
+                (bias * best.sharpness).astype(np.float32),
+            ),
+            np.asarray(best.logits * best.sharpness, np.float32),
+            scored.classes,
+            folds == validation_fold,
+            shrinkage=best.setting.shrinkage,
+            emphasis=best.setting.emphasis if moments.has_views else None,
+            temperature=1 / best.sharpness,
+            class_weights="balanced",
+        )
+        for best, (weights, bias) in zip(chosen, heads, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -280,32 +296,36 @@ class _Trials:
         self._moments, self._scored, self._folds = moments, scored, folds
         self._widths = widths
         self._tried: dict[Setting, _Trial] = {}
+        self.totals = _Totals.of(moments)
 
-    def search(self) -> _Trial:
-        """Return the trial with the least loss, walking downhill from the defaults.
+    def search(self, kinds: Sequence[str]) -> list[_Trial]:
+        """Return the best trial of each kind, walking downhill from the defaults.
 
         The loss has one valley along each setting: a walk spares the far ends.
         """
-        start = Setting(
-            DEFAULT_SHRINKAGE, DEFAULT_EMPHASIS if self._moments.has_views else 0.0
-        )
+        has_views = self._moments.has_views
+        start = Setting(DEFAULT_SHRINKAGE, DEFAULT_EMPHASIS if has_views else 0.0)
+        prototype = Setting(1.0, 0.0)
         place = SHRINKAGES.index(start.shrinkage)
-        near = SHRINKAGES[place - 1], SHRINKAGES[place + 1]
-        self._try([start, *(dataclasses.replace(start, shrinkage=s) for s in near)])
-        best = self._walk(self._best, "shrinkage", SHRINKAGES)
-        if not self._moments.has_views:
-            return best
-        return self._walk(best, "emphasis", EMPHASES)
-
-    def only(self, shrinkage: float) -> _Trial:
-        """Return the trial of a setting that is given."""
-        self._try([Setting(shrinkage, 0.0)])
-        return self._best
-
-    @property
-    def _best(self) -> _Trial:
-        """The first of equals."""
-        return min(self._tried.values(), key=lambda trial: trial.loss)
+        near = [
+            start,
+            dataclasses.replace(start, shrinkage=SHRINKAGES[place - 1]),
+            dataclasses.replace(start, shrinkage=SHRINKAGES[place + 1]),
+        ]
+        if DISCRIMINANT not in kinds:
+            near = []
+        # All at once: a fold's moments are summed up once for all of them.
+        self._try([*near, prototype] if PROTOTYPE in kinds else near)
+        best = {}
+        if PROTOTYPE in kinds:
+            best[PROTOTYPE] = self._tried[prototype]
+        if DISCRIMINANT in kinds:
+            first = min((self._tried[setting] for setting in near), key=_loss_of)
+            best[DISCRIMINANT] = self._walk(first, "shrinkage", SHRINKAGES)
+            if has_views:
+                walked = self._walk(best[DISCRIMINANT], "emphasis", EMPHASES)
+                best[DISCRIMINANT] = walked
+        return [best[kind] for kind in kinds]
 
     def _walk(self, best: _Trial, name: str, values: Sequence[float]) -> _Trial:
         """Follow one setting as long as the loss falls, either way."""
@@ -329,7 +349,7 @@ class _Trials:
         known = np.zeros(len(classes), bool)
         for fold in np.unique(self._folds).tolist():
             rows = np.flatnonzero(self._folds == fold)
-            estimate = _estimate(moments, fold, np.float32)
+            estimate = _estimate(moments, fold, self.totals, np.float32)
             if estimate.present.sum() < 2:
                 continue
             known[rows] = estimate.present[classes[rows]]
@@ -353,14 +373,37 @@ def _blocks(
         yield some, data.take(some).bottlenecks
 
 
+def _loss_of(trial: _Trial) -> float:
+    return trial.loss
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Second moments of all folds together, None where there are none."""
+
+    seconds: NDArray[np.float64] | None
+    shifts: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, moments: Moments) -> _Totals:
+        return cls(
+            None if moments.seconds is None else moments.seconds.sum(axis=0),
+            None if moments.shifts is None else moments.shifts.sum(axis=0),
+        )
+
+
 def _estimate(
-    moments: Moments, without: int | None, dtype: type[np.floating[Any]] = np.float64
+    moments: Moments,
+    without: int | None,
+    totals: _Totals,
+    dtype: type[np.floating[Any]],
 ) -> _Estimate:
     """Return means and covariances of all folds but one.
 
     Args:
         moments: Of all folds.
         without: The fold to leave out; None for none.
+        totals: Of the moments.
         dtype: Of the covariances. Half the digits are half the time, and enough to
             choose settings by.
     """
@@ -377,14 +420,21 @@ def _estimate(
         if moments.shifted:
             changes = _rows_spread(moments.shifted, kept, np.zeros_like(means), total)
     else:
-        second = _sum_of(np.asarray(moments.seconds), kept)
         weighted = means * np.sqrt(counts)[:, np.newaxis]
+        second = _all_but(totals.seconds, moments.seconds, without)
         second -= weighted.T @ weighted
-        within = _Spread((second / total).astype(dtype), None)
+        within = _Spread(
+            np.divide(second, total, dtype=dtype, casting="same_kind"), None
+        )
         if moments.shifts is not None:
-            shifts = _sum_of(moments.shifts, kept)
-            changes = _Spread((shifts / total).astype(dtype), None)
+            shifts = _all_but(totals.shifts, moments.shifts, without)
+            changes = _Spread(np.divide(shifts, total, dtype=dtype), None)
     return _Estimate(means, present, within, changes, between)
+
+
+def _all_but(total: Any, parts: Any, without: int | None) -> NDArray[Any]:
+    """Return the sum of all matrices but one, as a copy."""
+    return np.array(total) if without is None else np.asarray(total - parts[without])
 
 
 def _rows_spread(
@@ -399,16 +449,6 @@ def _rows_spread(
     ]
     rows = np.concatenate([np.empty((0, centres.shape[1])), *residuals])
     return _Spread(None, rows / np.sqrt(total))
-
-
-def _sum_of(
-    matrices: NDArray[np.float64], kept: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the sum of the kept ones, without a copy of them all."""
-    result: NDArray[np.float64] = np.zeros_like(matrices[0])
-    for number in np.flatnonzero(kept).tolist():
-        result += matrices[number]
-    return result
 
 
 def _solve(
@@ -435,7 +475,7 @@ def _divided(
     differences: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return `inv(C) d`, C the shrunk covariance, of `(depth, classes)` differences."""
-    if shrinkage == PROTOTYPE:
+    if shrinkage == 1:
         return np.asarray(differences / target[:, np.newaxis])
     if within.matrix is not None:
         covariance = within.matrix * within.matrix.dtype.type(1.0 - shrinkage)

@@ -70,23 +70,18 @@ def _solved(
     if config.solver == "regression":
         fitted = _regress(config, extractor, dataset, dealt, with_views=True)
         return choose({"regression": fitted}, dataset.classes[dealt.rows])
-    moments = _moments(config, extractor, dataset, dealt)
-
-    def discriminate(shrinkage: float | None = None) -> FittedHead:
-        return discriminant.fit(
-            moments,
-            LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
-            dealt.folds,
-            extractor.backbone.widths or (extractor.backbone.depth,),
-            discriminant.FOLDS,
-            shrinkage,
-        )
-
-    candidates = {}  # the one to prefer first
-    if config.solver in ("auto", "discriminant"):
-        candidates["discriminant"] = discriminate()
-    if config.solver in ("auto", "prototype"):
-        candidates["prototype"] = discriminate(discriminant.PROTOTYPE)
+    kinds = [discriminant.DISCRIMINANT, discriminant.PROTOTYPE]  # one to prefer first
+    if config.solver != "auto":
+        kinds = [config.solver]
+    heads = discriminant.fit_all(
+        _moments(config, extractor, dataset, dealt),
+        LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
+        dealt.folds,
+        extractor.backbone.widths or (extractor.backbone.depth,),
+        discriminant.FOLDS,
+        kinds,
+    )
+    candidates = dict(zip(kinds, heads, strict=True))
     if config.solver == "auto":
         candidates["regression"] = _regress(
             config, extractor, dataset, dealt, with_views=False
