@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from edgeclf import image
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.errors import ImageError, ModelError
-from edgeclf.interpreter import num_processors
-from edgeclf.network import open_network
+from edgeclf.interpreter import create_interpreter, num_processors
+from edgeclf.quantization import dequantize
 from edgeclf.tflite.graph import Graph
 from edgeclf.training.assemble import LOGITS
 from edgeclf.training.cache import BottleneckCache
@@ -33,7 +33,6 @@ from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.export import export
 from edgeclf.training.head import FittedHead, softmax
-from edgeclf.training.record import with_record
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
@@ -239,20 +238,20 @@ class _Checker:
         return logits
 
     def _run(self, graph: bytes, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        content = with_record(graph, self._config, self._backbone, self._dataset, {})
-        network = open_network(
-            content, outputs=lambda content, _: [Graph(content).tensor_named(LOGITS)]
-        ).network
+        parts = Graph(graph)
+        (source,), target = parts.inputs, parts.tensor_named(LOGITS)
+        interpreter = create_interpreter(parts.with_outputs([target]))
+        (details,) = interpreter.get_output_details()
         logits = np.full((len(rows), len(self._dataset.labels)), np.nan, np.float32)
         with ThreadPoolExecutor(self._config.num_workers or num_processors()) as pool:
             for place, pixels in enumerate(pool.map(self._load, rows.tolist())):
                 if pixels is None:
                     continue
-                network.feed(pixels)
-                network.invoke()
-                (values,) = network.outputs()
-                logits[place] = values.reshape(-1)
-        network.close()
+                # `export` makes the uint8 input the pixel itself.
+                interpreter.set_tensor(source, pixels[np.newaxis])
+                interpreter.invoke()
+                values = interpreter.get_tensor(details["index"])
+                logits[place] = dequantize(values, details).reshape(-1)
         return logits
 
     def _load(self, row: int) -> NDArray[np.uint8] | None:
