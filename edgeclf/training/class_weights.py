@@ -80,20 +80,22 @@ def _reweighed(
     offset = (-shares if to_balanced else shares).astype(np.float32)
     unseen = np.asarray(fitted.unseen) + offset
     sharpness = np.float32(sharpness_of(unseen.astype(np.float64), classes))
-    temperature = None if fitted.temperature is None else fitted.temperature / sharpness
-    changed = FittedHead.scored_by_folds(
-        Head(fitted.head.weights * sharpness, (fitted.head.bias + offset) * sharpness),
+    head = fitted.head
+    scored = FittedHead.scored_by_folds(
+        Head(head.weights * sharpness, (head.bias + offset) * sharpness),
         unseen * sharpness,
         classes,
         is_validation,
-        temperature=float(temperature or 1 / sharpness),
-        strength=fitted.strength,
-        shrinkage=fitted.shrinkage,
-        emphasis=fitted.emphasis,
-        class_weights="balanced" if to_balanced else "none",
+        temperature=(fitted.temperature or 1.0) / float(sharpness),
     )
     return dataclasses.replace(
-        changed, solver=fitted.solver, candidates=fitted.candidates
+        fitted,
+        head=scored.head,
+        unseen=scored.unseen,
+        validation_cross_entropy=scored.validation_cross_entropy,
+        validation_accuracy=scored.validation_accuracy,
+        temperature=scored.temperature,
+        class_weights="balanced" if to_balanced else "none",
     )
 
 
