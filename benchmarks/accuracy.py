@@ -12,9 +12,12 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from benchmarks import measure
 from benchmarks.datasets import WORK_DIR, decor_products, flowers
@@ -23,6 +26,8 @@ from edgeclf.data.folders import read_folder
 from edgeclf.data.splits import write_split_file
 from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.training import RetrainConfig, retrain
+from edgeclf.training.class_weights import CLASS_WEIGHTS
+from edgeclf.training.config import SOLVERS
 
 DATA = {
     "decor": decor_products,
@@ -41,6 +46,11 @@ class Fold:
         num_test: Pictures in the test split.
         accuracy_int8: Of the exported file, 0-1.
         accuracy_float: Of the float head, 0-1.
+        confusion_int8: Of the exported file: rows true, columns predicted.
+        int8_drop: What int8 was expected to cost, from pictures not in the test split,
+            percentage points; None where it was not measured.
+        int8_repair: What was done about it; None for nothing.
+        solver: What fitted the head.
         seconds: Wall time of `retrain`.
     """
 
@@ -48,6 +58,10 @@ class Fold:
     num_test: int
     accuracy_int8: float
     accuracy_float: float
+    confusion_int8: list[list[int]]
+    int8_drop: float | None
+    int8_repair: str | None
+    solver: str
     seconds: float
 
 
@@ -56,9 +70,7 @@ def run_fold(
     splits: dict[str, str],
     seed: int,
     architecture: str | None,
-    views: int | None = None,
-    *,
-    fine_tune: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Fold:
     """Retrain on one fold's splits and return what the files scored."""
     WORK_DIR.mkdir(parents=True, exist_ok=True)
@@ -70,9 +82,8 @@ def run_fold(
         split_file=split_file,
         bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
         architecture=architecture,
-        views=views,
-        fine_tune=fine_tune,
         seed=seed,
+        **(options or {}),
     )
     started = time.perf_counter()
     metrics = retrain(config).metrics
@@ -81,6 +92,10 @@ def run_fold(
         num_test=metrics["num_test"],
         accuracy_int8=metrics["accuracy_int8"],
         accuracy_float=metrics["accuracy_float"],
+        confusion_int8=metrics["test"]["confusion_matrix"],
+        int8_drop=metrics["int8_drop"],
+        int8_repair=metrics["int8_repair"],
+        solver=metrics["solver"],
         seconds=time.perf_counter() - started,
     )
 
@@ -94,6 +109,25 @@ def pooled(folds: list[Fold], kind: str) -> float:
     """
     right = sum(getattr(fold, kind) * fold.num_test for fold in folds)
     return float(right / sum(fold.num_test for fold in folds))
+
+
+def pooled_macro_f1(folds: list[Fold]) -> float:
+    """Return the mean F1 over classes, from the sum of all folds' confusions, 0-1."""
+    matrix = np.sum([fold.confusion_int8 for fold in folds], axis=0)
+    both = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return float(np.mean(2 * np.diag(matrix) / np.maximum(both, 1)))
+
+
+def worst_loss(folds: list[Fold]) -> float:
+    """Return the most that int8 costs in a round, percentage points; below 0 a gain."""
+    by_seed = [
+        [fold for fold in folds if fold.seed == seed]
+        for seed in sorted({fold.seed for fold in folds})
+    ]
+    return max(
+        100 * (pooled(some, "accuracy_float") - pooled(some, "accuracy_int8"))
+        for some in by_seed
+    )
 
 
 def summarize(folds: list[Fold], repetitions: int) -> dict[str, float]:
@@ -114,6 +148,8 @@ def summarize(folds: list[Fold], repetitions: int) -> dict[str, float]:
         "accuracy_int8_high": high,
         "accuracy_float": accuracy_float,
         "difference": accuracy_int8 - accuracy_float,
+        "macro_f1_int8": pooled_macro_f1(folds),
+        "worst_loss_points": worst_loss(folds),
         "seconds_median": statistics.median(fold.seconds for fold in folds),
     }
 
@@ -127,6 +163,8 @@ def print_row(name: str, summary: dict[str, float]) -> None:
         f"{summary['accuracy_int8']:.1%} ({low:.1%}-{high:.1%})",
         f"{summary['accuracy_float']:.1%}",
         f"{summary['difference'] * 100:+.2f}",
+        f"{summary['worst_loss_points']:.2f}",
+        f"{summary['macro_f1_int8']:.1%}",
         f"{summary['seconds_median']:.2f}",
     )
 
@@ -139,6 +177,11 @@ def rounds(
     for example in read_folder(image_dir):
         classes.setdefault(example.label, []).append(example.name)
     everything: list[Fold] = []
+    options = {
+        name: getattr(args, name)
+        for name in ("views", "solver", "class_weights", "fine_tune")
+        if getattr(args, name) is not None
+    }
     for seed in seeds:
         folds = []
         for splits in stratified_folds(
@@ -147,19 +190,13 @@ def rounds(
             validation_percentage=args.validation_percentage,
             seed=seed,
         ):
-            fold = run_fold(
-                image_dir,
-                splits,
-                seed,
-                args.architecture,
-                args.views,
-                fine_tune=args.fine_tune,
-            )
+            fold = run_fold(image_dir, splits, seed, args.architecture, options)
             folds.append(fold)
             measure.say(
                 f"{name}, seed {seed}, fold {len(folds)}/{args.folds}: "
                 f"int8 {fold.accuracy_int8:.3f}, float {fold.accuracy_float:.3f}, "
-                f"{fold.num_test} pictures"
+                f"{fold.num_test} pictures; {fold.solver}, int8 expected to cost "
+                f"{fold.int8_drop or 0.0:.2f} points, repair: {fold.int8_repair}"
             )
         print_row(f"{name}, seed {seed}", summarize(folds, 1))
         everything += folds
@@ -178,14 +215,26 @@ def main() -> int:
     parser.add_argument("--image_dir", type=Path, help="other pictures than --data")
     parser.add_argument("--views", type=measure.positive, help="else the default")
     parser.add_argument("--fine_tune", action="store_true", help="needs TensorFlow")
+    parser.add_argument("--solver", choices=SOLVERS, help="else the default")
+    parser.add_argument(
+        "--class_weights", choices=CLASS_WEIGHTS, help="else the default"
+    )
     parser.add_argument("--validation_percentage", type=int, default=10)
     args = parser.parse_args()
 
     names = args.data if args.image_dir is None else [args.image_dir.name]
-    measure.print_line(
-        "round", "pictures", "int8 (95 %)", "float", "int8 - float, points", "s a fold"
+    header = (
+        "round",
+        "pictures",
+        "int8 (95 %)",
+        "float",
+        "int8 - float, points",
+        "worst round's loss, points",
+        "macro-F1, int8",
+        "s a fold",
     )
-    measure.print_line(*["---"] * 6)
+    measure.print_line(*header)
+    measure.print_line(*["---"] * len(header))
     folds, summaries = {}, {}
     for name in names:
         image_dir = args.image_dir or DATA[name]()

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from edgeclf.training import regression
 from edgeclf.training.descent import Descent, descend
 from edgeclf.training.head import (
     Head,
@@ -34,70 +33,6 @@ def test_softmax_rows_sum_to_one_even_for_large_logits():
 def test_cross_entropy_of_equal_logits_is_log_of_the_classes():
     loss = cross_entropy(np.zeros((3, 4), np.float32), np.array([0, 1, 3]))
     assert loss == pytest.approx(np.log(4))
-
-
-def test_regression_separates_blobs():
-    fitted = regression.fit(blobs(200, 0), blobs(80, 1), CLASSES)
-    assert measured(fitted.head, blobs(400, 2)) > 0.9
-    assert fitted.strength in regression.STRENGTHS
-    assert fitted.validation_accuracy > 0.9
-    assert fitted.head.weights.shape == (CLASSES, DEPTH)
-    assert fitted.head.weights.dtype == np.float32
-
-
-def test_regression_finds_the_minimum_of_the_stated_loss():
-    """The gradient of loss + penalty, derived here anew, vanishes at the result."""
-    data, strength = blobs(120, 3), 2.0
-    covariance = regression.shrunk_covariance(data, CLASSES)
-    head = regression._Solver(data, CLASSES).fit(strength)
-    points = data.bottlenecks.astype(np.float64)
-    errors = softmax(points @ head.weights.T.astype(np.float64) + head.bias)
-    errors[np.arange(len(points)), data.classes] -= 1
-    centred = points - points.mean(axis=0)
-    # d/dW of 1/2 strength tr(W C W') is strength W C; the bias is free.
-    gradient = errors.T @ centred + strength * head.weights @ covariance
-    assert np.abs(gradient).max() < 2e-2  # of about 100 at the start
-    assert np.abs(errors.sum(axis=0)).max() < 2e-2
-
-
-def test_shrunk_covariance_is_the_textbook_one():
-    data = blobs(60, 4)
-    points = data.bottlenecks.astype(np.float64)
-    residuals = np.concatenate(
-        [
-            points[data.classes == index] - points[data.classes == index].mean(axis=0)
-            for index in range(CLASSES)
-        ]
-    )
-    within = residuals.T @ residuals / 60
-    expected = 0.3 * within + 0.7 * np.trace(within) / DEPTH * np.eye(DEPTH)
-    np.testing.assert_allclose(
-        regression.shrunk_covariance(data, CLASSES), expected, rtol=1e-9, atol=1e-12
-    )
-
-
-def test_blocks_of_rows_change_nothing(monkeypatch):
-    data = blobs(100, 5)
-    whole = regression._Solver(data, CLASSES).fit(1.0)
-    monkeypatch.setattr(LabelledBottlenecks.blocks, "__defaults__", (7,))
-    blocked = regression._Solver(data, CLASSES).fit(1.0)
-    np.testing.assert_allclose(blocked.weights, whole.weights, rtol=1e-2, atol=1e-4)
-
-
-def test_identical_pictures_in_each_class_are_no_obstacle():
-    points = np.repeat(np.eye(3, 5, dtype=np.float32), 4, axis=0)
-    data = LabelledBottlenecks(points, np.repeat(np.arange(3), 4))
-    fitted = regression.fit(data, data, 3)
-    assert measured(fitted.head, data) == 1.0
-    assert np.isfinite(fitted.head.weights).all()
-
-
-def test_regression_without_validation_takes_the_default_strength():
-    data = blobs(40, 6)
-    empty = LabelledBottlenecks(data.bottlenecks[:0], data.classes[:0])
-    fitted = regression.fit(data, empty, CLASSES)
-    assert fitted.strength == regression.DEFAULT_STRENGTH
-    assert fitted.validation_accuracy is None
 
 
 SETTINGS = Descent(

@@ -453,9 +453,9 @@ def test_distortions_add_views(configure, tmp_path):
     result = retrain(configure(**options))
     with BottleneckCache(tmp_path / "bottlenecks") as cache:
         rows = cache._connection.execute("SELECT count(*) FROM entries").fetchone()
-    # One entry more: the corrected biases of the int8 model.
+    # Two entries more: the corrected biases of the int8 model, and what it answers.
     fitted_to = result.metrics["num_train"] + result.metrics["num_validation"]
-    assert rows[0] == 60 + 8 * fitted_to + 1
+    assert rows[0] == 60 + 8 * fitted_to + 2
     assert result.metrics["accuracy_int8"] >= 0.8
 
 
@@ -470,7 +470,7 @@ def entries(folder):
 def test_every_fitted_picture_has_its_views(configure, tmp_path, views, expected):
     metrics = retrain(configure(views=views)).metrics
     fitted_to = metrics["num_train"] + metrics["num_validation"]
-    assert entries(tmp_path / "bottlenecks") == 60 + (expected - 1) * fitted_to + 1
+    assert entries(tmp_path / "bottlenecks") == 60 + (expected - 1) * fitted_to + 2
     assert metrics["views"] == expected
     assert metrics["solver"] == "discriminant"
     assert metrics["temperature"] > 0
@@ -479,15 +479,52 @@ def test_every_fitted_picture_has_its_views(configure, tmp_path, views, expected
 
 def test_regression_is_fitted_to_views_too(configure, tmp_path):
     metrics = retrain(configure(solver="regression", views=2)).metrics
-    assert entries(tmp_path / "bottlenecks") == 60 + metrics["num_train"] + 1
+    fitted_to = metrics["num_train"] + metrics["num_validation"]
+    assert entries(tmp_path / "bottlenecks") == 60 + fitted_to + 2
     assert metrics["accuracy_int8"] >= 0.8
     assert metrics["solver"] == "regression"
     assert metrics["strength"] > 0
 
 
+def test_auto_names_every_candidate_and_takes_one(configure):
+    metrics = retrain(configure(views=2)).metrics
+    figures = {entry["solver"]: entry for entry in metrics["candidates"]}
+    assert list(figures) == ["discriminant", "prototype", "regression"]
+    assert metrics["solver"] in figures
+    for entry in figures.values():
+        assert 0 <= entry["cross_entropy"] < 1.1
+        assert 0.5 <= entry["macro_f1"] <= 1
+        assert entry["temperature"] > 0
+    assert figures["prototype"]["shrinkage"] == 1
+    assert figures["discriminant"]["emphasis"] is not None
+    assert figures["regression"]["strength"] > 0
+
+
+@pytest.mark.parametrize("solver", ["discriminant", "prototype", "regression"])
+def test_a_solver_that_is_asked_for_is_taken(configure, solver):
+    metrics = retrain(configure(solver=solver, views=1)).metrics
+    assert metrics["solver"] == solver
+    assert [entry["solver"] for entry in metrics["candidates"]] == [solver]
+    assert metrics["accuracy_int8"] >= 0.8
+    assert metrics["temperature"] > 0
+
+
+def test_class_weights_are_recorded_and_move_the_rare_class(configure, tmp_path):
+    folder = tiny.write_folder(tmp_path / "few", {"blue": 20, "green": 20, "red": 6})
+    mean_scores = {}
+    for wanted in ("balanced", "none"):
+        changes = {"class_weights": wanted, "quantize": "none", "views": 1}
+        result = retrain(configure(image_dir=folder, **changes))
+        assert result.metrics["class_weights"] == wanted
+        with Classifier(result.model_path) as classifier:
+            gray = np.full((32, 32, 3), 110, np.uint8)
+            mean_scores[wanted] = classifier.scores(gray)[2]
+    assert mean_scores["balanced"] > mean_scores["none"]
+
+
 def test_descent_has_no_views_unless_they_are_asked_for(configure, tmp_path):
     metrics = retrain(configure(how_many_training_steps=20)).metrics
-    assert entries(tmp_path / "bottlenecks") == 60 + 1
+    assert entries(tmp_path / "bottlenecks") == 60 + 2
     assert (metrics["solver"], metrics["views"]) == ("descent", 1)
     assert configure(how_many_training_steps=20, random_crop=10).num_views == 8
     assert configure(how_many_training_steps=20, views=4).num_views == 4
@@ -597,6 +634,8 @@ def test_the_output_tensor_has_the_wanted_name(command, tmp_path):
         (["--views=0"], "Expected a positive views. Received: 0"),
         (["--views=1", "--flip_left_right"], "Expected views of at least 2 for"),
         (["--solver=magic"], "invalid choice: 'magic'"),
+        (["--class_weights=magic"], "invalid choice: 'magic'"),
+        (["--max_int8_drop=-1"], "Expected max_int8_drop in 0-100. Received: -1.0"),
         (["--quantize=int4"], "invalid choice: 'int4'"),
         (["--architecture=resnet_9000"], "resnet_9000"),
         (["--no_such_option"], "unrecognized arguments"),

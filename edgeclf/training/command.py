@@ -12,6 +12,7 @@ from typing import Any
 from edgeclf import console
 from edgeclf.data.splits import TEST
 from edgeclf.image import RESIZE_METHODS
+from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_STEPS,
@@ -141,6 +142,7 @@ def _parser() -> console.Parser:
     add(model, "quantize", "type of the model", choices=QUANTIZE_MODES)
     add(model, "head", "type of the last layer of an int8 model", choices=HEAD_MODES)
     add(model, "solver", "what fits the last layer", choices=SOLVERS)
+    add(model, "class_weights", "what a rare class counts", choices=CLASS_WEIGHTS)
     add(model, "resize", "resize filter", choices=RESIZE_METHODS)
     mean = "of a float backbone without metadata: input = (pixel - mean) / std"
     add(model, "input_mean", mean, type=float)
@@ -150,6 +152,13 @@ def _parser() -> console.Parser:
         "calibration_pictures",
         "training pictures whose activations set the int8 scales",
         type=int,
+    )
+    add(
+        model,
+        "max_int8_drop",
+        "accuracy that int8 may be expected to cost, percentage points; repairs are "
+        "tried before it is an error; 100: no limit",
+        type=float,
     )
     add(model, "final_tensor_name", "name of the output tensor")
 

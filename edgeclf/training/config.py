@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeclf.data.splits import Shares
 from edgeclf.evaluation.report_files import ENDING, ReportPaths, report_paths
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
+from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.descent import Descent
 from edgeclf.training.extra import check_packages
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
@@ -27,11 +28,13 @@ check_packages()  # whatever trains begins with its settings
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
 DEFAULT_FINE_TUNE_EPOCHS = 12
+# Percentage points. The usual files stay below a third of it.
+DEFAULT_MAX_INT8_DROP = 1.0
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 
 _Path = str | os.PathLike[str]
 
-SOLVERS = ("discriminant", "regression")
+SOLVERS = ("auto", "discriminant", "regression", "prototype")
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
@@ -73,11 +76,19 @@ class RetrainConfig:
         head: "int8" or "float": the type of the last layer in an int8 model.
         calibration_pictures: Training pictures, balanced over classes, whose
             activations set the scales of the int8 model.
+        max_int8_drop: How much accuracy int8 may be expected to cost, percentage
+            points; more calibration pictures, wider ranges and a float head are tried
+            before that is an error. None for no check.
         views: Views of each picture that the head is fitted to, the plain one
             included; 1 for that alone. None for 8, or with gradient descent for 1 if
             no distortion is asked for.
-        solver: "discriminant" (shrunk linear discriminant analysis) or "regression"
-            (softmax regression): what fits the head if not gradient descent.
+        solver: What fits the head if not gradient descent: "discriminant" (shrunk
+            linear discriminant analysis), "regression" (softmax regression),
+            "prototype" (each class is its mean) or "auto", whichever of them does best
+            on pictures that it has not seen.
+        class_weights: "balanced" (a rare class counts as much as a frequent one),
+            "none" (by its pictures) or "auto": balanced, unless that lowers the
+            macro-F1 of unseen pictures. Gradient descent has "none" always.
         how_many_training_steps: Steps of mini-batch gradient descent. None, with
             `learning_rate` None too, for `solver`.
         learning_rate: Step size of gradient descent.
@@ -122,8 +133,10 @@ class RetrainConfig:
     quantize: str = "int8"
     head: str = "int8"
     calibration_pictures: int = 100
+    max_int8_drop: float | None = DEFAULT_MAX_INT8_DROP
     views: int | None = None
-    solver: str = "discriminant"
+    solver: str = "auto"
+    class_weights: str = "auto"
     how_many_training_steps: int | None = None
     learning_rate: float | None = None
     train_batch_size: int = 100
@@ -147,6 +160,7 @@ class RetrainConfig:
         self._check_choice("head", HEAD_MODES)
         self._check_choice("resize", RESIZE_METHODS)
         self._check_choice("solver", SOLVERS)
+        self._check_choice("class_weights", CLASS_WEIGHTS)
         for name, least in (
             ("calibration_pictures", 1),
             ("eval_step_interval", 1),
@@ -183,6 +197,10 @@ class RetrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"Expected a positive {name}. Received: {value}.")
+        if self.max_int8_drop is not None and not 0 <= self.max_int8_drop <= 100:
+            raise ValueError(
+                f"Expected max_int8_drop in 0-100. Received: {self.max_int8_drop}."
+            )
         if self.views == 1 and self.distortions:
             raise ValueError(
                 "Expected views of at least 2 for the distortions that are asked for. "

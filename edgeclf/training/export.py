@@ -40,6 +40,7 @@ def export(
     backbone: Backbone,
     head: Head,
     cache: BottleneckCache,
+    merging: str = "mean",
 ) -> bytes:
     """Return the classifier as `config.quantize` and `config.head` want it.
 
@@ -50,6 +51,7 @@ def export(
         backbone: What the head stands on.
         head: The last layer.
         cache: Keeps corrected biases for the next run.
+        merging: As for `merge_ranges`.
     """
     if config.head != "int8" and config.quantize != "int8":
         logger.info("--head has no effect: only an int8 model has a choice.")
@@ -59,7 +61,7 @@ def export(
         return cast_to_float16(floating)
     sample = dataset.balanced_training_sample(config.calibration_pictures)
     ranges = merge_ranges(
-        dataset.activations, dataset.lows[sample], dataset.highs[sample]
+        dataset.activations, dataset.lows[sample], dataset.highs[sample], merging
     )
     # All that pixels can be: then the uint8 input is the pixel itself.
     ranges[dataset.activations[0]] = (

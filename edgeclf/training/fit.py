@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.training import discriminant, regression
 from edgeclf.training.assemble import assemble
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features
+from edgeclf.training.candidates import choose
+from edgeclf.training.class_weights import weigh_classes
 from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
@@ -29,6 +31,7 @@ from edgeclf.training.head import (
 )
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
+from edgeclf.training.views import Distortions
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
@@ -54,17 +57,60 @@ def fit_head(
             "--how_many_training_steps selects gradient descent.",
             ", ".join(f"--{name}" for name in ignored),
         )
-    if config.solver == "regression":
-        train = _with_views(config, extractor, dataset)
-        validation = dataset.subset(VALIDATION)
-        return regression.fit(train, validation, len(dataset.labels))
-    return _discriminate(config, extractor, dataset)
+    dealt = _deal(dataset)
+    fitted = _solved(config, extractor, dataset, dealt)
+    classes, is_validation = dataset.classes[dealt.rows], dealt.is_validation
+    return weigh_classes(fitted, classes, is_validation, config.class_weights)
 
 
-def _discriminate(
-    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
+def _solved(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    dealt: _Dealt,
 ) -> FittedHead:
-    """Fit to training and validation pictures and to their views, never all at once."""
+    if config.solver == "regression":
+        fitted = _regress(config, extractor, dataset, dealt, with_views=True)
+        return choose({"regression": fitted}, dataset.classes[dealt.rows])
+    kinds = [discriminant.DISCRIMINANT, discriminant.PROTOTYPE]  # one to prefer first
+    if config.solver != "auto":
+        kinds = [config.solver]
+    heads = discriminant.fit_all(
+        _moments(config, extractor, dataset, dealt),
+        LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
+        dealt.folds,
+        extractor.backbone.widths or (extractor.backbone.depth,),
+        discriminant.FOLDS,
+        kinds,
+    )
+    candidates = dict(zip(kinds, heads, strict=True))
+    if config.solver == "auto":
+        candidates["regression"] = _regress(
+            config, extractor, dataset, dealt, with_views=False
+        )
+    chosen = choose(candidates, dataset.classes[dealt.rows])
+    return replace(chosen, held_out=chosen.held_out or heads[0].held_out)
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """The training and validation pictures and the folds that they are dealt to.
+
+    Attributes:
+        rows: Their positions in the dataset, rising.
+        folds: The fold of each; that of validation pictures is `discriminant.FOLDS`.
+    """
+
+    rows: NDArray[np.intp]
+    folds: NDArray[np.intp]
+
+    @property
+    def is_validation(self) -> NDArray[np.bool_]:
+        """Which of them are validation pictures."""
+        return np.asarray(self.folds == discriminant.FOLDS)
+
+
+def _deal(dataset: BottleneckDataset) -> _Dealt:
     train, validation = dataset.positions(TRAIN), dataset.positions(VALIDATION)
     folds = np.full(len(dataset.classes), discriminant.FOLDS)
     folds[train] = discriminant.deal_folds(
@@ -72,50 +118,85 @@ def _discriminate(
         dataset.groups[train],
         [dataset.digests[row] for row in train.tolist()],
     )
-    used = np.sort(np.concatenate([train, validation]))
-    rows = used[np.argsort(folds[used], kind="stable")]  # a fold stands together
-    depth = extractor.backbone.depth
+    rows = np.sort(np.concatenate([train, validation]))
+    return _Dealt(rows, folds[rows])
+
+
+def _moments(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    dealt: _Dealt,
+) -> discriminant.Moments:
+    """Return moments of the pictures and of their views, which are never all held."""
+    folds = np.zeros(len(dataset.classes), np.intp)
+    folds[dealt.rows] = dealt.folds
+    # A fold stands together.
+    rows = dealt.rows[np.argsort(dealt.folds, kind="stable")]
     moments = discriminant.Moments(
-        discriminant.FOLDS + bool(len(validation)), len(dataset.labels), depth
+        discriminant.FOLDS + bool(dealt.is_validation.any()),
+        len(dataset.labels),
+        extractor.backbone.depth,
     )
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[start : start + ROWS_AT_ONCE]
         moments.add(dataset.bottlenecks[some], dataset.classes[some], folds[some])
     for bottlenecks, some in _views(config, extractor, dataset, rows):
-        moments.add(bottlenecks, dataset.classes[some], folds[some])
-    return discriminant.fit(
-        moments,
-        LabelledBottlenecks(dataset.bottlenecks, dataset.classes, used),
-        folds[used],
-        extractor.backbone.widths or (depth,),
+        moments.add(
+            bottlenecks,
+            dataset.classes[some],
+            folds[some],
+            dataset.bottlenecks[some],
+        )
+    return moments
+
+
+def _regress(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    dealt: _Dealt,
+    *,
+    with_views: bool,
+) -> FittedHead:
+    """Fit by regression, to the pictures or to their views too, all in memory."""
+    data = LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows)
+    folds = dealt.folds
+    if with_views and config.num_views > 1:
+        views, owners = _all_views(config, extractor, dataset, dealt.rows)
+        data = data + LabelledBottlenecks(views, dataset.classes[owners])
+        its_folds = dealt.folds[np.searchsorted(dealt.rows, owners)]
+        folds = np.concatenate([folds, its_folds])
+    return regression.fit(
+        data,
+        folds,
+        len(dealt.rows),
+        extractor.backbone.widths or (extractor.backbone.depth,),
+        len(dataset.labels),
         discriminant.FOLDS,
     )
 
 
-def plain_held_out(
+def plain_discriminant(
     config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
-) -> discriminant.HeldOut:
-    """Return what discriminants say of pictures that they have not seen.
-
-    It stands in for a head that has not been fitted by folds.
+) -> FittedHead:
+    """Return a discriminant that is fitted to the pictures alone, without views.
 
     Args:
         config: Settings.
         extractor: Knows the bottleneck's parts.
-        dataset: The pictures: their bottlenecks alone, without views.
+        dataset: The pictures.
     """
-    plain = dataclasses.replace(
-        config,
-        views=1,
-        flip_left_right=False,
-        random_crop=0.0,
-        random_scale=0.0,
-        random_brightness=0.0,
+    no_views = Distortions()
+    plain = replace(config, views=1, **dataclasses.asdict(no_views))
+    dealt = _deal(dataset)
+    return discriminant.fit(
+        _moments(plain, extractor, dataset, dealt),
+        LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
+        dealt.folds,
+        extractor.backbone.widths or (extractor.backbone.depth,),
+        discriminant.FOLDS,
     )
-    held_out = _discriminate(plain, extractor, dataset).held_out
-    if held_out is None:
-        raise RuntimeError("A discriminant is always fitted by folds.")
-    return held_out
 
 
 def _views(
@@ -165,13 +246,22 @@ def _with_views(
     train = dataset.subset(TRAIN)
     if config.num_views == 1:
         return train
-    rows = dataset.positions(TRAIN)
-    bottlenecks, owners = [], []
-    for block, some in _views(config, extractor, dataset, rows):
-        bottlenecks.append(block.copy())
-        owners.append(some)
-    classes = dataset.classes[np.concatenate(owners)]
-    return train + LabelledBottlenecks(np.concatenate(bottlenecks), classes)
+    views, owners = _all_views(config, extractor, dataset, dataset.positions(TRAIN))
+    return train + LabelledBottlenecks(views, dataset.classes[owners])
+
+
+def _all_views(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    rows: NDArray[np.intp],
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return the bottlenecks of the pictures' views, and whose they are."""
+    blocks = [
+        (block.copy(), some) for block, some in _views(config, extractor, dataset, rows)
+    ]
+    bottlenecks, owners = zip(*blocks, strict=True)
+    return np.concatenate(bottlenecks), np.concatenate(owners)
 
 
 def _descend(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,9 +138,20 @@ class FittedHead:
             alone, in nats; None without a validation split.
         validation_accuracy: Likewise, in [0, 1].
         shrinkage: The share that was chosen; None but for the discriminant.
-        temperature: What the discriminant's logits were divided by; None likewise.
+        temperature: What the logits were divided by to make scores probabilities; None
+            for gradient descent, whose logits are as they are.
+        emphasis: How much more what views change counts; None but for the discriminant
+            with views.
+        unseen: What heads that have not seen a picture answer to it, with the same
+            temperature: float32 `(n, num_classes)`, for the training and validation
+            pictures in the dataset's order; None for gradient descent.
+        class_weights: "balanced" where classes count alike, "none" where they count by
+            their pictures; None for gradient descent.
+        solver: What has fitted it; None for gradient descent.
+        candidates: Settings and figures of all heads that were chosen between.
         steps: Evaluations of gradient descent; none without it.
-        held_out: What heads said of pictures that they had not seen; None likewise.
+        held_out: What discriminants were shown that they had not seen; None where there
+            were none.
         fine_tuning: How the backbone was fine-tuned; None where it was not tried.
     """
 
@@ -150,9 +161,58 @@ class FittedHead:
     validation_accuracy: float | None
     shrinkage: float | None = None
     temperature: float | None = None
+    emphasis: float | None = None
+    unseen: NDArray[np.float32] | None = None
+    class_weights: str | None = None
+    solver: str | None = None
+    candidates: Sequence[Mapping[str, Any]] = ()
+
     steps: Sequence[DescentStep] = ()
     held_out: HeldOut | None = None
     fine_tuning: FineTuning | None = None
+
+    @classmethod
+    def scored_by_folds(
+        cls,
+        head: Head,
+        unseen: NDArray[np.float32],
+        classes: NDArray[np.intp],
+        is_validation: NDArray[np.bool_],
+        *,
+        temperature: float,
+        strength: float | None = None,
+        shrinkage: float | None = None,
+        emphasis: float | None = None,
+        class_weights: str | None = None,
+        held_out: HeldOut | None = None,
+    ) -> FittedHead:
+        """Return a head with its figures on the validation pictures.
+
+        Args:
+            head: The linear layer.
+            unseen: See above.
+            classes: The true classes of those pictures.
+            is_validation: Which of them are validation pictures, `(n,)`.
+            temperature: See above, like all that follow.
+            strength: See there.
+            shrinkage: See there.
+            emphasis: See there.
+            class_weights: See there.
+            held_out: See there.
+        """
+        seen, its_classes = unseen[is_validation], classes[is_validation]
+        return cls(
+            head,
+            strength,
+            cross_entropy(seen, its_classes) if len(seen) else None,
+            accuracy(seen, its_classes) if len(seen) else None,
+            shrinkage,
+            temperature,
+            emphasis,
+            unseen,
+            class_weights,
+            held_out=held_out,
+        )
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -163,10 +223,17 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def cross_entropy(logits: NDArray[np.float32], classes: NDArray[np.intp]) -> float:
     """Return the mean negative log-probability of the true classes, in nats."""
+    return float(np.mean(losses(logits, classes)))
+
+
+def losses(
+    logits: NDArray[np.float32], classes: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the negative log-probability of each row's true class, in nats, `(n,)`."""
     wide = np.asarray(logits, np.float64)
     wide = wide - wide.max(axis=1, keepdims=True)
     picked = wide[np.arange(len(wide)), classes]
-    return float(np.mean(np.log(np.exp(wide).sum(axis=1)) - picked))
+    return np.asarray(np.log(np.exp(wide).sum(axis=1)) - picked)
 
 
 def accuracy(logits: NDArray[np.float32], classes: NDArray[np.intp]) -> float:

@@ -277,7 +277,10 @@ def with_uint8_ends(content: bytes) -> bytes:
 
 
 def merge_ranges(
-    names: Sequence[str], lows: NDArray[np.float32], highs: NDArray[np.float32]
+    names: Sequence[str],
+    lows: NDArray[np.float32],
+    highs: NDArray[np.float32],
+    merging: str = "mean",
 ) -> dict[str, tuple[float, float]]:
     """Combine the ranges of several pictures into one per activation.
 
@@ -289,9 +292,14 @@ def merge_ranges(
         names: The activations.
         lows: Minima, shape `(pictures, activations)`.
         highs: Maxima, same shape.
+        merging: "mean" as above, or "widest": the extremes, where pictures differ so
+            much that the mean cuts off what tells them apart.
     """
-    low, high = (
-        lows.mean(axis=0, dtype=np.float64),
-        highs.mean(axis=0, dtype=np.float64),
-    )
+    if merging == "widest":
+        low, high = lows.min(axis=0), highs.max(axis=0)
+    else:
+        low, high = (
+            lows.mean(axis=0, dtype=np.float64),
+            highs.mean(axis=0, dtype=np.float64),
+        )
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}

@@ -21,7 +21,7 @@ from edgeclf.zoo.backbone import Backbone
 # Metrics that describe the run rather than the model; they stay out of its file.
 _NOT_RECORDED = (
     *("labels", "unreadable", "conflicting"),
-    *("test", "calibration", "training_curves"),
+    *("test", "calibration", "training_curves", "candidates"),
 )
 _LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
 
@@ -40,10 +40,13 @@ def describe_run(
         "train_accuracy": accuracy(train.logits(fitted.head), train.classes),
         "validation_accuracy": fitted.validation_accuracy,
         "validation_cross_entropy": fitted.validation_cross_entropy,
-        "solver": "descent" if config.descent else config.solver,
+        "solver": fitted.solver or "descent",
+        "candidates": list(fitted.candidates),
+        "class_weights": fitted.class_weights,
         "views": config.num_views,
         "strength": fitted.strength,
         "shrinkage": fitted.shrinkage,
+        "emphasis": fitted.emphasis,
         "temperature": fitted.temperature,
         **_describe_fine_tuning(fitted.fine_tuning),
         "training_curves": _training_curves(fitted),

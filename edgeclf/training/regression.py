@@ -1,181 +1,217 @@
-"""Fit the head by regularised softmax regression: the default."""
+"""Fit the head by regularised softmax regression.
+
+The penalty is the squared length of the weights where every part of the bottleneck
+varies alike, whatever its depth and size: the metric that the discriminant is shrunk
+towards. The same folds choose its strength, and the temperature.
+
+Source: T. Hastie et al., The Elements of Statistical Learning, 2nd ed., 4.4 (logistic
+regression) and 18.3.5 (a penalised fit in as many numbers as there are pictures).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from edgeclf.training.discriminant import LEAST_SHARE, sharpness_of
 from edgeclf.training.head import (
-    ROWS_AT_ONCE,
     FittedHead,
     Head,
     LabelledBottlenecks,
-    accuracy,
     cross_entropy,
 )
+from edgeclf.training.minimize import minimize
 
-# How much of the within-class covariance is replaced by a multiple of the identity.
-SHRINKAGE = 0.7
-# L2 strengths that are tried, relative to the number of pictures.
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
-DEFAULT_STRENGTH = 1.0  # without a validation split
-MAX_ITERATIONS = 500
-TOLERANCE = 1e-7  # of the loss, relative, and of its gradient
+# L2 strengths, relative to the number of bottlenecks; the search begins with the first.
+STRENGTHS = (0.03, 0.003, 0.3, 3.0)
+MAX_ITERATIONS = 300
+TOLERANCE = 1e-6  # of the loss and of its gradient
 
 
 def fit(
-    train: LabelledBottlenecks, validation: LabelledBottlenecks, num_classes: int
+    data: LabelledBottlenecks,
+    folds: NDArray[np.intp],
+    num_scored: int,
+    widths: Sequence[int],
+    num_classes: int,
+    validation_fold: int | None,
 ) -> FittedHead:
-    """Fit the regularised head; the strength is what suits the validation split best.
+    """Fit the head to all bottlenecks; the strength is what suits unseen ones best.
 
-    The penalty is the squared length of the weights where the within-class scatter
-    is round, so that directions in which pictures of one class differ anyway cost
-    more. The chosen strength is then fitted once more, to training and validation
-    pictures together. Convex, hence the same result from any start.
+    Convex, hence the same result from any start.
 
     Args:
-        train: What is fitted to; every class at least once.
-        validation: What decides between strengths; may be empty.
+        data: Bottlenecks of pictures, and after them those of their views.
+        folds: The fold of each.
+        num_scored: How many of the first are pictures: these are scored.
+        widths: Depths of the bottleneck's parts.
         num_classes: Number of outputs.
+        validation_fold: The fold of the validation pictures; None without any.
     """
-    # The matrices are small: a second thread of the BLAS gains little, and on a busy
-    # machine waiting for it costs fifty times the work.
+    # One thread adds in one order: the same weights in every run.
     with threadpool_limits(1, user_api="blas"):
-        if not len(validation):
-            head = _Solver(train, num_classes).fit(DEFAULT_STRENGTH)
-            return FittedHead(head, DEFAULT_STRENGTH, None, None)
-        solver = _Solver(train, num_classes)
-        trials = []
-        for strength in STRENGTHS[::-1]:  # strongest first: each start is near its end
-            logits = validation.logits(solver.fit(strength))
-            loss = cross_entropy(logits, validation.classes)
-            trials.append((loss, -strength, accuracy(logits, validation.classes)))
-        loss, negative_strength, validation_accuracy = min(trials)
-        head = _Solver(train + validation, num_classes).fit(-negative_strength)
-        return FittedHead(head, -negative_strength, loss, validation_accuracy)
+        space = _Space(data, widths, num_classes)
+        best = _trial(space, folds, num_scored, STRENGTHS[0])
+        for strength in STRENGTHS[1:]:
+            trial = _trial(space, folds, num_scored, strength, best.solution)
+            if trial.loss < best.loss:
+                best = trial
+            elif strength > STRENGTHS[0]:
+                break  # the loss has one valley
+        solution = space.solve(np.arange(len(data)), best.strength, best.solution)
+        head = space.head(solution * best.sharpness)
+    return FittedHead.scored_by_folds(
+        head,
+        np.asarray(best.logits * best.sharpness, np.float32),
+        data.classes[:num_scored],
+        folds[:num_scored] == validation_fold,
+        strength=best.strength,
+        temperature=1 / best.sharpness,
+        class_weights="none",
+    )
 
 
-class _Solver:
-    """Softmax regression in the space where the within-class scatter is round.
+@dataclass(frozen=True)
+class _Trial:
+    """What the heads of all folds say of pictures they have not seen.
 
-    With the shrunk within-class covariance `C = L L'` a picture is
-    `z = inv(L) (x - mean)` there, and weights w for z are `inv(L') w` for x. So the
-    bottlenecks stay as they are: weights are carried to them and gradients back. Sums
-    are taken in float64 over a block of rows at a time.
-
-    Source: T. Hastie et al., The Elements of Statistical Learning, 2nd ed., 4.3.1
-    (regularised discriminant analysis) and 4.4 (logistic regression).
+    Attributes:
+        strength: Theirs.
+        solution: One of them, where the next search may begin.
+        logits: `(scored pictures, classes)`.
+        sharpness: The factor that makes scores probabilities.
+        loss: Cross-entropy after that.
     """
 
-    def __init__(self, data: LabelledBottlenecks, num_classes: int) -> None:
-        # Imported here: it takes longer than all else in this module.
-        from scipy.linalg import solve_triangular
+    strength: float
+    solution: NDArray[np.float64]
+    logits: NDArray[np.float64]
+    sharpness: float
+    loss: float
 
-        self._data, self._num_classes = data, num_classes
-        self._solve_triangular = solve_triangular
-        total = sum(points.sum(axis=0, dtype=np.float64) for points, _ in data.blocks())
-        self._mean = np.asarray(total / len(data))
-        self._factor = np.linalg.cholesky(shrunk_covariance(data, num_classes))
-        self._start = np.zeros(num_classes * (data.depth + 1))
-        # One block is kept; more would be a second copy of the bottlenecks.
-        self._kept = list(self._centred()) if len(data) <= ROWS_AT_ONCE else None
 
-    def _centred(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intp]]]:
-        for bottlenecks, classes in self._data.blocks():
-            yield bottlenecks - self._mean, classes
+def _trial(
+    space: _Space,
+    folds: NDArray[np.intp],
+    num_scored: int,
+    strength: float,
+    start: NDArray[np.float64] | None = None,
+) -> _Trial:
+    """Score every fold by a head of the other folds."""
+    classes = space.classes[:num_scored]
+    logits = np.zeros((num_scored, space.num_classes))
+    known = np.zeros(num_scored, bool)
+    for fold in np.unique(folds[:num_scored]).tolist():
+        others = np.flatnonzero(folds != fold)
+        present = np.unique(space.classes[others])
+        if len(present) < 2:
+            continue
+        start = space.solve(others, strength, start)
+        rows = np.flatnonzero(folds[:num_scored] == fold)
+        logits[rows] = space.logits(rows, start)
+        known[rows] = np.isin(classes[rows], present)
+    sharpness = sharpness_of(logits[known], classes[known])
+    sharpened = np.asarray(logits[known] * sharpness, np.float32)
+    loss = cross_entropy(sharpened, classes[known]) if known.any() else 0.0
+    if start is None:
+        start = space.origin()
+    return _Trial(strength, start, logits, sharpness, loss)
 
-    def fit(self, strength: float) -> Head:
-        """Return the head for one L2 strength."""
-        from scipy.optimize import minimize
 
-        result = minimize(
-            self._penalised_loss,
-            self._start,
-            args=(strength / len(self._data),),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE, "gtol": TOLERANCE},
-        )
-        self._start = result.x
-        solution = result.x.reshape(self._num_classes, -1)  # the bias stands last
-        weights = self._carried_out(solution[:, :-1])
-        bias = solution[:, -1] - weights @ self._mean
-        return Head(weights.astype(np.float32), bias.astype(np.float32))
+class _Space:
+    """The bottlenecks where each of their parts varies alike.
 
-    def _penalised_loss(
-        self, flat: NDArray[np.float64], penalty: float
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Return mean cross-entropy + penalty / 2 * |weights|^2 and its gradient."""
-        parameters = flat.reshape(self._num_classes, -1)
-        weights, bias = parameters[:, :-1], parameters[:, -1]
-        outer = self._carried_out(weights)
-        count = len(self._data)
-        loss = 0.5 * penalty * float(np.sum(weights**2))
-        outer_gradient = np.zeros_like(outer)
-        bias_gradient = np.zeros_like(bias)
-        for points, classes in self._kept or self._centred():
-            each = np.arange(len(points))
-            logits = points @ outer.T + bias
+    There a picture is `z = (x - mean) / scales`. Fewer pictures than numbers span a
+    space of as many dimensions as there are pictures: they are turned into it, which
+    changes no length. Weights are then small and quickly found; `head` turns them back.
+    """
+
+    def __init__(
+        self, data: LabelledBottlenecks, widths: Sequence[int], num_classes: int
+    ) -> None:
+        self.classes, self.num_classes = data.classes, num_classes
+        points = data.bottlenecks
+        self._mean = points.mean(axis=0, dtype=np.float64)
+        parts = np.split(points.var(axis=0, dtype=np.float64), np.cumsum(widths)[:-1])
+        sizes = np.array([part.sum() for part in parts])
+        sizes = np.maximum(sizes, LEAST_SHARE * sizes.mean())
+        self._scales = np.sqrt(np.repeat(sizes if sizes.any() else sizes + 1, widths))
+        points -= self._mean.astype(np.float32)
+        points /= self._scales.astype(np.float32)
+        self._basis: NDArray[np.float32] | None = None
+        if len(points) < data.depth:
+            self._basis, turned = np.linalg.qr(points.T)
+            points = np.ascontiguousarray(turned.T)
+        self._points = points
+
+    def origin(self) -> NDArray[np.float64]:
+        """Return weights and biases of 0, `(num_classes, dimensions + 1)`."""
+        return np.zeros((self.num_classes, self._points.shape[1] + 1))
+
+    def solve(
+        self,
+        rows: NDArray[np.intp],
+        strength: float,
+        start: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        """Return weights, and the bias at their end, that fit some rows best."""
+        whole = len(rows) == len(self._points)
+        points = self._points if whole else self._points[rows]
+        classes, count = self.classes[rows], len(rows)
+        each = np.arange(count)
+
+        def penalised_loss(
+            flat: NDArray[np.float64],
+        ) -> tuple[float, NDArray[np.float64]]:
+            """Mean cross-entropy + strength / count / 2 * |weights|^2, its gradient."""
+            solution = flat.reshape(self.num_classes, -1)
+            logits = _logits(points, solution)
             logits -= logits.max(axis=1, keepdims=True)
             picked = logits[each, classes]
             errors = np.exp(logits)
             totals = errors.sum(axis=1, keepdims=True)
-            loss += float(np.sum(np.log(totals[:, 0]) - picked)) / count
+            loss = float(np.mean(np.log(totals[:, 0]) - picked, dtype=np.float64))
             errors /= totals
             errors[each, classes] -= 1.0
-            errors /= count
-            outer_gradient += errors.T @ points
-            bias_gradient += errors.sum(axis=0)
-        gradient = np.empty_like(parameters)
-        gradient[:, :-1] = self._carried_in(outer_gradient) + penalty * weights
-        gradient[:, -1] = bias_gradient
-        return loss, gradient.ravel()
+            gradient = np.empty_like(solution)
+            gradient[:, :-1] = errors.T @ points
+            gradient[:, -1] = errors.sum(axis=0)
+            gradient[:, :-1] += strength * solution[:, :-1]
+            gradient /= count
+            loss += 0.5 * strength / count * float(np.sum(solution[:, :-1] ** 2))
+            return loss, gradient.ravel()
 
-    def _carried_out(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return weights for x, `inv(L') w`, of weights for z; shapes `(k, depth)`."""
-        solved = self._solve_triangular(
-            self._factor, weights.T, lower=True, trans="T", check_finite=False
+        start = self.origin() if start is None else start
+        best = minimize(
+            penalised_loss,
+            start.ravel(),
+            max_iterations=MAX_ITERATIONS,
+            tolerance=TOLERANCE,
         )
-        return np.asarray(solved.T)
+        return best.reshape(start.shape)
 
-    def _carried_in(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the gradient for z, `inv(L) g`, of the gradient for x."""
-        solved = self._solve_triangular(
-            self._factor, gradient.T, lower=True, check_finite=False
-        )
-        return np.asarray(solved.T)
+    def logits(
+        self, rows: NDArray[np.intp], solution: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Return what a solution answers to some rows, `(rows, classes)`."""
+        return _logits(self._points[rows], solution)
+
+    def head(self, solution: NDArray[np.float64]) -> Head:
+        """Return a solution as weights and biases of the bottlenecks themselves."""
+        weights = solution[:, :-1]
+        if self._basis is not None:
+            weights = weights @ self._basis.T
+        weights = weights / self._scales
+        bias = solution[:, -1] - weights @ self._mean
+        return Head(weights.astype(np.float32), bias.astype(np.float32))
 
 
-def shrunk_covariance(
-    data: LabelledBottlenecks, num_classes: int
-) -> NDArray[np.float64]:
-    """Return the within-class covariance, shrunk towards a multiple of the identity.
-
-    Args:
-        data: Bottlenecks and their classes.
-        num_classes: Number of classes.
-
-    Returns:
-        Positive definite, `(depth, depth)`.
-    """
-    sums = np.zeros((num_classes, data.depth))
-    square = 0.0
-    for points, classes in data.blocks():
-        np.add.at(sums, classes, points)
-        square += float(np.sum(points.astype(np.float64) ** 2))
-    counts = np.bincount(data.classes, minlength=num_classes)
-    means = sums / np.maximum(counts, 1)[:, np.newaxis]
-    covariance = np.zeros((data.depth, data.depth))
-    for points, classes in data.blocks():
-        residuals = points - means[classes]
-        covariance += residuals.T @ residuals
-    covariance /= len(data)
-    # Pictures of one class may all be the same: then their size sets the scale.
-    average = float(np.trace(covariance)) / data.depth
-    average = average or square / len(data) / data.depth or 1.0
-    covariance *= 1 - SHRINKAGE
-    covariance[np.diag_indices(data.depth)] += SHRINKAGE * average
-    return covariance
+def _logits(
+    points: NDArray[np.float32], solution: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    narrow = solution.astype(np.float32)
+    return np.asarray(points @ narrow[:, :-1].T + narrow[:, -1])

@@ -48,6 +48,7 @@ class Known:
 
 def fit(
     held_out: HeldOut,
+    unseen: NDArray[np.float32],
     widths: Sequence[int],
     head: Head,
     background: NDArray[np.float32] | None = None,
@@ -56,7 +57,8 @@ def fit(
     """Fit statistics and rule.
 
     Args:
-        held_out: What heads said of pictures that they had not seen.
+        held_out: The pictures, and discriminants that have not seen them.
+        unseen: What heads that have not seen them answer, logits `(n, classes)`.
         widths: Depths of the bottleneck's parts.
         head: The one of the file: it scores the strangers.
         background: Bottlenecks of strangers, `(n, depth)`; None for none.
@@ -68,7 +70,7 @@ def fit(
         usable = np.isfinite(distances)  # not of a fold that holds all there are
         if usable.sum() < MIN_PICTURES:
             return Known(statistics, None)
-        scores = softmax(held_out.logits).max(axis=1)
+        scores = softmax(unseen).max(axis=1)
         strangers = None
         if background is not None and len(background):
             best = softmax(head.logits(background)).max(axis=1)
@@ -80,15 +82,15 @@ def _measured(
     held_out: HeldOut, widths: Sequence[int], rank: int
 ) -> tuple[Statistics, NDArray[np.float64]]:
     """Return statistics of all pictures, and how far each is by those of others."""
-    scored, moments, shrinkage = held_out.scored, held_out.moments, held_out.shrinkage
+    scored, moments, setting = held_out.scored, held_out.moments, held_out.setting
     counts = np.bincount(scored.classes, minlength=moments.counts.shape[1])
-    covariance = shrunk_covariance(moments, widths, shrinkage, None)
+    covariance = shrunk_covariance(moments, widths, setting, None)
     variances, factors, near = main_factors(covariance, rank)
     statistics = _stored(covariance.means, counts, variances, factors)
     distances = np.full(len(scored), math.inf)
     for fold in np.unique(held_out.folds).tolist():
         rows = np.flatnonzero(held_out.folds == fold)
-        others = shrunk_covariance(moments, widths, shrinkage, fold)
+        others = shrunk_covariance(moments, widths, setting, fold)
         variances, factors, _ = main_factors(others, rank, near)
         seen = _stored(others.means, others.counts, variances, factors)
         distances[rows] = nearest(seen, scored.take(rows).bottlenecks)

@@ -32,11 +32,11 @@ from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
-from edgeclf.training.export import export
-from edgeclf.training.fit import fit_head, plain_held_out
+from edgeclf.training.fit import fit_head, plain_discriminant
 from edgeclf.training.head import FittedHead
 from edgeclf.training.mislabelled import out_of_fold_probabilities
 from edgeclf.training.record import describe_run, with_record
+from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.report import report_parts
 from edgeclf.training.summaries import clear_summaries, write_summaries
 from edgeclf.training.survey import survey
@@ -96,12 +96,14 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         MissingExtraError: No interpreter is installed, or no TensorFlow to fine-tune.
     """
     _prepare_outputs(config)
-    _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
+    _import_ahead("ai_edge_quantizer.quantizer")
     if config.report_paths is not None:
         _import_ahead("edgeclf.report.confusion", "edgeclf.report.page")
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
+    metrics |= trained.exported.describe()
+    graph = trained.exported.graph
     metrics["num_background"] = len(trained.background.examples)
 
     def complete(content: bytes, known: reject.Known | None = trained.known) -> bytes:
@@ -109,7 +111,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
 
     kind = "float" if config.quantize == "none" else config.quantize
     # Of the float model only the scores are of interest, where it is not the file.
-    models = {"float": complete(trained.floating, None), kind: complete(trained.graph)}
+    models = {"float": complete(trained.floating, None), kind: complete(graph)}
     evaluations = _measure(config, dataset, models)
     measured = evaluations.get(kind)
     metrics |= {
@@ -121,7 +123,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         "test": measured.describe(dataset.labels) if measured else None,
         "reject": _measure_reject(config, trained, models[kind], measured),
     }
-    model = complete(trained.graph)
+    model = complete(graph)
     metrics["size_bytes"] = len(model)
     probabilities = _unseen_probabilities(dataset, trained.backbone)
     metrics["audit"] = survey(dataset, probabilities, trained.backbone.input_size)
@@ -159,7 +161,7 @@ class _Trained:
     known: reject.Known
     background: Background
     floating: bytes
-    graph: bytes
+    exported: Exported
 
 
 def _train(config: RetrainConfig) -> _Trained:
@@ -193,16 +195,34 @@ def _train(config: RetrainConfig) -> _Trained:
             extractor, dataset, fitted = fine_tune(config, extractor, dataset, fitted)
             backbone = extractor.backbone
         background = load_background(strangers, extractor, dataset)
-        known = reject.fit(
-            fitted.held_out or plain_held_out(config, extractor, dataset),
-            backbone.widths or (backbone.depth,),
-            fitted.head,
-            background.bottlenecks,
-        )
+        known = _know(config, extractor, dataset, fitted, background)
         fitted = dataclasses.replace(fitted, held_out=None)  # its moments are large
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
-        graph = export(config, floating, dataset, backbone, fitted.head, cache)
-    return _Trained(backbone, dataset, fitted, known, background, floating, graph)
+        exported = export_repaired(config, floating, dataset, backbone, fitted, cache)
+    return _Trained(backbone, dataset, fitted, known, background, floating, exported)
+
+
+def _know(
+    config: RetrainConfig,
+    extractor: BottleneckExtractor,
+    dataset: BottleneckDataset,
+    fitted: FittedHead,
+    background: Background,
+) -> reject.Known:
+    """Return what the file is to know of its classes."""
+    shown = (
+        fitted if fitted.held_out else plain_discriminant(config, extractor, dataset)
+    )
+    if shown.held_out is None or shown.unseen is None:
+        raise RuntimeError("A discriminant is always fitted by folds.")
+    backbone = extractor.backbone
+    return reject.fit(
+        shown.held_out,
+        shown.unseen,
+        backbone.widths or (backbone.depth,),
+        fitted.head,
+        background.bottlenecks,
+    )
 
 
 def _bottleneck_dir(config: RetrainConfig) -> Path:
