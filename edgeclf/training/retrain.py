@@ -97,7 +97,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     _prepare_outputs(config)
     _import_ahead("scipy.optimize", "ai_edge_quantizer.quantizer")
     if config.report_paths is not None:
-        _import_ahead("edgeclf.report.confusion", "edgeclf.report.page")
+        _import_ahead("edgeclf.report.curves", "edgeclf.report.page")
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
