@@ -69,18 +69,26 @@ class Statistics(NamedTuple):
         along = np.linalg.solve(inner, factors @ divided.T)  # (rank, n)
         return np.asarray(divided - along.T @ scaled)
 
-    def distances(self, bottleneck: NDArray[np.floating]) -> NDArray[np.float64]:
+    def distances(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the squared Mahalanobis distance to the mean of each class.
 
         Args:
-            bottleneck: Of shape `(depth,)`.
+            bottlenecks: One `(depth,)`, or several `(n, depth)`.
 
         Returns:
-            `(classes,)`; infinite to a class without pictures.
+            `(classes,)` or `(n, classes)`; infinite to a class without pictures.
         """
-        differences = np.asarray(bottleneck, np.float64) - self.means
-        squares = np.sum(differences * self.solve(differences), axis=1)
-        return np.where(self.counts > 0, np.maximum(squares, 0.0), math.inf)
+        # (x - m)' A (x - m) = x'Ax - 2 x'Am + m'Am, with both measured from the
+        # middle: numbers far from 0 would leave few digits of the difference.
+        means = self.means.astype(np.float64)
+        middle = means.mean(axis=0)
+        means -= middle
+        points = np.atleast_2d(np.asarray(bottlenecks, np.float64)) - middle
+        solved = self.solve(means)
+        squares = np.sum(points * self.solve(points), axis=1)[:, np.newaxis]
+        squares = squares - 2.0 * points @ solved.T + np.sum(means * solved, axis=1)
+        squares = np.where(self.counts > 0, np.maximum(squares, 0.0), math.inf)
+        return squares if np.ndim(bottlenecks) == 2 else squares[0]
 
 
 def read_statistics(content: bytes) -> Statistics | None:

@@ -59,7 +59,10 @@ def test_distances_are_squared_mahalanobis_distances() -> None:
     ]
     distances = statistics.distances(bottleneck)
     np.testing.assert_allclose(distances, expected, rtol=1e-6)
-    assert statistics.distances(statistics.means[1])[1] == 0
+    assert statistics.distances(statistics.means[1])[1] == pytest.approx(0, abs=1e-9)
+    several = statistics.distances(np.stack([bottleneck, statistics.means[0]]))
+    np.testing.assert_allclose(several[0], distances)
+    assert several.shape == (2, 3)
 
 
 def test_class_without_pictures_is_infinitely_far() -> None:

@@ -22,7 +22,7 @@ from edgeclf.familiarity import RejectRule
 from edgeclf.statistics import Statistics, pack, unpack
 from edgeclf.training.covariance import RANK, main_factors
 from edgeclf.training.discriminant import HeldOut, shrunk_covariance
-from edgeclf.training.head import Head, softmax
+from edgeclf.training.head import ROWS_AT_ONCE, Head, softmax
 
 COVERAGE = 0.95  # share of new pictures of the known classes that is to be kept
 MIN_PICTURES = 20  # of fewer, one in twenty is none
@@ -157,8 +157,11 @@ def nearest(
     statistics: Statistics, bottlenecks: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Return the distance of each bottleneck to the nearest class, `(n,)`."""
-    squares = [statistics.distances(bottleneck).min() for bottleneck in bottlenecks]
-    return np.asarray(np.sqrt(squares))
+    blocks = [
+        np.sqrt(statistics.distances(bottlenecks[start : start + ROWS_AT_ONCE]))
+        for start in range(0, len(bottlenecks), ROWS_AT_ONCE)
+    ]
+    return np.concatenate([np.zeros(0), *(block.min(axis=1) for block in blocks)])
 
 
 def auroc(known: NDArray[np.floating], unknown: NDArray[np.floating]) -> float:

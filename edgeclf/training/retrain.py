@@ -103,12 +103,12 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
     metrics["num_background"] = len(trained.background.examples)
 
-    def complete(content: bytes) -> bytes:
-        known = trained.known
+    def complete(content: bytes, known: reject.Known | None = trained.known) -> bytes:
         return with_record(content, config, trained.backbone, dataset, metrics, known)
 
     kind = "float" if config.quantize == "none" else config.quantize
-    models = {"float": complete(trained.floating), kind: complete(trained.graph)}
+    # Of the float model only the scores are of interest, where it is not the file.
+    models = {"float": complete(trained.floating, None), kind: complete(trained.graph)}
     evaluations = _measure(config, dataset, models)
     measured = evaluations.get(kind)
     metrics |= {
