@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from edgeclf.data.findings import Finding
 from edgeclf.errors import DatasetError
 
 IN_MEMORY = Path("/dev", "shm")
+PROTECTED = Path("/proc/sys/fs/protected_hardlinks")
 FINDINGS = [Finding("unreadable", name, "is damaged") for name in NAMES]
 
 
@@ -136,28 +138,55 @@ def test_a_missing_file_does_not_stop_the_others(root, tmp_path, caplog):
     assert "none.jpg: No such file" in caplog.text
 
 
-def test_what_cannot_leave_its_folder_stays_there(tmp_path_factory, caplog):
-    with tempfile.TemporaryDirectory() as name:  # others may enter it
+@contextmanager
+def as_nobody():
+    """Be somebody whom permissions stop: not root."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def public():
+    """A folder that others may enter, with pictures and an empty folder for all."""
+    with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         plant(place / "photos")
-        before = tree(place / "photos")
         (place / "bad").mkdir()
         place.chmod(0o755)
         (place / "bad").chmod(0o777)
-        (place / "photos" / "a").chmod(0o555)
-        is_root = os.geteuid() == 0
-        if is_root:  # whom no permission stops
-            os.seteuid(65534)
-        try:
-            outcome = quarantine(place / "photos", place / "bad", FINDINGS[:1])
-        finally:
-            if is_root:
-                os.seteuid(0)
-            (place / "photos" / "a").chmod(0o755)
-        assert outcome == ([], [NAMES[0]])
-        assert tree(place / "photos") == before
-        assert list(tree(place / "bad")) == [FILE_NAME]
+        yield place
+
+
+def test_what_cannot_leave_its_folder_stays_there(public, caplog):
+    before = tree(public / "photos")
+    (public / "photos" / "a").chmod(0o555)
+    with as_nobody():
+        outcome = quarantine(public / "photos", public / "bad", FINDINGS[:1])
+    (public / "photos" / "a").chmod(0o755)
+    assert outcome == ([], [NAMES[0]])
+    assert tree(public / "photos") == before
+    assert list(tree(public / "bad")) == [FILE_NAME]
     assert "plain.jpg: Permission denied" in caplog.text
+
+
+def test_a_file_that_may_have_no_second_name_is_renamed(public):
+    if os.geteuid() != 0 or not PROTECTED.exists() or PROTECTED.read_text()[0] != "1":
+        pytest.skip("wants root, and a kernel that protects hard links")
+    (public / "photos" / "a").chmod(0o777)
+    (public / "photos" / NAMES[0]).chmod(0o600)  # root's: nobody may not link to it
+    with as_nobody():
+        with pytest.raises(PermissionError):
+            (public / "bad" / "link").hardlink_to(public / "photos" / NAMES[0])
+        outcome = quarantine(public / "photos", public / "bad", FINDINGS[:1])
+    assert outcome == ([NAMES[0]], [])
+    assert tree(public / "bad")[NAMES[0]] == ascii(NAMES[0])
+    assert NAMES[0] not in tree(public / "photos")
 
 
 @pytest.mark.parametrize("place", ["", "a", "a/bad", "new", "..", "b/.bad"])

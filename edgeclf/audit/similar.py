@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.data.duplicates import group_near_duplicates
-from edgeclf.data.findings import Finding
+from edgeclf.data.findings import Finding, some
 from edgeclf.data.folders import Example
 from edgeclf.data.listing import Picture
 from edgeclf.training.bottlenecks import (
@@ -144,12 +144,12 @@ def report_near_duplicates(seen: Seen) -> Iterator[Finding]:
                 )
             continue
         for row in members:
-            others = [o for o in members if labels[o] != labels[row]]
+            others = (o for o in members if labels[o] != labels[row])
             yield Finding(
                 "near_conflicting",
                 seen.names[row],
                 "nearly the same",
-                tuple(seen.names[other] for other in others),
+                some(seen.names[other] for other in others),
             )
 
 

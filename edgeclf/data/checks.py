@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeclf import image
-from edgeclf.data.findings import Finding
-from edgeclf.data.listing import Picture, formats_by_ending
+from edgeclf.data.findings import Finding, some
+from edgeclf.data.listing import Picture
 from edgeclf.decoder import DAMAGE, open_image, pillow_settings
 from edgeclf.errors import ImageError
 
@@ -63,7 +63,7 @@ def inspect_pictures(
         num_workers: Threads.
         progress: Wraps the results, to show how far it is.
     """
-    formats_by_ending()  # loads Pillow's readers: once, not in several threads
+    Image.registered_extensions()  # loads Pillow's readers, here and not in a thread
     with ThreadPoolExecutor(num_workers) as executor:
         results = executor.map(lambda each: inspect(each, input_size), pictures)
         return list(progress(results))
@@ -105,7 +105,7 @@ def _read_header(
     with pillow_settings(), open_image(content, name) as header:
         found = _SAME_FORMAT.get(header.format or "", header.format)
         ending = Path(name).suffix
-        named = formats_by_ending().get(ending.lower(), "")
+        named = Image.registered_extensions().get(ending.lower(), "")
         if _SAME_FORMAT.get(named, named) != found:
             oddities.append(("misnamed", f"{found} inside, named {ending}"))
         colours = _unusual_colours(header)
@@ -247,7 +247,7 @@ def report_copies(
         names = [member.name for member in members]
         if len({member.label for member in members}) > 1:
             for name in names:
-                others = tuple(other for other in names if other != name)
+                others = some(other for other in names if other != name)
                 yield Finding("conflicting", name, "the same picture", others)
         else:
             for name in names[1:]:
@@ -266,7 +266,7 @@ def report_leaks(
     for group in groups:
         placed = {name: splits[name] for name in group if name in splits}
         for name, split in placed.items():
-            others = tuple(other for other in placed if placed[other] != split)
+            others = some(other for other in placed if placed[other] != split)
             if others:
                 where = " and ".join(sorted({placed[other] for other in others}))
                 yield Finding("leak", name, f"in {split}, its like in {where}", others)

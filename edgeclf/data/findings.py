@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
+MOST_OTHERS = 20  # a thousand copies would name a million files
 
 
 class Kind(NamedTuple):
@@ -134,7 +136,7 @@ class Finding:
         file: Path relative to the dataset's folder, with forward slashes; a folder's
             ends with one.
         detail: What it is, for people.
-        others: The files that it is a copy of, or is like.
+        others: The files that it is a copy of, or is like; see `some`.
         suggested: The class that it seems to belong to, of kind "mislabelled".
         confidence: How sure that is, in [0, 1].
     """
@@ -164,6 +166,11 @@ class Finding:
         if self.suggested is not None:
             entry |= {"suggested": self.suggested, "confidence": self.confidence}
         return entry
+
+
+def some(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the first `MOST_OTHERS` names."""
+    return tuple(islice(names, MOST_OTHERS))
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

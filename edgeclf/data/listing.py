@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from edgeclf.data.findings import Finding
 from edgeclf.decoder import open_image, pillow_settings
 from edgeclf.errors import ImageError
@@ -168,8 +166,3 @@ def _similar(labels: Iterable[str]) -> list[list[str]]:
 def number_of(count: int, noun: str) -> str:
     """Return `1 picture`, `2 pictures`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def formats_by_ending() -> dict[str, str]:
-    """Return Pillow's name of the format of each ending, lower case with its dot."""
-    return Image.registered_extensions()

@@ -18,10 +18,7 @@ from edgeclf.training.write_metadata import attach, with_statistics
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
-_NOT_RECORDED = (
-    *("labels", "unreadable", "conflicting", "test"),
-    *("audit", "calibration"),
-)
+_NOT_RECORDED = ("labels", "unreadable", "conflicting", "test", "calibration")
 _LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
 
 

@@ -131,7 +131,6 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         trained.fitted,
         evaluations,
         model,
-        metrics,
         probabilities,
     )
     _write_outputs(config, dataset, model, metrics, parts)
