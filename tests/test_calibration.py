@@ -6,6 +6,7 @@ import pytest
 from edgeclf.evaluation.calibration import (
     calibration_bins,
     describe_calibration,
+    error_by_chance,
     expected_calibration_error,
     without_temperature,
 )
@@ -46,6 +47,19 @@ def test_scores_drawn_from_themselves_are_calibrated():
     assert expected_calibration_error(scores, classes) < 0.015
     scores, classes = two_classes(best, source.random(20000) < best - 0.2)
     assert expected_calibration_error(scores, classes) == pytest.approx(0.2, abs=0.015)
+
+
+def test_error_by_chance_is_that_of_exact_scores():
+    source = np.random.default_rng(1)
+    best = source.uniform(0.5, 1, 40)
+    scores, _ = two_classes(best, best)
+    found = [
+        expected_calibration_error(*two_classes(best, source.random(40) < best))
+        for _ in range(400)
+    ]
+    assert error_by_chance(scores) == pytest.approx(np.mean(found), rel=0.1)
+    assert error_by_chance(np.repeat(scores, 100, axis=0)) < error_by_chance(scores) / 5
+    assert error_by_chance(np.array([[1.0, 0.0]])) == 0
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 7.5])

@@ -300,8 +300,6 @@ def test_names_that_are_not_utf8_are_written(evaluate, color_folder):
 
 
 def test_page_and_confusion_matrix_stand_beside(evaluate, color_folder, tmp_path):
-    pytest.importorskip("edgeclf.report.page")
-    pytest.importorskip("edgeclf.report.confusion")
     (color_folder / "red" / "0.png").rename(color_folder / "blue" / "moved.png")
     evaluate()
     page = (tmp_path / "model.html").read_text("utf-8")
@@ -309,6 +307,7 @@ def test_page_and_confusion_matrix_stand_beside(evaluate, color_folder, tmp_path
     assert page.count("data:image/jpeg") == 2 * 9  # each with its heat map
     with Image.open(tmp_path / "model.confusion.png") as picture:
         assert min(picture.size) > 100
+    assert not (tmp_path / "model.curves.png").exists()
     evaluate("--no_heat_maps")
     page = (tmp_path / "model.html").read_text("utf-8")
     assert page.count("data:image/jpeg") == 9

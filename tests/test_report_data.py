@@ -124,6 +124,17 @@ def test_the_rest_of_the_report_is_there(report):
     assert all(p["low"] <= p["accuracy"] <= p["high"] for p in points)
 
 
+def test_pages_and_pictures_stand_beside_the_model(made):
+    root = made[0]
+    page = (root / "model.html").read_text("utf-8")
+    assert page.startswith("<!")
+    assert "red/broken.jpg" in page
+    assert page.count("data:image/jpeg") >= 2 * 8 + 1  # with heat maps; one suspect
+    for name in ("model.confusion.png", "model.curves.png"):
+        with Image.open(root / name) as picture:
+            assert min(picture.size) > 100
+
+
 def test_weights_are_counted(report):
     depth, num_classes = tiny.DEPTH, 3
     convolution = depth * 3 * 3 * 3 + depth
@@ -147,6 +158,7 @@ def test_gradient_descent_has_training_curves(made, tmp_path, capsys):
     assert main(arguments) == 0
     assert f"Report: {tmp_path / 'model.html'}" in capsys.readouterr().out
     report = json.loads((tmp_path / "model.json").read_text("utf-8"))
+    assert (tmp_path / "model.curves.png").exists()
     steps = report["training_curves"]
     assert [step["step"] for step in steps] == [0, 10, 20]
     assert steps[-1]["train_cross_entropy"] < steps[0]["train_cross_entropy"]

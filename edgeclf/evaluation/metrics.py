@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NORMAL_QUANTILE = 1.959964  # 97.5 %: a two-sided interval of 95 %
+NORMAL_QUANTILE = 1.959964  # 97.5 %: a two-sided interval of 95 %
 _LEAST_PROBABILITY = 1e-7  # a quantized score may be 0
 
 
@@ -124,10 +124,10 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", JASA 22 (1927).
     """
-    share, square = successes / trials, _NORMAL_QUANTILE**2
+    share, square = successes / trials, NORMAL_QUANTILE**2
     centre = (share + square / (2 * trials)) / (1 + square / trials)
     spread = (
-        _NORMAL_QUANTILE
+        NORMAL_QUANTILE
         / (1 + square / trials)
         * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
     )

@@ -23,7 +23,8 @@ class ReportPaths(NamedTuple):
         page: The HTML file.
         values: The same as JSON.
         confusion: The confusion matrix as PNG.
-        curves: The training curves as PNG, if there are any.
+        curves: As PNG, if there are any: the training curves, or of a head that is
+            solved for without steps the learning curve.
     """
 
     page: Path
@@ -67,7 +68,7 @@ def report_contents(
     """
     # Imported here: fonts and drawing take as long to load as all before them.
     from edgeclf.report.confusion import confusion_matrix
-    from edgeclf.report.curves import training_curves
+    from edgeclf.report.curves import learning_curve, training_curves
     from edgeclf.report.page import render
 
     # Bytes of file names that are not UTF-8 become escapes of JSON, `\udcff`.
@@ -80,6 +81,9 @@ def report_contents(
         contents[paths.confusion] = _png(matrix)
     if report.get("training_curves"):
         contents[paths.curves] = _png(training_curves(report["training_curves"]))
+    elif report.get("learning_curve"):
+        curve = learning_curve(report["learning_curve"]["points"])
+        contents[paths.curves] = _png(curve)
     return contents
 
 

@@ -52,7 +52,14 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
     if is_number(ece):
         after = f"The expected calibration error is {percent(ece)}"
         earlier = f"; before calibration it was {percent(before)}" if before else ""
-        words.append(paragraph(after, earlier, "."))
+        chance = calibration.get("ece_by_chance")
+        noise = ""
+        if chance:
+            noise = (
+                f" Of so many pictures chance alone makes it {percent(chance)}, were"
+                " every score exact."
+            )
+        words.append(paragraph(after, earlier, ".", noise))
     rows = [
         [f"{percent(entry['low'])} to {percent(entry['high'])}", count(entry["count"]),
          percent(entry["confidence"]), percent(entry["accuracy"])] for entry in bins

@@ -37,7 +37,6 @@ def report_parts(
     fitted: FittedHead,
     evaluations: Mapping[str, Evaluation],
     model: bytes,
-    metrics: Mapping[str, Any],
     probabilities: NDArray[np.floating[Any]],
 ) -> dict[Path, bytes]:
     """Return the files of a run's report, none if none is wanted.
@@ -50,7 +49,6 @@ def report_parts(
         evaluations: Scores of the model file, and of the float one, on the test
             pictures, by kind; may be empty.
         model: The file that is written.
-        metrics: What is known of the run.
         probabilities: Float `(n, classes)`, of heads that have not seen the pictures:
             they tell which are in the wrong class.
     """

@@ -98,7 +98,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     _prepare_outputs(config)
     _import_ahead("ai_edge_quantizer.quantizer")
     if config.report_paths is not None:
-        _import_ahead("edgeclf.report.confusion", "edgeclf.report.page")
+        _import_ahead("edgeclf.report.curves", "edgeclf.report.page")
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
@@ -134,7 +134,6 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         trained.fitted,
         evaluations,
         model,
-        metrics,
         probabilities,
     )
     _write_outputs(config, dataset, model, metrics, parts)
