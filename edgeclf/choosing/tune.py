@@ -20,7 +20,14 @@ from collections.abc import Sequence
 from edgeclf import console
 from edgeclf.choosing.folds import NUM_FOLDS, Folds
 from edgeclf.choosing.halving import Result, Search, search
-from edgeclf.choosing.options import SHARED, add_shared, listed, one_of, retrain_line
+from edgeclf.choosing.options import (
+    SHARED,
+    add_shared,
+    joined,
+    listed,
+    one_of,
+    retrain_line,
+)
 from edgeclf.choosing.settings import Setting, list_settings, reference
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
@@ -32,9 +39,9 @@ from edgeclf.training.views import DEFAULT_VIEWS
 
 logger = logging.getLogger("edgeclf")
 
-VIEWS = [1, 4, DEFAULT_VIEWS, 2 * DEFAULT_VIEWS]
-LEARNING_RATES = [DEFAULT_LEARNING_RATE, 10 * DEFAULT_LEARNING_RATE]
-STEPS = [DEFAULT_STEPS // 4, DEFAULT_STEPS]
+VIEWS = (1, 4, DEFAULT_VIEWS, 2 * DEFAULT_VIEWS)
+LEARNING_RATES = (DEFAULT_LEARNING_RATE, 10 * DEFAULT_LEARNING_RATE)
+STEPS = (DEFAULT_STEPS // 4, DEFAULT_STEPS)
 MAX_MINUTES = 10.0
 _TUNED = ("solver", "views", "learning_rate", "how_many_training_steps")
 
@@ -181,28 +188,28 @@ def _parser() -> console.Parser:
         "--solvers",
         "--heads",
         type=listed(one_of(SOLVERS)),
-        default=list(SOLVERS),
+        default=joined(SOLVERS),
         metavar="A,B",
         help="what fits the head",
     )
     add(
         "--views",
         type=listed(int),
-        default=VIEWS,
+        default=joined(VIEWS),
         metavar="N,M",
         help="views of a picture, the plain one included",
     )
     add(
         "--learning_rates",
         type=listed(float),
-        default=LEARNING_RATES,
+        default=joined(LEARNING_RATES),
         metavar="X,Y",
         help="of gradient descent",
     )
     add(
         "--steps",
         type=listed(int),
-        default=STEPS,
+        default=joined(STEPS),
         metavar="N,M",
         help="of gradient descent",
     )
