@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "The time of %g minutes (--max_minutes) was over before the search.",
                 options.max_minutes,
             )
-        chosen = _chosen(found, own)
-        line = _line(shared, chosen, own)
+        chosen = choose(found, own)
+        line = line_for(shared, chosen, own)
         if options.json:
             report = {
                 "num_pictures": len(folds),
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
             text = json.dumps(report, ensure_ascii=False, indent=2, sort_keys=True)
         else:
-            lines = [*_table(found), "", *_sentences(found, own, len(folds)), line]
+            lines = [*_table(found), "", *explain(found, own, len(folds)), line]
             text = "\n".join(lines)
         sys.stdout.write(text + "\n")
         return 0
@@ -110,19 +110,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(command)
 
 
-def _chosen(found: Search, own: Setting) -> Setting:
+def choose(found: Search, own: Setting) -> Setting:
     """Return the best setting if it is better than the defaults by more than noise."""
     best = found.best
     return own if best.is_noise or best.difference >= 0 else best.setting
 
 
-def _line(shared: RetrainConfig, chosen: Setting, own: Setting) -> str:
+def line_for(shared: RetrainConfig, chosen: Setting, own: Setting) -> str:
     """Return the command line that trains with a setting."""
     config = shared if chosen == own else chosen.configure(shared)
     return retrain_line(config, ["architecture", *_TUNED, *SHARED])
 
 
-def _sentences(found: Search, own: Setting, num_pictures: int) -> list[str]:
+def explain(found: Search, own: Setting, num_pictures: int) -> list[str]:
     """Return what was found, and whether it is more than noise."""
     best = found.best
     on = f"over {num_pictures} pictures in {NUM_FOLDS} folds"
