@@ -178,7 +178,7 @@ def _parser() -> console.Parser:
     add(
         "--views",
         type=listed(int),
-        default=[DEFAULT_VIEWS],
+        default=str(DEFAULT_VIEWS),
         metavar="N,M",
         help="views of a picture, the plain one included",
     )
@@ -186,14 +186,14 @@ def _parser() -> console.Parser:
         "--solvers",
         "--heads",
         type=listed(one_of(SOLVERS)),
-        default=[RetrainConfig.solver],
+        default=RetrainConfig.solver,
         metavar="A,B",
         help=f"what fits the head: {', '.join(SOLVERS)}",
     )
     add(
         "--quantize",
         type=listed(one_of(QUANTIZE_MODES)),
-        default=[RetrainConfig.quantize],
+        default=RetrainConfig.quantize,
         metavar="A,B",
         help=f"types of the model: {', '.join(QUANTIZE_MODES)}",
     )

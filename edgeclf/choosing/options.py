@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from edgeclf.training.config import RetrainConfig
@@ -37,6 +37,11 @@ def listed(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:
 
     parse.__name__ = f"list of {convert.__name__}"  # what argparse calls it
     return parse
+
+
+def joined(values: Iterable[object]) -> str:
+    """Return values as `listed` takes them, for a default that help can show."""
+    return ",".join(map(str, values))
 
 
 def one_of(choices: Sequence[str]) -> Callable[[str], str]:

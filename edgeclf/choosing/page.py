@@ -21,6 +21,7 @@ td.error { white-space: normal; }
 tr.chosen td { font-weight: 600; background: #fdf1e9; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { flex: 1 1 20rem; margin: 1rem 0; }
+p { overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; }
 svg .grid { stroke: #e0e3e8; } svg .axis { stroke: #6a707a; }
 svg .interval { stroke-width: 1.5; } svg .label { font-size: 12px; fill: #4a505a; }

@@ -20,7 +20,14 @@ from collections.abc import Sequence
 from edgeclf import console
 from edgeclf.choosing.folds import NUM_FOLDS, Folds
 from edgeclf.choosing.halving import Result, Search, search
-from edgeclf.choosing.options import SHARED, add_shared, listed, one_of, retrain_line
+from edgeclf.choosing.options import (
+    SHARED,
+    add_shared,
+    joined,
+    listed,
+    one_of,
+    retrain_line,
+)
 from edgeclf.choosing.settings import Setting, list_settings, reference
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
@@ -32,9 +39,9 @@ from edgeclf.training.views import DEFAULT_VIEWS
 
 logger = logging.getLogger("edgeclf")
 
-VIEWS = [1, 4, DEFAULT_VIEWS, 2 * DEFAULT_VIEWS]
-LEARNING_RATES = [DEFAULT_LEARNING_RATE, 10 * DEFAULT_LEARNING_RATE]
-STEPS = [DEFAULT_STEPS // 4, DEFAULT_STEPS]
+VIEWS = (1, 4, DEFAULT_VIEWS, 2 * DEFAULT_VIEWS)
+LEARNING_RATES = (DEFAULT_LEARNING_RATE, 10 * DEFAULT_LEARNING_RATE)
+STEPS = (DEFAULT_STEPS // 4, DEFAULT_STEPS)
 MAX_MINUTES = 10.0
 _TUNED = ("solver", "views", "learning_rate", "how_many_training_steps")
 
@@ -79,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "The time of %g minutes (--max_minutes) was over before the search.",
                 options.max_minutes,
             )
-        chosen = _chosen(found, own)
-        line = _line(shared, chosen, own)
+        chosen = choose(found, own)
+        line = line_for(shared, chosen, own)
         if options.json:
             report = {
                 "num_pictures": len(folds),
@@ -95,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
             text = json.dumps(report, ensure_ascii=False, indent=2, sort_keys=True)
         else:
-            lines = [*_table(found), "", *_sentences(found, own, len(folds)), line]
+            lines = [*_table(found), "", *explain(found, own, len(folds)), line]
             text = "\n".join(lines)
         sys.stdout.write(text + "\n")
         return 0
@@ -103,19 +110,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(command)
 
 
-def _chosen(found: Search, own: Setting) -> Setting:
+def choose(found: Search, own: Setting) -> Setting:
     """Return the best setting if it is better than the defaults by more than noise."""
     best = found.best
     return own if best.is_noise or best.difference >= 0 else best.setting
 
 
-def _line(shared: RetrainConfig, chosen: Setting, own: Setting) -> str:
+def line_for(shared: RetrainConfig, chosen: Setting, own: Setting) -> str:
     """Return the command line that trains with a setting."""
     config = shared if chosen == own else chosen.configure(shared)
     return retrain_line(config, ["architecture", *_TUNED, *SHARED])
 
 
-def _sentences(found: Search, own: Setting, num_pictures: int) -> list[str]:
+def explain(found: Search, own: Setting, num_pictures: int) -> list[str]:
     """Return what was found, and whether it is more than noise."""
     best = found.best
     on = f"over {num_pictures} pictures in {NUM_FOLDS} folds"
@@ -181,28 +188,28 @@ def _parser() -> console.Parser:
         "--solvers",
         "--heads",
         type=listed(one_of(SOLVERS)),
-        default=list(SOLVERS),
+        default=joined(SOLVERS),
         metavar="A,B",
         help="what fits the head",
     )
     add(
         "--views",
         type=listed(int),
-        default=VIEWS,
+        default=joined(VIEWS),
         metavar="N,M",
         help="views of a picture, the plain one included",
     )
     add(
         "--learning_rates",
         type=listed(float),
-        default=LEARNING_RATES,
+        default=joined(LEARNING_RATES),
         metavar="X,Y",
         help="of gradient descent",
     )
     add(
         "--steps",
         type=listed(int),
-        default=STEPS,
+        default=joined(STEPS),
         metavar="N,M",
         help="of gradient descent",
     )
