@@ -73,7 +73,13 @@ def layer_of(path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"quantize": "none"}, {"quantize": "float16"}, {"head": "float"}],
+    [
+        {},
+        {"quantize": "none"},
+        {"quantize": "float16"},
+        {"head": "float"},
+        {"solver": "regression"},
+    ],
     ids=lambda settings: "_".join(settings.values()) or "int8",
 )
 def test_a_new_class_is_told_from_the_others(trained, green, tmp_path, settings):

@@ -68,7 +68,7 @@ class KnownModel:
             lacking = "class statistics" if info.record else "a record of edgeclf"
             raise ModelError(
                 "Expected a model that this version of edgeclf retrain wrote. "
-                f"Received: one without {lacking}. Retrain it, by the default solver."
+                f"Received: one without {lacking}. Retrain it."
             )
         if info.record.get("multi_label"):
             raise ModelError(
