@@ -113,22 +113,23 @@ def test_few_pictures_are_all_kept() -> None:
     assert values.max() == rule.max_unfamiliarity
 
 
-def test_strangers_decide_what_counts() -> None:
-    scores, distances = draw(500, 0)
-    unsure = np.random.default_rng(2).uniform(0.2, 0.6, 80)
-    by_score = reject.fit_rule(scores, distances, (unsure, draw(80, 3)[1]))
-    by_distance = reject.fit_rule(
-        scores, distances, (draw(80, 3)[0], draw(80, 4)[1] + 30)
+def test_background_adds_a_third_oddness() -> None:
+    scores, distances = draw(3000, 0)
+    source = np.random.default_rng(2)
+    rule = reject.fit_rule(scores, distances, source.normal(-50, 10, 3000))
+    new = reject.unfamiliarity(rule, *draw(3000, 1), source.normal(-50, 10, 3000))
+    assert np.mean(new <= rule.max_unfamiliarity) == pytest.approx(0.95, abs=0.02)
+    near = reject.unfamiliarity(rule, *draw(500, 3), source.normal(20, 10, 500))
+    assert np.mean(near > rule.max_unfamiliarity) > 0.99
+    assert set(rule.entry()) == set(RejectRule._fields)
+    assert set(reject.fit_rule(scores, distances).entry()) == set(
+        RejectRule._fields[:-2]
     )
-    assert by_score.score_weight > reject.SCORE_WEIGHT
-    assert by_distance.score_weight <= reject.SCORE_WEIGHT
-    assert 0.9 <= by_score.coverage <= 0.99
-    assert by_distance.coverage >= 0.98  # far away: no need to reject known ones
 
 
 def test_equal_pictures_have_a_rule_too() -> None:
     rule = reject.fit_rule(np.ones(30), np.zeros(30))
-    assert all(map(math.isfinite, rule))
+    assert all(map(math.isfinite, rule.entry().values()))
     assert rule.mean_surprise > 0
     assert rule.distance_spread > 0
     assert rule.unfamiliarity(1.0, 0.0) <= rule.max_unfamiliarity
@@ -281,7 +282,7 @@ def spread(classes: int = 3, depth: int = 3) -> Statistics:
 
 
 def ruled(statistics: Statistics | None, **changes: object) -> bytes:
-    content = models.own(entry=models.record(reject=RULE._asdict(), **changes))
+    content = models.own(entry=models.record(reject=RULE.entry(), **changes))
     return content if statistics is None else with_statistics(content, statistics)
 
 
@@ -293,6 +294,17 @@ def ruled(statistics: Statistics | None, **changes: object) -> bytes:
         (ruled(spread(3, 5)), r"Expected a bottleneck of 5 numbers.*Received: one of"),
         (ruled(spread(), bottleneck=None), "to name the bottleneck. Received: none"),
         (ruled(spread(), bottleneck="x"), "Expected a tensor named x"),
+        (
+            with_statistics(
+                models.own(
+                    entry=models.record(
+                        reject=RULE._replace(mean_lean=0.0, lean_spread=1.0).entry()
+                    )
+                ),
+                spread(),
+            ),
+            "Expected statistics of the background in the model",
+        ),
     ],
 )
 def test_rules_without_what_they_need_are_refused(
@@ -389,6 +401,10 @@ def test_background_is_no_class_and_trains_no_head(
     assert "9 pictures of no class: 5 fit the rule for unknown, 4 meas" in caplog.text
     assert "known.png: it stands in a class too" in caplog.text
     assert "broken.png: " in caplog.text
+    with Classifier(result.model_path) as classifier:
+        assert "mean_lean" in classifier.info.record["reject"]
+        assert classifier.examine(strange(50)).is_unknown
+        assert not classifier.examine(photos / "blue" / "000.png").is_unknown
     ours = result.model_path.read_bytes()
     size = AttachedFiles(content).flatbuffer_size()
     assert ours[:size] == content[:size]  # the same network

@@ -156,7 +156,6 @@ def _train(config: RetrainConfig) -> _Trained:
         known = reject.fit(
             fitted.held_out or plain_held_out(config, extractor, dataset),
             backbone.widths or (backbone.depth,),
-            fitted.head,
             background.bottlenecks,
         )
         fitted = dataclasses.replace(fitted, held_out=None)  # its moments are large
