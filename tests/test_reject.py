@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -455,3 +456,19 @@ def test_label_image_says_unknown_with_one_and_several_workers(
             assert categories[0]["index"] is None
         else:
             assert categories[0]["label"] == "green"
+
+
+def test_retrain_says_what_reject_would_keep(
+    backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tiny.write_folder(tmp_path / "photos", 10)
+    write_background(photos, 4)
+    arguments = [f"--image_dir={photos}", f"--architecture={backbone}", "--views=1"]
+    arguments += [f"--output_graph={tmp_path / 'm.tflite'}"]
+    arguments += [f"--bottleneck_dir={tmp_path / 'b'}"]
+    assert retrain_command(arguments) == 0
+    assert re.search(
+        r"\nWith --reject it keeps \d+\.\d% of them, of which \d+\.\d% are right, and "
+        r"rejects \d+\.\d% of 2 pictures of no class\n",
+        capsys.readouterr().out,
+    )
