@@ -115,9 +115,11 @@ class Statistics(NamedTuple):
         middle = means.mean(axis=0)
         means -= middle
         points = np.atleast_2d(np.asarray(bottlenecks, np.float64)) - middle
-        solved = self.solve(means)
-        squares = np.sum(points * self.solve(points), axis=1)[:, np.newaxis]
-        squares = squares - 2.0 * points @ solved.T + np.sum(means * solved, axis=1)
+        solved = self.solve(np.concatenate([points, means]))
+        of_points, of_means = solved[: len(points)], solved[len(points) :]
+        squares = np.sum(points * of_points, axis=1)[:, np.newaxis]
+        squares = squares - 2.0 * points @ of_means.T
+        squares += np.sum(means * of_means, axis=1)
         return np.asarray(np.maximum(squares, 0.0))
 
 
