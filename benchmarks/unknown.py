@@ -2,7 +2,8 @@
 
 Each fold retrains with all defaults and examines the file's test pictures and the
 strangers through `Classifier`: flowers and damaged files for a model of decors, decors
-for a model of flowers, and each decor in turn for a model of the other six.
+for a model of flowers, and each decor in turn for a model of the other six, without and
+with half of the seventh's pictures in `_background`.
 
     python -m benchmarks.unknown --architecture FILE.tflite
 """
@@ -25,7 +26,7 @@ from benchmarks import measure
 from benchmarks.datasets import SHARED_DIR, WORK_DIR, decor_products, flowers
 from benchmarks.folds import stratified_folds
 from edgeclf import Classifier, ImageError
-from edgeclf.data.folders import read_folder
+from edgeclf.data.folders import BACKGROUND, read_folder
 from edgeclf.data.splits import TEST, write_split_file
 from edgeclf.inputs.paths import find_images
 from edgeclf.training import RetrainConfig, retrain
@@ -159,14 +160,26 @@ def fold_outcomes(
             }
 
 
-def without_class(image_dir: Path, left_out: str) -> Path:
-    """Return a folder of links to all class folders but one."""
+def without_class(
+    image_dir: Path, left_out: str, background: Sequence[Path] = ()
+) -> Path:
+    """Return a folder of links to all class folders but one.
+
+    Args:
+        image_dir: Folder of class folders.
+        left_out: The one.
+        background: Pictures to link to in `_background`.
+    """
     folder = WORK_DIR / "unknown-classes"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for source in sorted(image_dir.iterdir()):
         if source.is_dir() and source.name != left_out:
             (folder / source.name).symlink_to(source.resolve())
+    for number, source in enumerate(background):
+        (folder / BACKGROUND).mkdir(exist_ok=True)
+        place = folder / BACKGROUND / f"{number}{source.suffix}"
+        place.symlink_to(source.resolve())
     return folder
 
 
@@ -230,14 +243,18 @@ def main() -> int:
     for name in kinds:
         report(f"decor against {name}", [each[name] for each in found])
     left_out = sorted(path.name for path in decor.iterdir() if path.is_dir())
-    pooled = []
-    for name in left_out:
-        others = without_class(decor, name)
-        kinds = {name: find_images(decor / name)}
-        (each,) = fold_outcomes(others, kinds, 1, args)
-        pooled.append(each[name])
-        report(f"six decors against {name}", pooled[-1:])
-    report("six decors against the seventh, mean", pooled)
+    for half in (False, True):
+        pooled = []
+        for name in left_out:
+            paths = find_images(decor / name)
+            others = without_class(decor, name, paths[::2] if half else ())
+            kinds = {name: paths[1::2] if half else paths}
+            (each,) = fold_outcomes(others, kinds, 1, args)
+            pooled.append(each[name])
+            what = f"{name}, half of it background" if half else name
+            report(f"six decors against {what}", pooled[-1:])
+        what = "the seventh, half of it background" if half else "the seventh"
+        report(f"six decors against {what}, mean", pooled)
     found = list(fold_outcomes(flower, {"decor": strangers["decor"]}, args.folds, args))
     report("flowers against decor", [each["decor"] for each in found])
     measure.write_json(

@@ -41,7 +41,8 @@ class RejectRule(NamedTuple):
     a large distance to every class (it is like nothing that was trained on). Either
     becomes the negative logarithm of the share of known pictures that are as odd: of
     surprises after the distribution of Lomax of shape 1, of distances after the normal
-    one. The two are added.
+    one. The two are added. A model that was shown pictures of no class adds a third:
+    how much nearer to those a picture is than to any class.
 
     Source: R. A. Fisher, "Statistical Methods for Research Workers" (1932), 21.1
     (adding the logarithms of probabilities); K. S. Lomax, "Business Failures", JASA 49
@@ -56,6 +57,9 @@ class RejectRule(NamedTuple):
         distance_spread: Its standard deviation, above 0.
         score_weight: How much the score counts; the distance counts 1.
         max_unfamiliarity: Beyond it a picture is unknown.
+        mean_lean: Mean over known pictures of `Statistics.lean`. None: the model has
+            no background.
+        lean_spread: Its standard deviation, above 0; None likewise.
     """
 
     min_score: float
@@ -65,24 +69,35 @@ class RejectRule(NamedTuple):
     distance_spread: float
     score_weight: float
     max_unfamiliarity: float
+    mean_lean: float | None = None
+    lean_spread: float | None = None
 
     @staticmethod
     def surprise(score: float) -> float:
         """Return the negative natural logarithm of a best score, at least 0."""
         return -math.log(min(max(score, LEAST_SCORE), 1.0))
 
-    def unfamiliarity(self, score: float, distance: float) -> float:
+    def unfamiliarity(self, score: float, distance: float, lean: float = 0.0) -> float:
         """Return how odd a picture is, at least 0.
 
         Args:
             score: Its best score, in [0, 1].
             distance: To the nearest class: the root of `Statistics.distances`.
+            lean: As `Statistics.lean`; of no concern without a background.
         """
         # Roots of chi-squares fall off as a normal variable does. Surprises do not: a
         # few known pictures are taken for another class, and set no limit for all.
         score_part = math.log1p(self.surprise(score) / self.mean_surprise)
         sigmas = (distance - self.mean_distance) / self.distance_spread
-        return self.score_weight * score_part - log_tail(sigmas)
+        value = self.score_weight * score_part - log_tail(sigmas)
+        if self.mean_lean is not None and self.lean_spread is not None:
+            value -= log_tail((lean - self.mean_lean) / self.lean_spread)
+        return value
+
+    def entry(self) -> dict[str, float]:
+        """Return the rule as the record holds it."""
+        named = self._asdict().items()
+        return {name: value for name, value in named if value is not None}
 
 
 class Familiarity:
@@ -106,6 +121,11 @@ class Familiarity:
             raise ModelError(
                 f"Expected statistics of {num_classes} classes in the model, for its "
                 f"reject rule. Received: {count}. Copy the file again."
+            )
+        if self._rule.mean_lean is not None and statistics.background is None:
+            raise ModelError(
+                "Expected statistics of the background in the model, for its reject "
+                "rule. Received: none. Copy the file again."
             )
         self._statistics = statistics
 
@@ -131,8 +151,12 @@ class Familiarity:
             scores: Its scores, `(num_classes,)`.
             bottleneck: Its bottleneck, `(depth,)`.
         """
-        distance = math.sqrt(float(self._statistics.distances(bottleneck).min()))
-        value = self._rule.unfamiliarity(float(scores.max()), distance)
+        points = bottleneck[np.newaxis]
+        distance = math.sqrt(float(self._statistics.distances(points).min()))
+        lean = 0.0
+        if self._rule.mean_lean is not None:
+            lean = float(self._statistics.lean(points)[0])
+        value = self._rule.unfamiliarity(float(scores.max()), distance, lean)
         return Examination(
             scores, distance, value, value > self._rule.max_unfamiliarity
         )

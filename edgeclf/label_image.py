@@ -255,7 +255,7 @@ def _parser() -> Parser:
     add("--score_threshold", type=share, metavar="S", help="least score, 0-1")
     add("--allow", nargs="+", action="extend", metavar="LABEL", help="only these")
     add("--deny", nargs="+", action="extend", metavar="LABEL", help="all but these")
-    add("--reject", action="store_true", help="say unknown when the model is unsure")
+    add("--reject", action="store_true", help="say unknown to what is like no class")
     add("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
     add(
         "--json",

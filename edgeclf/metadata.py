@@ -22,12 +22,13 @@ from edgeclf.tflite.flatbuffer import MODEL_IDENTIFIER, damage_reported
 FORMAT_VERSION = 1
 RECORD_NAME = "edgeclf.json"
 _MOST = 1e30  # of a number in the rule: what is computed with it stays finite
-_POSITIVE = ("mean_surprise", "distance_spread")  # the rule divides by them
+_POSITIVE = ("mean_surprise", "distance_spread", "lean_spread")  # divisors
 # Of a rule that knows distances, see edgeclf.familiarity (not imported: it is rare).
 _RULE = {
     *("min_score", "coverage", "mean_distance", "score_weight", "max_unfamiliarity"),
-    *_POSITIVE,
+    *("mean_surprise", "distance_spread"),
 }
+_RULES = ({"min_score"}, _RULE, {*_RULE, "mean_lean", "lean_spread"})
 
 
 def read_model_info(content: bytes) -> ModelInfo:
@@ -103,7 +104,7 @@ def _check_record(record: Mapping[str, Any], labels: tuple[str, ...] | None) -> 
 
 def _check_rule(rule: Any) -> None:
     """Check the reject rule: a least score, or that and all about distances."""
-    if not isinstance(rule, dict) or set(rule) not in ({"min_score"}, _RULE):
+    if not isinstance(rule, dict) or set(rule) not in _RULES:
         raise ModelError(
             f"Expected reject in {RECORD_NAME} to hold min_score, alone or with "
             f"{', '.join(sorted(_RULE - {'min_score'}))}. Received: {rule}. A newer "

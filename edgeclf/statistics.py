@@ -21,8 +21,9 @@ from edgeclf.tflite.flatbuffer import damage_reported
 
 STATISTICS_NAME = "edgeclf.statistics"
 
-# Header: signature, classes, depth, rank, scale of the variances. All little-endian.
-_HEADER = struct.Struct("<4s3If")
+# Header: signature, classes, depth, rank, background means (0 or 1), scale of the
+# variances. All little-endian.
+_HEADER = struct.Struct("<4s4If")
 _SIGNATURE = b"ECS1"
 _MOST_LEVELS = 127  # of int8
 _MOST_HALF = 32768.0  # what the largest variance is stored as, float16
@@ -42,12 +43,14 @@ class Statistics(NamedTuple):
             its mean says nothing.
         variances: float32 `(depth,)`, above 0.
         factors: float32 `(rank, depth)`.
+        background: Mean of pictures of no class, float32 `(depth,)`; None without any.
     """
 
     means: NDArray[np.float32]
     counts: NDArray[np.float32]
     variances: NDArray[np.float32]
     factors: NDArray[np.float32]
+    background: NDArray[np.float32] | None = None
 
     def solve(self, differences: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return `inv(covariance) @ d` for each of the differences.
@@ -78,17 +81,46 @@ class Statistics(NamedTuple):
         Returns:
             `(classes,)` or `(n, classes)`; infinite to a class without pictures.
         """
+        squares = self._squares(bottlenecks, self.means)
+        squares = np.where(self.counts > 0, squares, math.inf)
+        return squares if np.ndim(bottlenecks) == 2 else np.asarray(squares[0])
+
+    def lean(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return how much nearer the background's mean is than that of any class.
+
+        The difference of the squared distances, which is linear in the bottleneck
+        between two means: a discriminant with the background as one more class.
+
+        Args:
+            bottlenecks: Several, `(n, depth)`.
+
+        Returns:
+            `(n,)`; above 0 where the background is nearer.
+
+        Raises:
+            ValueError: There is no background.
+        """
+        if self.background is None:
+            raise ValueError("Expected statistics with a background. Received: none.")
+        far = self._squares(bottlenecks, self.background[np.newaxis])[:, 0]
+        return np.asarray(self.distances(bottlenecks).min(axis=1) - far)
+
+    def _squares(
+        self, bottlenecks: NDArray[np.floating], places: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return squared distances `(n, m)` of bottlenecks to places `(m, depth)`."""
         # (x - m)' A (x - m) = x'Ax - 2 x'Am + m'Am, with both measured from the
         # middle: numbers far from 0 would leave few digits of the difference.
-        means = self.means.astype(np.float64)
+        means = places.astype(np.float64)
         middle = means.mean(axis=0)
         means -= middle
         points = np.atleast_2d(np.asarray(bottlenecks, np.float64)) - middle
-        solved = self.solve(means)
-        squares = np.sum(points * self.solve(points), axis=1)[:, np.newaxis]
-        squares = squares - 2.0 * points @ solved.T + np.sum(means * solved, axis=1)
-        squares = np.where(self.counts > 0, np.maximum(squares, 0.0), math.inf)
-        return squares if np.ndim(bottlenecks) == 2 else squares[0]
+        solved = self.solve(np.concatenate([points, means]))
+        of_points, of_means = solved[: len(points)], solved[len(points) :]
+        squares = np.sum(points * of_points, axis=1)[:, np.newaxis]
+        squares = squares - 2.0 * points @ of_means.T
+        squares += np.sum(means * of_means, axis=1)
+        return np.asarray(np.maximum(squares, 0.0))
 
 
 def read_statistics(content: bytes) -> Statistics | None:
@@ -120,14 +152,17 @@ def pack(statistics: Statistics) -> bytes:
         ValueError: The arrays do not fit together, are not finite, or a variance is
             not above 0.
     """
-    means, counts, variances, factors = statistics
+    means, counts, variances, factors, background = statistics
     depth = len(variances)
+    strange = np.zeros((0, depth)) if background is None else background[np.newaxis]
     fits = means.shape == (len(counts), depth) and factors.shape[1:] == (depth,)
-    if not fits or not all(np.isfinite(part).all() for part in statistics):
+    parts = (means, counts, variances, factors, strange)
+    is_finite = all(np.isfinite(part).all() for part in parts)
+    if not fits or strange.shape[1:] != (depth,) or not is_finite:
         raise ValueError(
             "Expected finite means (classes, depth), counts (classes,), variances "
             "(depth,) and factors (rank, depth). Received: shapes "
-            f"{', '.join(str(part.shape) for part in statistics)}."
+            f"{', '.join(str(part.shape) for part in parts)}."
         )
     if variances.min(initial=math.inf) <= 0:
         raise ValueError(
@@ -136,14 +171,15 @@ def pack(statistics: Statistics) -> bytes:
     scale = float(np.float32(variances.max() / _MOST_HALF))
     halves = np.maximum(variances / scale, _LEAST_HALF).astype("<f2")
     roots = np.sqrt(halves.astype(np.float64) * scale)
-    header = _HEADER.pack(_SIGNATURE, len(means), depth, len(factors), scale)
-    parts = [header, counts.astype("<f4").tobytes(), halves.tobytes()]
-    for rows in (means / roots, factors / roots):
+    sizes = (len(means), depth, len(factors), len(strange))
+    header = _HEADER.pack(_SIGNATURE, *sizes, scale)
+    packed = [header, counts.astype("<f4").tobytes(), halves.tobytes()]
+    for rows in (means / roots, factors / roots, strange / roots):
         scales = np.abs(rows).max(axis=1, keepdims=True, initial=0.0) / _MOST_LEVELS
         scales = np.maximum(scales, np.finfo(np.float32).tiny).astype("<f4")
         levels = np.rint(rows / scales).clip(-_MOST_LEVELS, _MOST_LEVELS)
-        parts += [scales.tobytes(), levels.astype(np.int8).tobytes()]
-    return b"".join(parts)
+        packed += [scales.tobytes(), levels.astype(np.int8).tobytes()]
+    return b"".join(packed)
 
 
 def unpack(data: bytes) -> Statistics:
@@ -154,10 +190,10 @@ def unpack(data: bytes) -> Statistics:
     """
     if len(data) < _HEADER.size or data[:4] != _SIGNATURE:
         raise _damaged("another beginning")
-    _, classes, depth, rank, scale = _HEADER.unpack_from(data)
-    rows = classes + rank
+    _, classes, depth, rank, strange, scale = _HEADER.unpack_from(data)
+    rows = classes + rank + strange
     size = _HEADER.size + 4 * classes + 2 * depth + (4 + depth) * rows
-    if not depth or len(data) != size:
+    if not depth or strange > 1 or len(data) != size:
         raise _damaged(f"{len(data)} bytes where {size} follow from its sizes")
     place = _HEADER.size
 
@@ -179,19 +215,21 @@ def unpack(data: bytes) -> Statistics:
         scales = take("<f4", count)[:, np.newaxis]
         return scales * take("i1", count * depth).reshape(count, depth)
 
-    means, factors = take_rows(classes), take_rows(rank)
+    means, factors, background = map(take_rows, (classes, rank, strange))
     spread = np.square(factors).sum(axis=1)
     if not (spread < _MOST_CORRELATION).all():  # nor NaN
         raise _damaged("factors that are too large")
     limit = float(np.finfo(np.float32).max)
-    if (
-        not (np.abs(means) * roots < limit).all()
-        or not ((counts >= 0) & (counts < limit)).all()
-    ):
+    all_means = np.concatenate([means, background]) * roots
+    is_known = (counts >= 0) & (counts < limit)
+    if not (np.abs(all_means) < limit).all() or not is_known.all():
         raise _damaged("means or counts that are not finite")
     return Statistics(
-        *(np.asarray(part, np.float32) for part in (means * roots, counts)),
-        *(np.asarray(part, np.float32) for part in (variances, factors * roots)),
+        np.asarray(all_means[:classes], np.float32),
+        np.asarray(counts, np.float32),
+        np.asarray(variances, np.float32),
+        np.asarray(factors * roots, np.float32),
+        np.asarray(all_means[-1], np.float32) if strange else None,
     )
 
 

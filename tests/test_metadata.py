@@ -198,23 +198,23 @@ def own_with(**changes: Any) -> bytes:
         (own_with(reject=[0.5]), r"to hold min_score.*Received: \[0\.5\]\. A newer"),
         (own_with(reject={"min_score": 0.5, "new": 1}), "to hold min_score, alone or"),
         (
-            own_with(reject=RULE._replace(min_score=True)._asdict()),
+            own_with(reject=RULE._replace(min_score=True).entry()),
             "min_score in edgeclf.json to be a number. Received: True",
         ),
         (
-            own_with(reject=RULE._replace(score_weight=float("nan"))._asdict()),
+            own_with(reject=RULE._replace(score_weight=float("nan")).entry()),
             "score_weight in edgeclf.json to be a number. Received: nan",
         ),
         (
-            own_with(reject=RULE._replace(mean_distance=10**40)._asdict()),
+            own_with(reject=RULE._replace(mean_distance=10**40).entry()),
             "mean_distance in edgeclf.json to be a number. Received: 1000",
         ),
         (
-            own_with(reject=RULE._replace(distance_spread=0)._asdict()),
+            own_with(reject=RULE._replace(distance_spread=0).entry()),
             "distance_spread in edgeclf.json to be a number above 0. Received: 0",
         ),
         (
-            own_with(reject=RULE._replace(mean_surprise=-1.0)._asdict()),
+            own_with(reject=RULE._replace(mean_surprise=-1.0).entry()),
             "mean_surprise in edgeclf.json to be a number above 0. Received: -1.0",
         ),
         (own_with(reject={"min_score": "x"}), "min_score in edgeclf.json to be a num"),
@@ -252,7 +252,7 @@ def test_record_of_zero_thresholds_and_reject_rule_is_read() -> None:
     info = read_model_info(own_with(thresholds=[0, 0.5, 1], reject={"min_score": 0}))
     assert info.record["thresholds"] == [0, 0.5, 1]
     assert info.record["reject"] == {"min_score": 0}
-    info = read_model_info(own_with(reject=RULE._asdict()))
+    info = read_model_info(own_with(reject=RULE.entry()))
     assert RejectRule(**info.record["reject"]) == RULE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,22 +114,23 @@ def test_few_pictures_are_all_kept() -> None:
     assert values.max() == rule.max_unfamiliarity
 
 
-def test_strangers_decide_what_counts() -> None:
-    scores, distances = draw(500, 0)
-    unsure = np.random.default_rng(2).uniform(0.2, 0.6, 80)
-    by_score = reject.fit_rule(scores, distances, (unsure, draw(80, 3)[1]))
-    by_distance = reject.fit_rule(
-        scores, distances, (draw(80, 3)[0], draw(80, 4)[1] + 30)
+def test_background_adds_a_third_oddness() -> None:
+    scores, distances = draw(3000, 0)
+    source = np.random.default_rng(2)
+    rule = reject.fit_rule(scores, distances, source.normal(-50, 10, 3000))
+    new = reject.unfamiliarity(rule, *draw(3000, 1), source.normal(-50, 10, 3000))
+    assert np.mean(new <= rule.max_unfamiliarity) == pytest.approx(0.95, abs=0.02)
+    near = reject.unfamiliarity(rule, *draw(500, 3), source.normal(20, 10, 500))
+    assert np.mean(near > rule.max_unfamiliarity) > 0.99
+    assert set(rule.entry()) == set(RejectRule._fields)
+    assert set(reject.fit_rule(scores, distances).entry()) == set(
+        RejectRule._fields[:-2]
     )
-    assert by_score.score_weight > reject.SCORE_WEIGHT
-    assert by_distance.score_weight <= reject.SCORE_WEIGHT
-    assert 0.9 <= by_score.coverage <= 0.99
-    assert by_distance.coverage >= 0.98  # far away: no need to reject known ones
 
 
 def test_equal_pictures_have_a_rule_too() -> None:
     rule = reject.fit_rule(np.ones(30), np.zeros(30))
-    assert all(map(math.isfinite, rule))
+    assert all(map(math.isfinite, rule.entry().values()))
     assert rule.mean_surprise > 0
     assert rule.distance_spread > 0
     assert rule.unfamiliarity(1.0, 0.0) <= rule.max_unfamiliarity
@@ -174,7 +176,9 @@ def test_shrunk_covariance_is_that_of_the_other_folds(count: int) -> None:
     for fold in range(4):
         rows = folds == fold
         moments.add(points[rows], classes[rows], folds[rows])
-    result = discriminant.shrunk_covariance(moments, (50,), 0.3, 2)
+    result = discriminant.shrunk_covariance(
+        moments, (50,), discriminant.Setting(0.3, 0.0), 2
+    )
     kept = folds != 2
     wide, own = points[kept].astype(float), classes[kept]
     means = np.array([wide[own == label].mean(axis=0) for label in range(3)])
@@ -281,7 +285,7 @@ def spread(classes: int = 3, depth: int = 3) -> Statistics:
 
 
 def ruled(statistics: Statistics | None, **changes: object) -> bytes:
-    content = models.own(entry=models.record(reject=RULE._asdict(), **changes))
+    content = models.own(entry=models.record(reject=RULE.entry(), **changes))
     return content if statistics is None else with_statistics(content, statistics)
 
 
@@ -293,6 +297,17 @@ def ruled(statistics: Statistics | None, **changes: object) -> bytes:
         (ruled(spread(3, 5)), r"Expected a bottleneck of 5 numbers.*Received: one of"),
         (ruled(spread(), bottleneck=None), "to name the bottleneck. Received: none"),
         (ruled(spread(), bottleneck="x"), "Expected a tensor named x"),
+        (
+            with_statistics(
+                models.own(
+                    entry=models.record(
+                        reject=RULE._replace(mean_lean=0.0, lean_spread=1.0).entry()
+                    )
+                ),
+                spread(),
+            ),
+            "Expected statistics of the background in the model",
+        ),
     ],
 )
 def test_rules_without_what_they_need_are_refused(
@@ -389,6 +404,10 @@ def test_background_is_no_class_and_trains_no_head(
     assert "9 pictures of no class: 5 fit the rule for unknown, 4 meas" in caplog.text
     assert "known.png: it stands in a class too" in caplog.text
     assert "broken.png: " in caplog.text
+    with Classifier(result.model_path) as classifier:
+        assert "mean_lean" in classifier.info.record["reject"]
+        assert classifier.examine(strange(50)).is_unknown
+        assert not classifier.examine(photos / "blue" / "000.png").is_unknown
     ours = result.model_path.read_bytes()
     size = AttachedFiles(content).flatbuffer_size()
     assert ours[:size] == content[:size]  # the same network
@@ -439,3 +458,19 @@ def test_label_image_says_unknown_with_one_and_several_workers(
             assert categories[0]["index"] is None
         else:
             assert categories[0]["label"] == "green"
+
+
+def test_retrain_says_what_reject_would_keep(
+    backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tiny.write_folder(tmp_path / "photos", 10)
+    write_background(photos, 4)
+    arguments = [f"--image_dir={photos}", f"--architecture={backbone}", "--views=1"]
+    arguments += [f"--output_graph={tmp_path / 'm.tflite'}"]
+    arguments += [f"--bottleneck_dir={tmp_path / 'b'}"]
+    assert retrain_command(arguments) == 0
+    assert re.search(
+        r"\nWith --reject it keeps \d+\.\d% of them, of which \d+\.\d% are right, and "
+        r"rejects \d+\.\d% of 2 pictures of no class\n",
+        capsys.readouterr().out,
+    )

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeclf import console
@@ -78,9 +78,26 @@ def _print_result(
         )
         if config.quantize != "none":
             print(f"The same before quantization: {metrics['accuracy_float']:.1%}")
+    _print_reject(metrics)
     print(f"{result.model_path}: {metrics['size_bytes'] / 1e6:.2f} MB")
     if config.report_paths is not None:
         print(f"Report: {config.report_paths.page}")
+
+
+def _print_reject(metrics: Mapping[str, Any]) -> None:
+    """Say what `label_image --reject` would keep of the test pictures."""
+    rule = metrics["reject"]
+    if rule is None or rule["coverage"] is None:
+        return
+    line = f"With --reject it keeps {rule['coverage']:.1%} of them"
+    if rule["accuracy"] is not None:
+        line += f", of which {rule['accuracy']:.1%} are right"
+    if rule["background_rejected"] is not None:
+        line += (
+            f", and rejects {rule['background_rejected']:.1%} of "
+            f"{rule['num_background_measured']} pictures of no class"
+        )
+    print(line)
 
 
 def _kind(config: RetrainConfig) -> str:

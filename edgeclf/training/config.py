@@ -51,7 +51,8 @@ class RetrainConfig:
     """Settings of `retrain`.
 
     Attributes:
-        image_dir: Folder with one folder of pictures per class.
+        image_dir: Folder with one folder of pictures per class, and perhaps one,
+            `_background`, of pictures of no class.
         output_graph: The `.tflite` file to write.
         output_labels: A `labels.txt` for old tools, one label a line; None for none.
         metrics_json: A JSON file with all figures; None for none.

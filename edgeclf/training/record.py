@@ -107,7 +107,7 @@ def with_record(
     """
     record = _model_record(config, backbone, dataset.activations[-1], metrics)
     if known is not None and known.rule is not None:
-        record["reject"] = known.rule._asdict()
+        record["reject"] = known.rule.entry()
     mean, std = backbone.input_mean, backbone.input_std
     attached = attach(content, dataset.labels, mean, std, record)
     return attached if known is None else with_statistics(attached, known.statistics)

@@ -3,9 +3,8 @@
 Every training and validation picture has been scored by a head of the other folds.
 Its distance is measured likewise, to the means of the other folds and with their
 covariance. So the rule knows what pictures of the known classes look like when they
-are new, and needs no strangers. Where there are some, in a folder `_background`, half
-of them say how much the score is to weigh against the distance, and where to draw the
-line.
+are new, and needs no strangers. Where there are some, in a folder `_background`, their
+mean is one more place to be near to.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from edgeclf.familiarity import RejectRule
 from edgeclf.statistics import Statistics, pack, unpack
 from edgeclf.training.covariance import RANK, main_factors
 from edgeclf.training.discriminant import HeldOut, shrunk_covariance
-from edgeclf.training.head import ROWS_AT_ONCE, Head, softmax
+from edgeclf.training.head import ROWS_AT_ONCE, softmax
 
 COVERAGE = 0.95  # share of new pictures of the known classes that is to be kept
 MIN_PICTURES = 20  # of fewer, one in twenty is none
-# How much the score weighs against the distance. The distance alone knows what is
-# nothing like a training picture; the score what lies between two classes.
+LEAST_SURPRISE = 1e-3  # with a mean of 0 any score below 1 would be a wonder
+LEAST_SPREAD = 1e-3  # of the mean: pictures may all be the same
+# The score weighs as much as the distance. (Half or twice as much moves the AUROC of
+# strangers and of classes left out by 0.01 in opposite directions.)
 SCORE_WEIGHT = 1.0
-SCORE_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)  # to choose from when strangers are known
-COVERAGES = (0.9, 0.99)  # between which strangers may draw the line
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,6 @@ def fit(
     held_out: HeldOut,
     unseen: NDArray[np.float32],
     widths: Sequence[int],
-    head: Head,
     background: NDArray[np.float32] | None = None,
     rank: int = RANK,
 ) -> Known:
@@ -60,47 +58,56 @@ def fit(
         held_out: The pictures, and discriminants that have not seen them.
         unseen: What heads that have not seen them answer, logits `(n, classes)`.
         widths: Depths of the bottleneck's parts.
-        head: The one of the file: it scores the strangers.
-        background: Bottlenecks of strangers, `(n, depth)`; None for none.
+        background: Bottlenecks of strangers, `(n, depth)`; None or empty for none.
         rank: Number of factors.
     """
+    strange = None
+    if background is not None and len(background):
+        strange = np.asarray(background.mean(axis=0, dtype=np.float64), np.float32)
     # One thread adds in one order: the same rule in every run.
     with threadpool_limits(1, user_api="blas"):
-        statistics, distances = _measured(held_out, widths, rank)
-        usable = np.isfinite(distances)  # not of a fold that holds all there are
-        if usable.sum() < MIN_PICTURES:
-            return Known(statistics, None)
-        scores = softmax(unseen).max(axis=1)
-        strangers = None
-        if background is not None and len(background):
-            best = softmax(head.logits(background)).max(axis=1)
-            strangers = (best, nearest(statistics, background))
-    return Known(statistics, fit_rule(scores[usable], distances[usable], strangers))
+        statistics, distances, leans = _measured(held_out, widths, strange, rank)
+    usable = np.isfinite(distances)  # not of a fold that holds all there are
+    if usable.sum() < MIN_PICTURES:
+        return Known(statistics, None)
+    scores = softmax(unseen).max(axis=1)[usable]
+    if leans is not None:
+        leans = leans[usable]
+    return Known(statistics, fit_rule(scores, distances[usable], leans))
 
 
 def _measured(
-    held_out: HeldOut, widths: Sequence[int], rank: int
-) -> tuple[Statistics, NDArray[np.float64]]:
-    """Return statistics of all pictures, and how far each is by those of others."""
+    held_out: HeldOut,
+    widths: Sequence[int],
+    strange: NDArray[np.float32] | None,
+    rank: int,
+) -> tuple[Statistics, NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return statistics of all pictures, and each one's values by those of others."""
     scored, moments, setting = held_out.scored, held_out.moments, held_out.setting
     counts = np.bincount(scored.classes, minlength=moments.counts.shape[1])
     covariance = shrunk_covariance(moments, widths, setting, None)
     variances, factors, near = main_factors(covariance, rank)
-    statistics = _stored(covariance.means, counts, variances, factors)
+    statistics = _stored(covariance.means, counts, variances, factors, strange)
     distances = np.full(len(scored), math.inf)
+    leans = np.zeros(len(scored))
     for fold in np.unique(held_out.folds).tolist():
         rows = np.flatnonzero(held_out.folds == fold)
         others = shrunk_covariance(moments, widths, setting, fold)
         variances, factors, _ = main_factors(others, rank, near)
-        seen = _stored(others.means, others.counts, variances, factors)
-        distances[rows] = nearest(seen, scored.take(rows).bottlenecks)
-    return statistics, distances
+        seen = _stored(others.means, others.counts, variances, factors, strange)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            points = scored.take(some).bottlenecks
+            distances[some] = np.sqrt(seen.distances(points).min(axis=1))
+            if strange is not None:
+                leans[some] = seen.lean(points)
+    return statistics, distances, None if strange is None else leans
 
 
 def fit_rule(
     scores: NDArray[np.floating],
     distances: NDArray[np.floating],
-    strangers: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    leans: NDArray[np.floating] | None = None,
     coverage: float = COVERAGE,
 ) -> RejectRule:
     """Fit the rule to what is known of pictures that training has not seen.
@@ -108,62 +115,37 @@ def fit_rule(
     Args:
         scores: Best score of each picture of the known classes, `(n,)`, in [0, 1].
         distances: Distance of each to the nearest class, `(n,)`.
-        strangers: Both of pictures of no class; None for none.
+        leans: How much nearer each is to the background; None without one.
         coverage: Share to keep of the known classes, in (0, 1).
     """
-    surprises = np.array([RejectRule.surprise(score) for score in scores.tolist()])
+    surprises = [RejectRule.surprise(score) for score in scores.tolist()]
     rule = RejectRule(
-        min_score=float(-_upper_quantile(-np.asarray(scores), coverage)),
+        min_score=-_upper_quantile(-np.asarray(scores), coverage),
         coverage=coverage,
-        mean_surprise=max(float(surprises.mean()), 1e-3),
+        mean_surprise=max(float(np.mean(surprises)), LEAST_SURPRISE),
         mean_distance=float(np.mean(distances)),
-        distance_spread=max(float(np.std(distances)), 1e-3 * float(np.mean(distances)))
-        or 1.0,
+        distance_spread=_spread(distances),
         score_weight=SCORE_WEIGHT,
         max_unfamiliarity=0.0,
     )
-    if strangers is None:
-        known = unfamiliarity(rule, scores, distances)
-        return rule._replace(max_unfamiliarity=_upper_quantile(known, coverage))
-
-    def separation(weight: float) -> float:
-        weighted = rule._replace(score_weight=weight)
-        return auroc(
-            unfamiliarity(weighted, scores, distances),
-            unfamiliarity(weighted, *strangers),
+    if leans is not None:
+        rule = rule._replace(
+            mean_lean=float(np.mean(leans)), lean_spread=_spread(leans)
         )
-
-    # The default unless another is better; of equals the nearest to it.
-    weights = sorted(SCORE_WEIGHTS, key=lambda weight: abs(weight - SCORE_WEIGHT))
-    rule = rule._replace(score_weight=max(weights, key=separation))
-    known = unfamiliarity(rule, scores, distances)
-    unknown = unfamiliarity(rule, *strangers)
-    limits = np.unique([_upper_quantile(known, share) for share in _shares()])
-    kept = np.mean(known[:, np.newaxis] <= limits, axis=0)
-    passed = np.mean(unknown[:, np.newaxis] <= limits, axis=0)
-    limit = float(limits[np.argmax(kept - passed)])
-    return rule._replace(
-        max_unfamiliarity=limit, coverage=float(np.mean(known <= limit))
-    )
+    values = unfamiliarity(rule, scores, distances, leans)
+    return rule._replace(max_unfamiliarity=_upper_quantile(values, coverage))
 
 
 def unfamiliarity(
-    rule: RejectRule, scores: NDArray[np.floating], distances: NDArray[np.floating]
+    rule: RejectRule,
+    scores: NDArray[np.floating],
+    distances: NDArray[np.floating],
+    leans: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the rule's value for each pair of best score and distance, `(n,)`."""
-    pairs = zip(scores.tolist(), distances.tolist(), strict=True)
-    return np.array([rule.unfamiliarity(score, far) for score, far in pairs])
-
-
-def nearest(
-    statistics: Statistics, bottlenecks: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Return the distance of each bottleneck to the nearest class, `(n,)`."""
-    blocks = [
-        np.sqrt(statistics.distances(bottlenecks[start : start + ROWS_AT_ONCE]))
-        for start in range(0, len(bottlenecks), ROWS_AT_ONCE)
-    ]
-    return np.concatenate([np.zeros(0), *(block.min(axis=1) for block in blocks)])
+    """Return the rule's value of each picture, `(n,)`; see `fit_rule`."""
+    leans = np.zeros(len(scores)) if leans is None else leans
+    rows = zip(scores.tolist(), distances.tolist(), leans.tolist(), strict=True)
+    return np.array([rule.unfamiliarity(*row) for row in rows])
 
 
 def auroc(known: NDArray[np.floating], unknown: NDArray[np.floating]) -> float:
@@ -188,13 +170,23 @@ def _stored(
     counts: NDArray[np.floating] | NDArray[np.intp],
     variances: NDArray[np.float64],
     factors: NDArray[np.float64],
+    background: NDArray[np.float32] | None,
 ) -> Statistics:
     """Return statistics as a reader of the file will see them, rounded."""
     exact = Statistics(
-        *(np.asarray(part, np.float32) for part in (means, counts)),
-        *(np.asarray(part, np.float32) for part in (variances, factors)),
+        np.asarray(means, np.float32),
+        np.asarray(counts, np.float32),
+        np.asarray(variances, np.float32),
+        np.asarray(factors, np.float32),
+        background,
     )
     return unpack(pack(exact))
+
+
+def _spread(values: NDArray[np.floating]) -> float:
+    """Return the standard deviation, above 0 even of equal values."""
+    least = LEAST_SPREAD * float(np.abs(values).mean())
+    return max(float(np.std(values)), least) or 1.0
 
 
 def _upper_quantile(values: NDArray[np.floating], share: float) -> float:
@@ -205,9 +197,3 @@ def _upper_quantile(values: NDArray[np.floating], share: float) -> float:
     """
     place = math.ceil((len(values) + 1) * share)
     return float(np.sort(values)[min(place, len(values)) - 1])
-
-
-def _shares() -> NDArray[np.float64]:
-    """Return the coverages that are tried when strangers draw the line."""
-    least, most = COVERAGES
-    return np.linspace(least, most, round((most - least) * 100) + 1)

@@ -219,7 +219,6 @@ def _know(
         shown.held_out,
         shown.unseen,
         backbone.widths or (backbone.depth,),
-        fitted.head,
         background.bottlenecks,
     )
 
