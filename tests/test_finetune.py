@@ -106,6 +106,7 @@ def test_a_backbone_learns_what_it_did_not_know(configure, quick, tf, caplog):
     assert len(steps) == tuning["epochs"] <= DEFAULT_FINE_TUNE_EPOCHS
     record = read_model_info(result.model_path.read_bytes()).record["provenance"]
     assert record["fine_tuned"] is True
+    assert record["fine_tuning"]["tensorflow"] == tf.__version__
     assert "training_curves" not in record
     with Classifier(result.model_path) as classifier:
         names = [

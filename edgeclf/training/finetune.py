@@ -116,6 +116,7 @@ def fine_tune(
         frozen=_figures(frozen),
         tuned=_figures(tuned),
         frozen_sha256=extractor.backbone.sha256,
+        tensorflow=import_tensorflow().__version__,
         curves=tuple(dataclasses.asdict(epoch) for epoch in tuner.epochs),
     )
     if best is None or tuned is None or not is_better:
