@@ -11,12 +11,16 @@ import tiny
 import zoo_graphs as graphs
 from PIL import Image
 
-from edgeclf import Classifier
+from edgeclf import Classifier, ModelError
 from edgeclf.metadata import read_model_info
 from edgeclf.training import RetrainConfig, finetune, retrain
 from edgeclf.training.command import main
 from edgeclf.training.config import DEFAULT_FINE_TUNE_EPOCHS
-from edgeclf.training.tuning import WARM_UP, rate_share
+from edgeclf.training.differentiable import DifferentiableGraph
+from edgeclf.training.tuning import WARM_UP, check_agreement, rate_share
+from edgeclf.zoo import load_backbone
+from edgeclf.zoo.depths import with_depths
+from edgeclf.zoo.hosted import BUNDLED_ARCHITECTURE
 
 # TensorFlow and Keras warn of their own deprecations.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -102,6 +106,7 @@ def test_a_backbone_learns_what_it_did_not_know(configure, quick, tf, caplog):
     assert len(steps) == tuning["epochs"] <= DEFAULT_FINE_TUNE_EPOCHS
     record = read_model_info(result.model_path.read_bytes()).record["provenance"]
     assert record["fine_tuned"] is True
+    assert record["fine_tuning"]["tensorflow"] == tf.__version__
     assert "training_curves" not in record
     with Classifier(result.model_path) as classifier:
         names = [
@@ -238,6 +243,20 @@ def test_a_backbone_that_cannot_be_trained_is_refused_before_the_work(
     )
     assert not (tmp_path / "bottlenecks").exists()
     assert not config.model_path.exists()
+
+
+def test_the_bundled_backbone_can_be_trained(tf):
+    backbone = with_depths(load_backbone(BUNDLED_ARCHITECTURE))
+    finetune.check_trainable(backbone)  # agrees with the interpreter
+
+
+def test_a_function_that_differs_from_the_interpreter_is_refused(tf):
+    backbone = tiny.backbone()
+    other = DifferentiableGraph(tiny.backbone().content, tf)
+    for value in other.weights.values():
+        value += 0.01
+    with pytest.raises(ModelError, match="numbers that differ by 0"):
+        check_agreement(other, backbone, tf)
 
 
 def test_the_rate_rises_and_falls_to_0():

@@ -37,7 +37,7 @@ logger = logging.getLogger("edgeclf")
 LEARNING_RATE = 2e-3
 HEAD_RATE = 1e-4
 # How far to go from the frozen weights to the tuned ones: what is tried.
-SHARES = (0.5, 0.75, 1.0)
+SHARES = (0.5, 0.75)  # all the way is what knows the training pictures by heart
 LEAST_FACTOR = 0.2  # on logits: a few odd validation pictures do not make scores void
 
 
@@ -116,6 +116,7 @@ def fine_tune(
         frozen=_figures(frozen),
         tuned=_figures(tuned),
         frozen_sha256=extractor.backbone.sha256,
+        tensorflow=import_tensorflow().__version__,
         curves=tuple(dataclasses.asdict(epoch) for epoch in tuner.epochs),
     )
     if best is None or tuned is None or not is_better:
@@ -130,7 +131,7 @@ def _train(
     tensorflow = import_tensorflow()
     backbone = extractor.backbone
     # The warm start must not have seen the pictures that tell when to stop.
-    warm = fit_head(_plain(config), extractor, _only_train(dataset))
+    warm = fit_head(_solved(config), extractor, _only_train(dataset))
     known = dataset.subset(TRAIN).bottlenecks
     tuner = Tuner(backbone, warm.head, known, LEARNING_RATE, HEAD_RATE, tensorflow)
     epochs = config.fine_tune_epochs
@@ -150,13 +151,23 @@ def _train(
     return tuner
 
 
-def _plain(config: RetrainConfig) -> RetrainConfig:
-    """Return settings for a head that is fitted at once, to plain pictures."""
+def _solved(config: RetrainConfig, views: int | None = None) -> RetrainConfig:
+    """Return settings for a head that is solved for at once.
+
+    Args:
+        config: Says how views are drawn.
+        views: Of each picture, 1 for the plain one alone; None for as many as there.
+    """
+    is_plain = views == 1
     return RetrainConfig(
         config.image_dir,
         config.output_graph,
         solver="discriminant",
-        views=1,
+        views=config.num_views if views is None else views,
+        flip_left_right=config.flip_left_right and not is_plain,
+        random_crop=0 if is_plain else config.random_crop,
+        random_scale=0 if is_plain else config.random_scale,
+        random_brightness=0 if is_plain else config.random_brightness,
         seed=config.seed,
     )
 
@@ -216,7 +227,7 @@ def _best_share(
         )
         tuned = extractor.of(backbone)
         moved = with_bottlenecks(dataset, tuned, f"{share:.0%} tuned")
-        fitted = _fit(_plain(config), tuned, moved)
+        fitted = _fit(_solved(config, views=1), tuned, moved)
         loss = None if fitted is None else fitted.validation_cross_entropy
         if loss is not None and math.isfinite(loss):
             trials.append(_Trial(share, tuned, moved, loss))
@@ -255,8 +266,7 @@ def _softened(config: RetrainConfig, best: _Trial, tuned: FittedHead) -> FittedH
     """
     if tuned.temperature is None:
         return tuned
-    settings = dataclasses.replace(config, solver="discriminant")
-    judge = _fit(settings, best.extractor, _only_train(best.dataset))
+    judge = _fit(_solved(config), best.extractor, _only_train(best.dataset))
     if judge is None:
         return tuned
     validation = best.dataset.subset(VALIDATION)

@@ -114,6 +114,7 @@ class FineTuning:
             the frozen backbone.
         tuned: The same of the one on the tuned backbone.
         frozen_sha256: Of the frozen backbone.
+        tensorflow: Version of what has trained it.
         curves: For each epoch `step`, `train_accuracy`, `train_cross_entropy`,
             `validation_accuracy` and `validation_cross_entropy`.
     """
@@ -124,6 +125,7 @@ class FineTuning:
     frozen: Mapping[str, float | None]
     tuned: Mapping[str, float | None]
     frozen_sha256: str
+    tensorflow: str
     curves: Sequence[Mapping[str, float]]
 
 

@@ -76,6 +76,7 @@ def _describe_fine_tuning(tuning: FineTuning | None) -> dict[str, Any]:
             "frozen": dict(tuning.frozen),
             "tuned": dict(tuning.tuned),
             "frozen_sha256": tuning.frozen_sha256,
+            "tensorflow": tuning.tensorflow,
         },
     }
 
