@@ -82,6 +82,7 @@ def run_fold(
         split_file=split_file,
         bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
         architecture=architecture,
+        no_report=True,
         seed=seed,
         **(options or {}),
     )

@@ -56,6 +56,7 @@ def measured(
             split_file=split,
             bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
             architecture=architecture,
+            no_report=True,
             testing_percentage=TEST_PERCENTAGE,
             seed=seed,
         )

@@ -146,6 +146,7 @@ def fold_outcomes(
                 split_file=WORK_DIR / "unknown-split.csv",
                 bottleneck_dir=args.bottleneck_dir,
                 architecture=args.architecture,
+                no_report=True,
                 views=args.views,
                 seed=args.seed,
             )

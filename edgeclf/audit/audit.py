@@ -184,7 +184,7 @@ def _look(
     seen = similar.see(
         pictures,
         backbone,
-        config.bottleneck_dir or similar.default_bottleneck_dir(),
+        config.bottleneck_dir,
         resize=config.resize,
         views=config.views,
         seed=config.seed,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,12 @@ from edgeclf.training.bottlenecks import (
     Features,
     plain,
 )
-from edgeclf.training.cache import BottleneckCache
+from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.mislabelled import (
     find_mislabelled,
     out_of_fold_probabilities,
 )
 from edgeclf.training.views import draw_variations
-from edgeclf.zoo import home
 from edgeclf.zoo.backbone import Backbone
 
 ROUNDS = 2  # the second learns without the suspects of the first
@@ -69,7 +67,7 @@ class Seen:
 def see(
     pictures: Sequence[Picture],
     backbone: Backbone,
-    bottleneck_dir: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None,
     *,
     resize: str,
     views: int = 1,
@@ -81,14 +79,14 @@ def see(
     Args:
         pictures: At least one; those that cannot be read are left out.
         backbone: What they go through.
-        bottleneck_dir: Where bottlenecks are cached.
+        folder: Where bottlenecks are cached; None for the cache of `retrain`.
         resize: Resize filter, as in `edgeclf.image.load`.
         views: Views of each picture to learn from, the plain one included.
         seed: Of the views.
         num_workers: Threads; None for one per processor.
     """
     examples = [Example(*picture) for picture in pictures]
-    with BottleneckCache(bottleneck_dir) as cache:
+    with BottleneckCache(bottleneck_dir(folder)) as cache:
         extractor = BottleneckExtractor(
             backbone, cache, resize=resize, num_workers=num_workers
         )
@@ -174,12 +172,3 @@ def report_mislabelled(seen: Seen, widths: Sequence[int]) -> Iterator[Finding]:
             suggested=label,
             confidence=round(suspect.confidence, 4),
         )
-
-
-def default_bottleneck_dir() -> Path:
-    """Return the folder where `retrain` caches bottlenecks.
-
-    Raises:
-        DownloadError: There is no home folder to put it in.
-    """
-    return home() / "bottlenecks"

@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         shared = RetrainConfig(
             output_graph=folder / "model.tflite",
+            no_report=True,
             **{name: getattr(options, name) for name in SHARED},
         )
         if not 0 < options.significance <= 1:

@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +14,14 @@ from numpy.typing import NDArray
 from edgeclf.choosing.settings import Setting
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION, read_split_file
-from edgeclf.errors import DownloadError
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadable
-from edgeclf.training.cache import BottleneckCache
+from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.discriminant import deal_folds
 from edgeclf.training.fit import fit_head
 from edgeclf.training.views import View
-from edgeclf.zoo import home, load_backbone
+from edgeclf.zoo import load_backbone
 from edgeclf.zoo.depths import with_depths
 
 logger = logging.getLogger("edgeclf")
@@ -83,7 +80,7 @@ class Folds:
                 folder=shared.model_dir,
             )
         )
-        with BottleneckCache(_bottleneck_dir(shared)) as cache:
+        with BottleneckCache(bottleneck_dir(shared.bottleneck_dir)) as cache:
             self._extractor = _RememberingExtractor(
                 backbone, cache, resize=shared.resize, num_workers=shared.num_workers
             )
@@ -216,12 +213,3 @@ def _told_only_of_errors() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _bottleneck_dir(config: RetrainConfig) -> Path:
-    if config.bottleneck_dir is not None:
-        return Path(config.bottleneck_dir)
-    try:
-        return home() / "bottlenecks"
-    except DownloadError:  # no home folder: the cache says that it keeps nothing
-        return Path(os.devnull) / "bottlenecks"

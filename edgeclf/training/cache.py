@@ -15,10 +15,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from edgeclf.errors import DownloadError
+from edgeclf.zoo import home
+
 logger = logging.getLogger("edgeclf")
 
 FILE_NAME = "bottlenecks.sqlite"
 LOCK_TIMEOUT_S = 60.0
+
+
+def bottleneck_dir(given: str | os.PathLike[str] | None) -> Path:
+    """Return the folder where bottlenecks are cached: the given one, or the user's."""
+    if given is not None:
+        return Path(given)
+    try:
+        return home() / "bottlenecks"
+    except DownloadError:  # no home folder: the cache says that it keeps nothing
+        return Path(os.devnull) / "bottlenecks"
 
 
 class BottleneckCache:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,6 +172,13 @@ class FittedHead:
     steps: Sequence[DescentStep] = ()
     held_out: HeldOut | None = None
     fine_tuning: FineTuning | None = None
+
+    @property
+    def training_curves(self) -> list[dict[str, Any]] | None:
+        """Figures by step of what was trained step by step; None if nothing was."""
+        if self.fine_tuning is not None:
+            return [dict(point) for point in self.fine_tuning.curves]
+        return [asdict(step) for step in self.steps] or None
 
     @classmethod
     def scored_by_folds(

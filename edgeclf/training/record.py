@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -49,7 +48,7 @@ def describe_run(
         "emphasis": fitted.emphasis,
         "temperature": fitted.temperature,
         **_describe_fine_tuning(fitted.fine_tuning),
-        "training_curves": _training_curves(fitted),
+        "training_curves": fitted.training_curves,
         "architecture": backbone.name,
         "backbone_sha256": backbone.sha256,
         "backbone_source": backbone.source,
@@ -79,13 +78,6 @@ def _describe_fine_tuning(tuning: FineTuning | None) -> dict[str, Any]:
             "tensorflow": tuning.tensorflow,
         },
     }
-
-
-def _training_curves(fitted: FittedHead) -> list[dict[str, Any]] | None:
-    """Return figures by step of what was trained step by step, if anything was."""
-    if fitted.fine_tuning is not None:
-        return [dict(point) for point in fitted.fine_tuning.curves]
-    return [asdict(step) for step in fitted.steps] or None
 
 
 def with_record(

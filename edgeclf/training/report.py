@@ -68,7 +68,7 @@ def report_parts(
     report |= {
         "data": _describe_data(config, dataset),
         "learning_curve": _learning_curve(config, dataset, backbone),
-        "training_curves": metrics["training_curves"],
+        "training_curves": fitted.training_curves,
         "mislabelled": _mislabelled(dataset, probabilities),
         "versions": {**versions(), **{name: version(name) for name in _LIBRARIES}},
         "settings": {

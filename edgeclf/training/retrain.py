@@ -7,7 +7,6 @@ import dataclasses
 import importlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from edgeclf import files
 from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example, read_background, read_folder
 from edgeclf.data.splits import TEST, format_splits, read_split_file
-from edgeclf.errors import DatasetError, DownloadError
+from edgeclf.errors import DatasetError
 from edgeclf.evaluation.calibration import describe_calibration
 from edgeclf.evaluation.evaluate import evaluate, rejected_share
 from edgeclf.evaluation.metrics import Evaluation
@@ -29,7 +28,7 @@ from edgeclf.training import discriminant, reject
 from edgeclf.training.assemble import assemble
 from edgeclf.training.background import Background, load_background
 from edgeclf.training.bottlenecks import BottleneckExtractor
-from edgeclf.training.cache import BottleneckCache
+from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.fit import fit_head, plain_discriminant
@@ -40,7 +39,7 @@ from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.report import report_parts
 from edgeclf.training.summaries import clear_summaries, write_summaries
 from edgeclf.training.survey import survey
-from edgeclf.zoo import home, load_backbone
+from edgeclf.zoo import load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
 
@@ -182,7 +181,7 @@ def _train(config: RetrainConfig) -> _Trained:
         from edgeclf.training.finetune import check_trainable
 
         check_trainable(backbone)
-    with BottleneckCache(_bottleneck_dir(config)) as cache:
+    with BottleneckCache(bottleneck_dir(config.bottleneck_dir)) as cache:
         extractor = BottleneckExtractor(
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
@@ -221,15 +220,6 @@ def _know(
         backbone.widths or (backbone.depth,),
         background.bottlenecks,
     )
-
-
-def _bottleneck_dir(config: RetrainConfig) -> Path:
-    if config.bottleneck_dir is not None:
-        return Path(config.bottleneck_dir)
-    try:
-        return home() / "bottlenecks"
-    except DownloadError:  # no home folder: the cache says that it keeps nothing
-        return Path(os.devnull) / "bottlenecks"
 
 
 def _prepare_outputs(config: RetrainConfig) -> None:
