@@ -26,7 +26,8 @@ from benchmarks import measure
 from benchmarks.datasets import SHARED_DIR, WORK_DIR, decor_products, flowers
 from benchmarks.folds import stratified_folds
 from edgeclf import Classifier, ImageError
-from edgeclf.data.folders import BACKGROUND, read_folder
+from edgeclf.data.folders import read_folder
+from edgeclf.data.listing import BACKGROUND
 from edgeclf.data.splits import TEST, write_split_file
 from edgeclf.inputs.paths import find_images
 from edgeclf.training import RetrainConfig, retrain

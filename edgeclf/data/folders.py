@@ -21,12 +21,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from edgeclf.data.listing import BACKGROUND
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import IMAGE_ENDINGS, find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
-
-BACKGROUND = "_background"
 
 
 @dataclass(frozen=True)
