@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,15 @@ from edgeclf.training.head import (
     FittedHead,
     Head,
     LabelledBottlenecks,
+    cross_entropy,
 )
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
+
+HOPELESS = 1.1  # times the discriminant's cross-entropy: no strength makes up for it
 
 
 def fit_head(
@@ -68,7 +72,7 @@ def _solved(
     dealt: _Dealt,
 ) -> FittedHead:
     if config.solver == "regression":
-        fitted = _regress(config, extractor, dataset, dealt, with_views=True)
+        fitted = _regress(config, extractor, dataset, dealt)
         return choose({"regression": fitted}, dataset.classes[dealt.rows])
     kinds = [discriminant.DISCRIMINANT, discriminant.PROTOTYPE]  # one to prefer first
     if config.solver != "auto":
@@ -82,11 +86,13 @@ def _solved(
         kinds,
     )
     candidates = dict(zip(kinds, heads, strict=True))
+    classes = dataset.classes[dealt.rows]
     if config.solver == "auto":
+        loss = cross_entropy(np.asarray(heads[0].unseen), classes)
         candidates["regression"] = _regress(
-            config, extractor, dataset, dealt, with_views=False
+            config, extractor, dataset, dealt, HOPELESS * loss
         )
-    return choose(candidates, dataset.classes[dealt.rows])
+    return choose(candidates, classes)
 
 
 @dataclass(frozen=True)
@@ -153,13 +159,16 @@ def _regress(
     extractor: BottleneckExtractor,
     dataset: BottleneckDataset,
     dealt: _Dealt,
-    *,
-    with_views: bool,
+    hopeless: float | None = None,
 ) -> FittedHead:
-    """Fit by regression, to the pictures or to their views too, all in memory."""
+    """Fit by regression to the pictures and their views, all in memory.
+
+    As one candidate of several, with a cross-entropy that is `hopeless`, it is fitted
+    to the pictures alone: views are many, and gain it little.
+    """
     data = LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows)
     folds = dealt.folds
-    if with_views and config.num_views > 1:
+    if hopeless is None and config.num_views > 1:
         views, owners = _all_views(config, extractor, dataset, dealt.rows)
         data = data + LabelledBottlenecks(views, dataset.classes[owners])
         its_folds = dealt.folds[np.searchsorted(dealt.rows, owners)]
@@ -171,6 +180,7 @@ def _regress(
         extractor.backbone.widths or (extractor.backbone.depth,),
         len(dataset.labels),
         discriminant.FOLDS,
+        math.inf if hopeless is None else hopeless,
     )
 
 
