@@ -9,6 +9,7 @@ from edgeclf.training.head import Head, softmax
 from edgeclf.training.quantize import (
     activation_names,
     cast_to_float16,
+    floored_names,
     logits_range,
     merge_ranges,
     moved_ranges,
@@ -166,3 +167,9 @@ def test_the_range_of_logits_leaves_out_what_has_no_score():
     assert logits_range(logits) == (6 - 10, 6 + 10)
     assert logits_range(logits / 10) == pytest.approx((-6, 4))
     assert logits_range(np.array([[0, 30, 40]], np.float32)) == (30, 40)
+
+
+def test_what_ends_in_relu_is_known():
+    assert floored_names(tiny.backbone_file()) == {"maps"}
+    deep = floored_names(tiny.deep_backbone_file())
+    assert deep == {"maps", "maps1", "maps2", "maps3", "maps4"}

@@ -87,3 +87,13 @@ def test_one_picture_a_class_is_enough():
     fitted = fit(data, np.zeros(CLASSES, np.intp))
     assert (data.logits(fitted.head).argmax(axis=1) == data.classes).all()
     assert fitted.validation_accuracy is None
+
+
+def test_a_hopeless_first_strength_is_left_as_it_is():
+    data = blobs(80, 6, 2.0)
+    folds = np.arange(80) // CLASSES % 4
+    widths, classes = (data.depth,), data.classes
+    fitted = regression.fit(data, folds, 80, widths, CLASSES, None, hopeless=0.0)
+    assert fitted.strength == regression.STRENGTHS[0]
+    tried = fit(data, folds)
+    assert cross_entropy(tried.unseen, classes) <= cross_entropy(fitted.unseen, classes)

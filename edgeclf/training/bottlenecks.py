@@ -24,7 +24,7 @@ from edgeclf.errors import ImageError
 from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.interpreter import create_interpreter, num_processors
 from edgeclf.training.cache import BottleneckCache
-from edgeclf.training.quantize import activation_names
+from edgeclf.training.quantize import activation_names, floored_names
 from edgeclf.training.views import PLAIN, View, load_views
 from edgeclf.zoo.backbone import Backbone
 
@@ -219,6 +219,9 @@ class _ActivationReader:
         details = self._interpreter.get_tensor_details()
         by_name = {entry["name"]: int(entry["index"]) for entry in details}
         self._indices = [by_name[name] for name in activations]
+        # What ends in ReLU is 0 somewhere, as far as scales care: no need to look.
+        floored = floored_names(backbone.content) if activations else ()
+        self._is_floored = [name in floored for name in activations]
 
     def __call__(
         self, pixels: NDArray[np.uint8]
@@ -230,7 +233,8 @@ class _ActivationReader:
         highs = np.empty_like(lows)
         for position, index in enumerate(self._indices):
             values = self._interpreter.tensor(index)()  # no copy: 10 MB a picture
-            lows[position], highs[position] = values.min(), values.max()
+            highs[position] = values.max()
+            lows[position] = 0.0 if self._is_floored[position] else values.min()
         output = self._interpreter.get_output_details()[0]["index"]
         return self._interpreter.get_tensor(output).reshape(-1).copy(), lows, highs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from edgeclf.training.head import (
     FittedHead,
     Head,
     LabelledBottlenecks,
+    cross_entropy,
 )
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
@@ -35,6 +37,8 @@ from edgeclf.training.views import Distortions
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
+
+HOPELESS = 1.1  # times the discriminant's cross-entropy: no strength makes up for it
 
 
 def fit_head(
@@ -70,7 +74,7 @@ def _solved(
     dealt: _Dealt,
 ) -> FittedHead:
     if config.solver == "regression":
-        fitted = _regress(config, extractor, dataset, dealt, with_views=True)
+        fitted = _regress(config, extractor, dataset, dealt)
         return choose({"regression": fitted}, dataset.classes[dealt.rows])
     kinds = [discriminant.DISCRIMINANT, discriminant.PROTOTYPE]  # one to prefer first
     if config.solver != "auto":
@@ -84,11 +88,13 @@ def _solved(
         kinds,
     )
     candidates = dict(zip(kinds, heads, strict=True))
+    classes = dataset.classes[dealt.rows]
     if config.solver == "auto":
+        loss = cross_entropy(np.asarray(heads[0].unseen), classes)
         candidates["regression"] = _regress(
-            config, extractor, dataset, dealt, with_views=False
+            config, extractor, dataset, dealt, HOPELESS * loss
         )
-    chosen = choose(candidates, dataset.classes[dealt.rows])
+    chosen = choose(candidates, classes)
     return replace(chosen, held_out=chosen.held_out or heads[0].held_out)
 
 
@@ -156,13 +162,16 @@ def _regress(
     extractor: BottleneckExtractor,
     dataset: BottleneckDataset,
     dealt: _Dealt,
-    *,
-    with_views: bool,
+    hopeless: float | None = None,
 ) -> FittedHead:
-    """Fit by regression, to the pictures or to their views too, all in memory."""
+    """Fit by regression to the pictures and their views, all in memory.
+
+    As one candidate of several, with a cross-entropy that is `hopeless`, it is fitted
+    to the pictures alone: views are many, and gain it little.
+    """
     data = LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows)
     folds = dealt.folds
-    if with_views and config.num_views > 1:
+    if hopeless is None and config.num_views > 1:
         views, owners = _all_views(config, extractor, dataset, dealt.rows)
         data = data + LabelledBottlenecks(views, dataset.classes[owners])
         its_folds = dealt.folds[np.searchsorted(dealt.rows, owners)]
@@ -174,6 +183,7 @@ def _regress(
         extractor.backbone.widths or (extractor.backbone.depth,),
         len(dataset.labels),
         discriminant.FOLDS,
+        math.inf if hopeless is None else hopeless,
     )
 
 

@@ -40,6 +40,22 @@ def _activation_names(model: graph.Model) -> list[str]:
     return [tensors[index].name.decode() for index in indices]
 
 
+def floored_names(content: bytes) -> set[str]:
+    """Return the names of activations that are never below 0: what ends in ReLU.
+
+    0 belongs to every range, as it has to be a level of its own: the least value of
+    these says nothing.
+    """
+    model = graph.read_model(content)
+    functions = schema.ActivationFunctionType
+    names = set()
+    for operator in model.subgraphs[0].operators:
+        function = getattr(operator.builtinOptions, "fusedActivationFunction", None)
+        if function in (functions.RELU, functions.RELU6):
+            names.add(model.subgraphs[0].tensors[int(operator.outputs[0])].name)
+    return {name.decode() for name in names}
+
+
 def quantize(
     content: bytes,
     ranges: Ranges,

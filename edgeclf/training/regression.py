@@ -10,6 +10,7 @@ regression) and 18.3.5 (a penalised fit in as many numbers as there are pictures
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ def fit(
     widths: Sequence[int],
     num_classes: int,
     validation_fold: int | None,
+    hopeless: float = math.inf,
 ) -> FittedHead:
     """Fit the head to all bottlenecks; the strength is what suits unseen ones best.
 
@@ -51,12 +53,13 @@ def fit(
         widths: Depths of the bottleneck's parts.
         num_classes: Number of outputs.
         validation_fold: The fold of the validation pictures; None without any.
+        hopeless: The cross-entropy above which the first strength is left as it is.
     """
     # One thread adds in one order: the same weights in every run.
     with threadpool_limits(1, user_api="blas"):
         space = _Space(data, widths, num_classes)
         best = _trial(space, folds, num_scored, STRENGTHS[0])
-        for strength in STRENGTHS[1:]:
+        for strength in STRENGTHS[1:] if best.loss <= hopeless else ():
             trial = _trial(space, folds, num_scored, strength, best.solution)
             if trial.loss < best.loss:
                 best = trial

@@ -37,7 +37,7 @@ from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
 
-CHECKED = 48  # pictures of the first look, which costs 0.1 s
+CHECKED = 32  # pictures of the first look, which costs 0.1 s
 CHECKED_AGAIN = 400  # when the first look is worrying
 MORE_CALIBRATION = 1000
 SURE = 1.645  # standard errors: 95 % on one side
