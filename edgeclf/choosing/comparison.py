@@ -20,7 +20,7 @@ from edgeclf.choosing.candidates import (
     fingerprint_run,
 )
 from edgeclf.choosing.outcome import Outcome
-from edgeclf.data.folders import read_folder
+from edgeclf.data.folders import read_background, read_folder
 from edgeclf.training import RetrainConfig
 
 logger = logging.getLogger("edgeclf")
@@ -50,7 +50,8 @@ def compare(
         DatasetError: There are fewer than two classes with pictures.
         OSError: The pictures or the folder cannot be read or written.
     """
-    pictures = fingerprint_pictures(read_folder(shared.image_dir))
+    found = [*read_folder(shared.image_dir), *read_background(shared.image_dir)]
+    pictures = fingerprint_pictures(found)
     folder.mkdir(parents=True, exist_ok=True)
     split = folder / f"split-{_fingerprint_split(shared, pictures)[:12]}.csv"
     results = []
