@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeclf.audit.journal import FILE_NAME, Journal, Move
+from edgeclf.console import sentence
 from edgeclf.data.findings import Finding
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import is_passed_over
@@ -93,13 +94,14 @@ def quarantine(root: Path, folder: Path, findings: Iterable[Finding]) -> Outcome
         _check_root(journal, root)
         _sync(folder)
         planned = [move for move in journal.pending if _is_left(root, folder, move)]
-        known = {move.file for move in planned}
+        known = {_place(root / move.file) for move in planned}
         taken = {move.to for move in journal.moves}
         fresh = []
         for finding in files:
-            if finding.file in known:  # two things are wrong with it
+            place = _place(root / finding.file)
+            if place in known:  # two things are wrong with it, or two links lead there
                 continue
-            known.add(finding.file)
+            known.add(place)
             to = _free_name(folder, finding.file, taken)
             taken.add(to)
             fresh.append(Move(finding.file, to, finding.kind, finding.detail))
@@ -107,7 +109,7 @@ def quarantine(root: Path, folder: Path, findings: Iterable[Finding]) -> Outcome
         outcome = _move_all(
             (move.file, root / move.file, folder / move.to) for move in planned + fresh
         )
-        journal.mark("done")
+        _mark(journal, "done")
     return outcome
 
 
@@ -122,7 +124,7 @@ def undo(root: Path, folder: Path) -> Outcome:
 
     Raises:
         DatasetError: There is no journal in it, or of another dataset.
-        OSError: The journal cannot be written.
+        OSError: The journal cannot be opened.
     """
     if not (folder / FILE_NAME).is_file():
         raise DatasetError(
@@ -131,7 +133,7 @@ def undo(root: Path, folder: Path) -> Outcome:
         )
     with Journal(folder) as journal:
         _check_root(journal, root)
-        journal.mark("undo")
+        is_marked = _mark(journal, "undo")
         moves = {move.to: move for move in journal.moves}
         pairs = [
             (move.file, folder / move.to, root / move.file)
@@ -139,8 +141,20 @@ def undo(root: Path, folder: Path) -> Outcome:
             if os.path.lexists(folder / move.to)
         ]
         outcome = _move_all(pairs)
+        if not is_marked:  # by now there may be room
+            _mark(journal, "undo")
         _remove_empty_folders(folder, moves.values())
     return outcome
+
+
+def _mark(journal: Journal, what: str) -> bool:
+    """Mark the journal; a disk that is full must not keep files from going back."""
+    try:
+        journal.mark(what)
+    except OSError as error:
+        logger.warning("The journal lacks its last line: %s", sentence(error))
+        return False
+    return True
 
 
 def _check_root(journal: Journal, root: Path) -> None:
@@ -152,6 +166,11 @@ def _check_root(journal: Journal, root: Path) -> None:
             f"Expected the folder that {journal.path} is about, {journal.root}. "
             f"Received: {root}."
         )
+
+
+def _place(path: Path) -> str:
+    """Return where a file or a link lies, whatever links lead to its folder."""
+    return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
 
 
 def _is_left(root: Path, folder: Path, move: Move) -> bool:

@@ -19,7 +19,7 @@ from edgeclf import console, files
 from edgeclf.benchmark.timings import machine
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.comparison import compare
-from edgeclf.choosing.options import SHARED, add_shared, listed, one_of, retrain_line
+from edgeclf.choosing.options import SHARED, add_shared, retrain_line
 from edgeclf.choosing.outcome import Outcome
 from edgeclf.choosing.page import render
 from edgeclf.choosing.recommend import (
@@ -30,6 +30,7 @@ from edgeclf.choosing.recommend import (
     recommend,
 )
 from edgeclf.choosing.table import as_csv, as_text, settings_in_common
+from edgeclf.console import listed, one_of
 from edgeclf.training.config import SOLVERS, RetrainConfig
 from edgeclf.training.quantize import QUANTIZE_MODES
 from edgeclf.training.views import DEFAULT_VIEWS

@@ -20,15 +20,9 @@ from collections.abc import Sequence
 from edgeclf import console
 from edgeclf.choosing.folds import NUM_FOLDS, Folds
 from edgeclf.choosing.halving import Result, Search, search
-from edgeclf.choosing.options import (
-    SHARED,
-    add_shared,
-    joined,
-    listed,
-    one_of,
-    retrain_line,
-)
+from edgeclf.choosing.options import SHARED, add_shared, joined, retrain_line
 from edgeclf.choosing.settings import Setting, list_settings, reference
+from edgeclf.console import listed, one_of
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_STEPS,
