@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from edgeclf import Classifier
+from edgeclf import Classifier, files
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.compare import main
 from edgeclf.choosing.outcome import Outcome
@@ -188,6 +188,18 @@ def test_compare_takes_up_where_it_was_killed(arguments, tmp_path):
     assert len(ended.stdout.split("\n\n")[0].splitlines()) == 7
 
 
+def test_compare_lets_one_run_at_a_time_use_a_folder(arguments, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    descriptor = os.open(tmp_path / "out", os.O_RDONLY)
+    try:
+        assert files.lock(descriptor)
+        assert main(arguments("tiny")) == 1
+    finally:
+        os.close(descriptor)
+    assert "another comparison is being made in it." in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_compare_goes_on_after_a_candidate_that_fails(arguments, tmp_path, capsys):
     assert main(arguments("broken", "tiny")) == 1
     output = capsys.readouterr()
@@ -277,6 +289,8 @@ def test_compare_says_when_nothing_fits_the_budget(arguments, capsys):
     assert main(arguments("tiny", max_size_mb=0.0001)) == 1
     output = capsys.readouterr().out
     assert "No candidate fits --max_size_mb 0.0001: the quickest, tiny-" in output
+    assert main([*arguments("tiny", max_size_mb=0.0001), "--csv"]) == 1
+    assert "error: No candidate fits --max_size_mb 0.0001" in capsys.readouterr().err
 
 
 def test_candidates_of_one_file_name_keep_their_own_names():

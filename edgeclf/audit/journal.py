@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from edgeclf import files
 from edgeclf.errors import DatasetError
 
 FILE_NAME = "quarantine.jsonl"
@@ -50,7 +51,11 @@ class Journal:
         # Without a buffer: what a full disk did not take would be written later.
         self._file = self.path.open("a+b", buffering=0)
         try:
-            _lock(self._file.fileno(), self.path)
+            if not files.lock(self._file.fileno()):
+                raise DatasetError(
+                    f"Expected to be the only one that uses {folder}. Received: "
+                    "another process has its journal open. Wait for it."
+                )
             self._entries = self._read()
         except BaseException:
             self._file.close()
@@ -150,17 +155,3 @@ def _checked(entry: Any) -> dict[str, Any]:
 
 def _move(entry: dict[str, Any]) -> Move:
     return Move(*(str(entry[field]) for field in Move._fields))
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DatasetError(
-            f"Expected to be the only one that uses {path.parent}. Received: another "
-            "process has its journal open. Wait for it."
-        ) from None

@@ -37,7 +37,7 @@ def _summary(audit: Audit, folder: str) -> str:
     counts = dict(audit.counts)
     strange = counts.pop(BACKGROUND, 0)
     sizes = counts.values()
-    classes = "1 class" if len(sizes) == 1 else f"{len(sizes)} classes"
+    classes = "1 class" if len(sizes) == 1 else f"{len(sizes):,} classes"
     line = f"{folder}: {number_of(sum(sizes), 'picture')} in {classes}"
     if len(sizes) > 1:
         line += f", {min(sizes):,} to {max(sizes):,} a class"

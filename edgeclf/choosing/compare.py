@@ -91,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "machine": machine(),
         }
         _write(folder, outcomes, choice, notes, report)
+        if choice is None and (options.json or options.csv):
+            logger.error("%s", explain_misfit(outcomes, budget))
         if options.json:
             sys.stdout.write(_as_json(report))
         elif options.csv:
