@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -221,6 +222,17 @@ def test_compare_leaves_out_a_broken_link_as_retrain_does(arguments, tmp_path, c
     (photos / "red" / "broken.png").symlink_to("nowhere")
     assert main([*arguments("tiny", image_dir=photos), "--json"]) == 0
     assert "broken.png" in capsys.readouterr().err
+
+
+def test_compare_json_is_one_line_whatever_stdout_can_write(
+    arguments, tmp_path, monkeypatch
+):
+    photos = tiny.write_folder(tmp_path / "café 🌷", 6)
+    stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert main([*arguments("broken", image_dir=photos), "--json"]) == 1
+    (line,) = stdout.buffer.getvalue().splitlines()
+    assert json.loads(line)["image_dir"] == str(photos)
 
 
 def test_compare_when_all_fail_says_so(arguments, capsys):

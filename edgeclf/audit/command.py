@@ -158,7 +158,9 @@ def _parser() -> console.Parser:
         + "; ".join(f"{kind} ({KINDS[kind].severity})" for kind in KINDS),
     )
     parser.add_argument("image_dir", type=Path, help="folder of class folders")
-    parser.add_argument("--json", action="store_true", help="one object for machines")
+    parser.add_argument(
+        "--json", action="store_true", help="one line of JSON on stdout"
+    )
     parser.add_argument(
         "--examples",
         type=positive,

@@ -31,6 +31,7 @@ from edgeclf.choosing.recommend import (
 )
 from edgeclf.choosing.table import as_csv, as_text, settings_in_common
 from edgeclf.console import listed, one_of
+from edgeclf.labelling.output import write_json_line
 from edgeclf.training.config import SOLVERS, RetrainConfig
 from edgeclf.training.quantize import QUANTIZE_MODES
 from edgeclf.training.views import DEFAULT_VIEWS
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if choice is None and (options.json or options.csv):
             logger.error("%s", explain_misfit(outcomes, budget))
         if options.json:
-            sys.stdout.write(_as_json(report))
+            write_json_line(report)
         elif options.csv:
             sys.stdout.write(as_csv(outcomes))
         else:
@@ -223,7 +224,7 @@ def _parser() -> console.Parser:
         "p-value; 0.05 takes larger losses for chance",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    form.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     form.add_argument("--csv", action="store_true", help="CSV on stdout")
     add_shared(parser, testing_percentage=TESTING_PERCENTAGE)
     return parser
