@@ -210,6 +210,7 @@ def test_compare_goes_on_after_a_candidate_that_fails(arguments, tmp_path, capsy
     assert "broken cannot be used as a backbone." in broken
     assert fine.startswith("2  tiny")
     assert "Recommended: tiny-discriminant-1-views-int8" in output.out
+    assert "\nTrain it on more pictures: edgeclf retrain --image_dir " in output.out
     with (tmp_path / "out" / "comparison.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["error"]
@@ -252,6 +253,8 @@ def test_compare_takes_a_given_split(arguments, tmp_path, capsys):
     assert main([*arguments("tiny", "deep", split_file=table), "--csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [row["num_test"] for row in rows] == ["9", "9"]
+    assert main(arguments("tiny", split_file=table)) == 0
+    assert "\nTrain it: edgeclf retrain --image_dir " in capsys.readouterr().out
 
 
 def test_compare_writes_a_page_with_table_and_plots(arguments, tmp_path):

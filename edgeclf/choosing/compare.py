@@ -129,10 +129,13 @@ def _notes(
 
 
 def _retrain_again(candidate: Candidate, shared: RetrainConfig, folder: Path) -> str:
-    """Return the line that trains the candidate on more of the pictures."""
+    """Return the line that trains the candidate, on more of the pictures if it may."""
     config = candidate.configure(shared, folder)
-    names = [name for name in SHARED if name not in ("testing_percentage",)]
-    return f"Train it on more pictures: {retrain_line(config, [*CANDIDATE, *names])}"
+    names = [name for name in SHARED if name != "testing_percentage"]
+    usual = RetrainConfig.testing_percentage
+    is_more = shared.split_file is None and shared.testing_percentage > usual
+    start = "Train it on more pictures" if is_more else "Train it"
+    return f"{start}: {retrain_line(config, [*CANDIDATE, *names])}"
 
 
 def _write(
