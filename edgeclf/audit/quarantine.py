@@ -8,24 +8,20 @@ ever overwritten. The next run goes on where this one ended.
 from __future__ import annotations
 
 import contextlib
-import errno
-import filecmp
 import logging
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeclf.audit.journal import FILE_NAME, Journal, Move
+from edgeclf.audit.moving import is_same, move, sync
 from edgeclf.console import sentence
 from edgeclf.data.findings import Finding
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import is_passed_over
 
 logger = logging.getLogger("edgeclf")
-
-_PART = ".edgeclf-part"  # ends the name of a copy that is not complete
 
 
 class Outcome(NamedTuple):
@@ -92,7 +88,7 @@ def quarantine(root: Path, folder: Path, findings: Iterable[Finding]) -> Outcome
     folder.mkdir(parents=True, exist_ok=True)
     with Journal(folder) as journal:
         _check_root(journal, root)
-        _sync(folder)
+        sync(folder)
         planned = [move for move in journal.pending if _is_left(root, folder, move)]
         known = {_place(root / move.file) for move in planned}
         taken = {move.to for move in journal.moves}
@@ -178,7 +174,7 @@ def _is_left(root: Path, folder: Path, move: Move) -> bool:
     source, target = root / move.file, folder / move.to
     if not os.path.lexists(source):
         return False
-    return not os.path.lexists(target) or _is_same(source, target)
+    return not os.path.lexists(target) or is_same(source, target)
 
 
 def _free_name(folder: Path, file: str, taken: set[str]) -> str:
@@ -204,91 +200,6 @@ def _move_all(pairs: Iterable[tuple[str, Path, Path]]) -> Outcome:
             logger.warning("Not moved: %s: %s.", source, error.strerror or error)
             failed.append(name)
     return Outcome(moved, failed)
-
-
-def move(source: Path, target: Path) -> None:
-    """Move a file or a link, to another file system too; never replace anything.
-
-    What an earlier call left half done is done to its end.
-
-    Raises:
-        FileExistsError: Something else is at `target`.
-        OSError: It cannot be moved; it is where it was.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _part(target).unlink(missing_ok=True)
-    is_new = not os.path.lexists(target)
-    if not is_new and not _is_same(source, target):
-        raise FileExistsError(errno.EEXIST, "there is a file", os.fspath(target))
-    if is_new:
-        try:
-            _name_again(source, target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            _copy(source, target)
-    _sync(target.parent)
-    try:
-        source.unlink(missing_ok=True)
-    except OSError:
-        if is_new:  # it stays where it was
-            target.unlink()
-        raise
-    _sync(source.parent)
-
-
-def _name_again(source: Path, target: Path) -> None:
-    """Give a file a second name or, without hard links, another one.
-
-    Raises:
-        FileExistsError: There is a file of that name.
-        OSError: `EXDEV`: the new name is in another file system.
-    """
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in (errno.EXDEV, errno.EEXIST, errno.ENOENT):
-            raise
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "there is a file") from None
-        os.rename(source, target)  # noqa: PTH104 - beside os.link
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy with times and permissions; the name appears when all is on the disk."""
-    if source.is_symlink():
-        target.symlink_to(source.readlink())
-        return
-    part = _part(target)
-    try:
-        shutil.copy2(source, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        _name_again(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + _PART)
-
-
-def _is_same(source: Path, target: Path) -> bool:
-    """Return whether two names are of one file, or of a link or file and its copy."""
-    if source.is_symlink() or target.is_symlink():
-        both = source.is_symlink() and target.is_symlink()
-        return both and source.readlink() == target.readlink()
-    return source.samefile(target) or filecmp.cmp(source, target, shallow=False)
-
-
-def _sync(folder: Path) -> None:
-    """Write a folder's names to the disk, where that is possible."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _remove_empty_folders(folder: Path, moves: Iterable[Move]) -> None:
