@@ -94,6 +94,7 @@ def test_split_takes_some_pictures(evaluate, tmp_path):
     [
         (["--split=test"], "Expected --split_file too"),
         (["--report=a.html", "--no_report"], "Expected --report or --no_report."),
+        (["--report=a.json"], "Expected an HTML file in --report"),
         (["--num_threads=0"], "expected a whole number of 1 or more"),
     ],
 )
@@ -193,6 +194,26 @@ def test_many_classes_that_play_no_part_are_left_out(evaluate):
     assert np.shape(report["confusion_matrix"]) == (3, 3)
 
 
+def test_classes_that_are_left_out_are_rivals_all_the_same(evaluate, color_folder):
+    for name in ("green", "blue"):
+        (color_folder / name).rename(color_folder / f".{name}")
+    labels = [*models.COLORS, *(f"other {number}" for number in range(300))]
+    weights = np.zeros((303, 3), np.float32)
+    weights[:3] = models.WEIGHTS
+    Image.new("RGB", (20, 20), (140, 120, 0)).save(color_folder / "red" / "z.png")
+    _, report, _, _ = evaluate(content=models.own(labels, weights=weights))
+    assert [entry["label"] for entry in report["per_class"]] == ["red"]
+    assert report["pictures"]["doubtful"][0]["file"] == "red/z.png"
+
+
+def test_options_that_are_zero_are_kept(evaluate):
+    content = models.with_labels(models.build())
+    settings = ("--input_mean=0", "--input_std=255", "--no_heat_maps")
+    _, report, _, _ = evaluate(*settings, content=content)
+    given = {"input_mean": 0.0, "input_std": 255.0, "no_heat_maps": True}
+    assert report["settings"] == given
+
+
 def test_a_model_of_any_size_sees_what_its_classifier_sees(evaluate, color_folder):
     content = models.own(input_signature=(1, -1, -1, 3))
     status, report, _, _ = evaluate(content=content)
@@ -287,6 +308,9 @@ def test_the_models_own_rule_is_measured(evaluate):
     _, report, _, _ = evaluate(content=models.own(entry=entry, weights=weights))
     rule = report["reject"]["rule"]
     assert rule == {"coverage": pytest.approx(3 / 9), "accuracy": 1.0}
+    entry = models.record(reject={"min_score": 1.0})
+    rule = evaluate(content=models.own(entry=entry))[1]["reject"]["rule"]
+    assert rule == {"coverage": 0.0, "accuracy": None}
     assert evaluate()[1]["reject"]["rule"] is None
 
 

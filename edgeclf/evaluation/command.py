@@ -36,7 +36,12 @@ from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
 from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report
-from edgeclf.evaluation.report_files import ENDING, report_contents, report_paths
+from edgeclf.evaluation.report_files import (
+    ENDING,
+    VALUES_ENDING,
+    report_contents,
+    report_paths,
+)
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.labelling.arguments import positive, usage_errors
 
@@ -61,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("Expected --split_file too, the table of --split.")
     if options.report is not None and options.no_report:
         parser.error("Expected --report or --no_report. Received: both.")
+    if options.report is not None and options.report.suffix == VALUES_ENDING:
+        parser.error(
+            "Expected an HTML file in --report: the figures go to a file of that name "
+            f"that ends in {VALUES_ENDING}. Received: {options.report}."
+        )
 
     def command() -> int:
         with usage_errors(parser):
@@ -166,11 +176,12 @@ def _warn_of_training_pictures(
     seen = count_trained_on(options.model, examples)
     if seen:
         logger.warning(
-            "The model has been trained with %d of these %d pictures: the figures are "
-            "too good. --split_file %s measures on the others.",
+            "By their names in %s, the model has been trained with %d of these %d "
+            "pictures: then the figures are too good. With --split_file and that table "
+            "it is measured on the others.",
+            split_table(options.model),
             seen,
             len(examples),
-            split_table(options.model),
         )
 
 
@@ -208,7 +219,9 @@ def _changed(options: argparse.Namespace) -> dict[str, Any]:
     return {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in given
-        if value not in (None, False) and name not in ("model", "image_dir", "json")
+        if value is not None
+        and value is not False  # 0 is a value
+        and name not in ("model", "image_dir", "json")
     }
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from edgeclf.files import encoded
 from edgeclf.report.pictures import Thumbnails
 
-ENDING = ".html"
+ENDING, VALUES_ENDING = ".html", ".json"
 
 
 class ReportPaths(NamedTuple):
@@ -43,9 +43,9 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
             `model.report.json`.
     """
     stem = page.name.removesuffix(page.suffix)
-    values = page.with_name(f"{stem}.json")
+    values = page.with_name(stem + VALUES_ENDING)
     if taken is not None and taken.resolve() == values.resolve():
-        values = page.with_name(f"{stem}.report.json")
+        values = page.with_name(f"{stem}.report{VALUES_ENDING}")
     return ReportPaths(
         page,
         values,

@@ -234,10 +234,21 @@ def _unknown(report: Mapping[str, Any]) -> Child:
             "It always gives one of its classes, also to a picture of none of them; a"
             " low score is the only warning."
         )
+    if not rule.get("coverage"):
+        return (
+            "Its rule for \u201cunknown\u201d (--reject) takes every test picture for"
+            " unknown."
+        )
+    background, strangers = report["reject"].get("background"), ""
+    if background:
+        strangers = (
+            f" Of {plural(background['num'], 'picture')} of no class that it had not"
+            f" seen, it took {percent(background['rejected'])} for unknown."
+        )
     return (
         "With its rule for \u201cunknown\u201d switched on (--reject), it answered"
         f" {percent(rule['coverage'])} of the test pictures, and"
-        f" {percent(rule['accuracy'])} of these answers were right."
+        f" {percent(rule['accuracy'])} of these answers were right.{strangers}"
     )
 
 

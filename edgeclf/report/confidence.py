@@ -84,7 +84,8 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
         return None
     curve.sort(key=lambda point: float(point["coverage"]))
     rule = reject.get("rule")
-    shown = [*curve, rule] if rule else curve
+    is_drawn = rule is not None and is_number(rule.get("accuracy"))
+    shown = [*curve, rule] if is_drawn else curve
     plot = Plot(
         Axis("answered", 0.0, 1.0, is_percent=True),
         spanning("right", [point["accuracy"] for point in shown], is_percent=True),
@@ -98,7 +99,7 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
             " more often."
         )
     ]
-    if rule:
+    if is_drawn:
         place = (rule["coverage"], rule["accuracy"])
         title = (
             f"answers {percent(rule['coverage'])}, of these "
@@ -106,6 +107,10 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
         )
         marks += [plot.dot(*place, title, "two", 5.0), plot.note(*place, "its rule")]
         words.append(paragraph("The rule in the model file ", title, "."))
+    elif rule:
+        words.append(
+            paragraph("The rule in the model file takes every picture for unknown.")
+        )
     else:
         words.append(
             paragraph("The model file carries no rule for saying \u201cunknown\u201d.")
