@@ -9,7 +9,7 @@ from edgeclf.choosing.table import MISSING, rows
 from edgeclf.report.charts import Point, scatter
 from edgeclf.report.document import document
 from edgeclf.report.layout import Column, Section, file_name, paragraph, table
-from edgeclf.report.markup import Child, Markup, element
+from edgeclf.report.markup import Child, Markup, element, join
 
 
 def render(
@@ -65,16 +65,16 @@ def _plot(
 
 
 def _table(outcomes: Sequence[Outcome], chosen: Outcome | None) -> Markup:
-    """Return the table; number, name and what went wrong are its first column."""
+    """Return the table, number and name in one column, and below it what failed."""
     (_, name, *titles), *body = rows(outcomes)
     lines: list[list[Child]] = []
+    errors = []
     for (number, backbone, *cells), outcome in zip(body, outcomes, strict=True):
-        notes: list[Child] = []
-        if outcome is chosen:
-            notes.append(element("p", "recommended", class_="soft"))
         if outcome.error is not None:
-            notes.append(element("p", cells.pop(), class_="error"))
+            errors.append(paragraph(f"{number}. {cells.pop()}", kind="error"))
+        note = "recommended" if outcome is chosen else "failed" if outcome.error else ""
+        mark = paragraph(note, kind="soft") if note else None
         missing = [MISSING] * (len(titles) - len(cells))
-        lines.append([[f"{number}. ", file_name(backbone), notes], *cells, *missing])
+        lines.append([[f"{number}. ", file_name(backbone), mark], *cells, *missing])
     columns = [Column(name), *(Column(title, is_number=True) for title in titles)]
-    return table("Candidates", columns, lines, is_sortable=True)
+    return join(table("Candidates", columns, lines, is_sortable=True), errors)
