@@ -107,8 +107,11 @@ def test_wrong_usage(evaluate, capsys, arguments, sentence):
 
 def test_pictures_that_were_trained_on_are_noticed(evaluate, tmp_path):
     (tmp_path / "model.split.csv").write_text("file,split\nred/0.png,train\n")
-    _, _, _, err = evaluate()
+    _, report, _, err = evaluate()
     assert "has been trained with 1 of these 9 pictures" in err
+    assert report["data"]["num_trained_on"] == 1
+    page = (tmp_path / "model.html").read_text("utf-8")
+    assert "it was trained with 1 of them" in page
 
 
 def test_folders_and_labels_that_do_not_match_are_named(evaluate, color_folder):

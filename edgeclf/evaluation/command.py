@@ -113,7 +113,7 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
             f"Expected a readable picture in {options.image_dir}. "
             f"Received: {len(unreadable)} pictures, none of them readable."
         )
-    _warn_of_training_pictures(options, examples)
+    trained_on = _count_training_pictures(options, examples)
     content = options.model.read_bytes()
     report = new_report(
         "evaluate", f"{options.model.name} on {options.image_dir.name or 'pictures'}"
@@ -130,7 +130,12 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     data = _describe_data(options, report, evaluation, labels, unreadable)
     conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
-        "data": {**data, "conflicting": conflicting, "near_duplicates": alike},
+        "data": {
+            **data,
+            "num_trained_on": trained_on,
+            "conflicting": conflicting,
+            "near_duplicates": alike,
+        },
         "latency": measure_latency(content, settings),
         "versions": versions(),
         "settings": _changed(options),
@@ -170,9 +175,10 @@ def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
             )
 
 
-def _warn_of_training_pictures(
+def _count_training_pictures(
     options: argparse.Namespace, examples: Sequence[Example]
-) -> None:
+) -> int:
+    """Return how many pictures are none to measure on; a warning tells."""
     seen = count_trained_on(options.model, examples)
     if seen:
         logger.warning(
@@ -183,6 +189,7 @@ def _warn_of_training_pictures(
             seen,
             len(examples),
         )
+    return seen
 
 
 def _describe_data(

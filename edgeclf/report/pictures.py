@@ -54,8 +54,8 @@ def pictures_section(
         content += [
             heading("Most doubtful"),
             paragraph(
-                "Of the other pictures, those whose best two classes are closest"
-                " together. More pictures like these would teach the model most."
+                f"{'Of the others, those' if worst else 'Those'} whose best two classes"
+                " are closest together. More pictures like these would teach the model most."
             ),
             gallery(doubtful, thumbnails),
         ]
