@@ -39,6 +39,7 @@ from edgeclf.evaluation.report import describe_evaluation, new_report
 from edgeclf.evaluation.report_files import (
     ENDING,
     VALUES_ENDING,
+    beside,
     report_contents,
     report_paths,
 )
@@ -89,8 +90,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, Any]:
     """Measure, write the files, return the report."""
-    page = options.report or _page_beside(options.model)
-    paths = report_paths(page)
+    paths = report_paths(_page(options))
     for path in () if options.no_report else paths:
         files.check_writable(path)
     labels = checked_labels(classifier, os.fspath(options.model))
@@ -155,8 +155,8 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     return report
 
 
-def _page_beside(model: Path) -> Path:
-    return model.with_name(model.name.removesuffix(".tflite") + ENDING)
+def _page(options: argparse.Namespace) -> Path:
+    return options.report or beside(options.model, ENDING)
 
 
 def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
@@ -244,7 +244,7 @@ def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> Non
     )
     print(f"Macro-F1 = {device['macro_f1']:.3f}")
     if not options.no_report:
-        print(f"Report: {options.report or _page_beside(options.model)}")
+        print(f"Report: {_page(options)}")
 
 
 def _parser() -> Parser:

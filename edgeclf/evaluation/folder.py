@@ -19,6 +19,7 @@ from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import read_split_file
 from edgeclf.errors import DatasetError, LabelError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.evaluation.report_files import SPLIT_ENDING, beside
 from edgeclf.interpreter import num_processors
 
 logger = logging.getLogger("edgeclf")
@@ -173,7 +174,7 @@ def count_trained_on(model: Path, examples: Sequence[Example]) -> int:
 
 def split_table(model: Path) -> Path:
     """Return where `retrain` writes which picture is in which split."""
-    return model.with_name(f"{model.name.removesuffix('.tflite')}.split.csv")
+    return beside(model, SPLIT_ENDING)
 
 
 def merged(evaluation: Evaluation, labels: Sequence[str]) -> Evaluation:

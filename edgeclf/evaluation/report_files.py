@@ -14,6 +14,7 @@ from edgeclf.files import encoded
 from edgeclf.report.pictures import Thumbnails
 
 ENDING, VALUES_ENDING = ".html", ".json"
+SPLIT_ENDING = ".split.csv"  # of the table of which picture is in which split
 
 
 class ReportPaths(NamedTuple):
@@ -31,6 +32,16 @@ class ReportPaths(NamedTuple):
     values: Path
     confusion: Path
     curves: Path
+
+
+def beside(model: Path, ending: str) -> Path:
+    """Return a path named after a model file.
+
+    Args:
+        model: `model.tflite`.
+        ending: `.html` gives `model.html` beside it.
+    """
+    return model.with_name(model.name.removesuffix(".tflite") + ending)
 
 
 def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:

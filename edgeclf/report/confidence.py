@@ -84,8 +84,8 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
         return None
     curve.sort(key=lambda point: float(point["coverage"]))
     rule = reject.get("rule")
-    is_drawn = rule is not None and is_number(rule.get("accuracy"))
-    shown = [*curve, rule] if is_drawn else curve
+    answered = rule if rule and is_number(rule.get("accuracy")) else None
+    shown = [*curve, answered] if answered else curve
     plot = Plot(
         Axis("answered", 0.0, 1.0, is_percent=True),
         spanning("right", [point["accuracy"] for point in shown], is_percent=True),
@@ -99,11 +99,11 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
             " more often."
         )
     ]
-    if is_drawn:
-        place = (rule["coverage"], rule["accuracy"])
+    if answered:
+        place = (answered["coverage"], answered["accuracy"])
         title = (
-            f"answers {percent(rule['coverage'])}, of these "
-            f"{percent(rule['accuracy'])} right"
+            f"answers {percent(answered['coverage'])}, of these "
+            f"{percent(answered['accuracy'])} right"
         )
         marks += [plot.dot(*place, title, "two", 5.0), plot.note(*place, "its rule")]
         words.append(paragraph("The rule in the model file ", title, "."))

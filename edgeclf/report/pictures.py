@@ -55,7 +55,8 @@ def pictures_section(
             heading("Most doubtful"),
             paragraph(
                 f"{'Of the others, those' if worst else 'Those'} whose best two classes"
-                " are closest together. More pictures like these would teach the model most."
+                " are closest together. More pictures like these would teach the model"
+                " most."
             ),
             gallery(doubtful, thumbnails),
         ]
