@@ -45,7 +45,7 @@ class Evaluation:
     def cross_entropy(self) -> float:
         """Mean negative log-probability of the true class, in nats."""
         picked = self.scores[np.arange(len(self.classes)), self.classes]
-        return float(-np.mean(np.log(np.maximum(picked, _LEAST_PROBABILITY))))
+        return float(0.0 - np.mean(np.log(np.maximum(picked, _LEAST_PROBABILITY))))
 
     @property
     def confusion_matrix(self) -> NDArray[np.int64]:
