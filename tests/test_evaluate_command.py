@@ -21,10 +21,17 @@ def evaluate(color_folder, model_file, capsys):
         status = main([str(path), str(folder), *map(str, arguments)])
         captured = capsys.readouterr()
         values = path.with_suffix(".json")
-        report = json.loads(values.read_text("utf-8")) if values.exists() else None
+        report = _read(values) if values.exists() else None
         return status, report, captured.out, captured.err
 
     return run
+
+
+def _read(values):
+    try:
+        return json.loads(values.read_text("utf-8"))
+    except ValueError:
+        return None
 
 
 def test_every_colour_is_named_and_counted(evaluate):
@@ -303,6 +310,30 @@ def test_the_report_is_not_written_over_a_picture_or_the_model(evaluate, color_f
     assert picture.read_bytes() == before
     status, _, _, err = evaluate(f"--report={color_folder.parent / 'model.tflite'}")
     assert status == 1
+
+
+def test_metrics_beside_the_model_stay(evaluate, tmp_path):
+    for content in ("{}", "[1]", "no JSON"):
+        (tmp_path / "model.json").write_text(content)
+        assert evaluate("--no_heat_maps", "--labels", label_file(tmp_path))[0] == 0
+        assert (tmp_path / "model.json").read_text() == content
+    assert "accuracy" in json.loads((tmp_path / "model.report.json").read_text())
+    (tmp_path / "model.json").write_text('{"format_version": 1, "command": "retrain"}')
+    assert evaluate("--no_heat_maps")[1]["command"] == "evaluate"
+
+
+def test_labels_are_not_written_over(evaluate, tmp_path):
+    labels = label_file(tmp_path)
+    page = labels.rename(tmp_path / "labels.html")
+    status, _, _, err = evaluate("--labels", page, "--report", page)
+    assert status == 1
+    assert f"it would be written over {page}" in err
+
+
+def label_file(folder):
+    path = folder / "labels.txt"
+    path.write_text("".join(f"{color}\n" for color in models.COLORS))
+    return path
 
 
 def test_the_models_own_rule_is_measured(evaluate):

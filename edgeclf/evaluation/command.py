@@ -40,6 +40,7 @@ from edgeclf.evaluation.report_files import (
     ENDING,
     VALUES_ENDING,
     beside,
+    foreign_values,
     report_contents,
     report_paths,
 )
@@ -90,7 +91,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, Any]:
     """Measure, write the files, return the report."""
-    paths = report_paths(_page(options))
+    page = _page(options)
+    paths = report_paths(page, foreign_values(page))
     for path in () if options.no_report else paths:
         files.check_writable(path)
     labels = checked_labels(classifier, os.fspath(options.model))
@@ -98,7 +100,15 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     split = options.split or TEST
     examples = read_examples(options.image_dir, labels, splits, split)
     if not options.no_report:
-        _check_nothing_is_lost(paths, [options.model, *(e.path for e in examples)])
+        others = [options.labels, options.split_file]
+        _check_nothing_is_lost(
+            paths,
+            [
+                options.model,
+                *(path for path in others if path),
+                *(example.path for example in examples),
+            ],
+        )
     unreadable: list[tuple[str, str]] = []
     (evaluation,) = evaluate(
         [classifier],
@@ -160,7 +170,7 @@ def _page(options: argparse.Namespace) -> Path:
 
 
 def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
-    """Refuse to write over the model or a picture.
+    """Refuse to write over what is read.
 
     Raises:
         DatasetError: A part of the report has the path of one.

@@ -65,6 +65,25 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
     )
 
 
+def foreign_values(page: Path) -> Path | None:
+    """Return the JSON file that has the place of a report's and is none.
+
+    That may be what `retrain --metrics_json model.json` has written: it stays.
+
+    Args:
+        page: The report's HTML file.
+    """
+    path = report_paths(page).values
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return path
+    is_report = isinstance(found, dict) and {"format_version", "command"} <= set(found)
+    return None if is_report else path
+
+
 def report_contents(
     report: Mapping[str, Any],
     thumbnails: Mapping[str, Thumbnails],
