@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,12 @@ from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
     count_trained_on,
+    describe_pictures,
     find_copies,
     merged,
     read_examples,
     split_table,
 )
-from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
 from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report
@@ -137,12 +136,21 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         report["model"]["temperature"],
     )
     settings = _settings(options)
-    data = _describe_data(options, report, evaluation, labels, unreadable)
+    data = describe_pictures(
+        options.image_dir,
+        split,
+        evaluation,
+        labels,
+        [entry["label"] for entry in report["per_class"]],
+    )
     conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
         "data": {
             **data,
             "num_trained_on": trained_on,
+            "unreadable": [
+                {"file": name, "reason": reason} for name, reason in sorted(unreadable)
+            ],
             "conflicting": conflicting,
             "near_duplicates": alike,
         },
@@ -200,34 +208,6 @@ def _count_training_pictures(
             len(examples),
         )
     return seen
-
-
-def _describe_data(
-    options: argparse.Namespace,
-    report: Mapping[str, Any],
-    evaluation: Evaluation,
-    labels: Sequence[str],
-    unreadable: Sequence[tuple[str, str]],
-) -> dict[str, Any]:
-    counts = Counter(labels[index] for index in evaluation.classes.tolist())
-    split = options.split or TEST
-    return {
-        "image_dir": os.fspath(options.image_dir),
-        "classes": [
-            {
-                "label": label,
-                **{name: counts[label] if name == split else 0 for name in SPLITS},
-            }
-            for label in (entry["label"] for entry in report["per_class"])
-        ],
-        **{
-            f"num_{name}": len(evaluation.names) if name == split else 0
-            for name in SPLITS
-        },
-        "unreadable": [
-            {"file": name, "reason": reason} for name, reason in sorted(unreadable)
-        ],
-    }
 
 
 def _changed(options: argparse.Namespace) -> dict[str, Any]:

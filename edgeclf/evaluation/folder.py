@@ -6,17 +6,18 @@ import hashlib
 import logging
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example, read_folder
-from edgeclf.data.splits import read_split_file
+from edgeclf.data.splits import SPLITS, read_split_file
 from edgeclf.errors import DatasetError, LabelError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.report_files import SPLIT_ENDING, beside
@@ -113,6 +114,35 @@ def read_examples(
             f"{examples[0].name}. Received: {name_some(list(splits)[:3]) or 'none'}."
         )
     return chosen
+
+
+def describe_pictures(
+    image_dir: Path,
+    split: str,
+    evaluation: Evaluation,
+    labels: Sequence[str],
+    shown: Sequence[str],
+) -> dict[str, Any]:
+    """Return what a report says of the pictures, for JSON.
+
+    Args:
+        image_dir: Where they are.
+        split: The one that counts them.
+        evaluation: Of those that could be read.
+        labels: The model's.
+        shown: Those of them that the report has.
+    """
+    counts = Counter(labels[index] for index in evaluation.classes.tolist())
+
+    def by_split(number: int) -> dict[str, int]:
+        return {name: number if name == split else 0 for name in SPLITS}
+
+    total = by_split(len(evaluation.names))
+    return {
+        "image_dir": os.fspath(image_dir),
+        "classes": [{"label": label, **by_split(counts[label])} for label in shown],
+        **{f"num_{name}": number for name, number in total.items()},
+    }
 
 
 def find_copies(
