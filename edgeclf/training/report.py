@@ -76,7 +76,7 @@ def report_parts(
         "learning_curve": _learning_curve(config, dataset, backbone),
         "training_curves": fitted.training_curves,
         "mislabelled": _mislabelled(dataset, probabilities),
-        "versions": {**versions(), **{name: version(name) for name in _LIBRARIES}},
+        "versions": _versions(fitted),
         "settings": {
             field.name: _plain(getattr(config, field.name))
             for field in fields(config)
@@ -92,6 +92,13 @@ def report_parts(
         num_workers=config.num_workers,
     )
     return report_contents(report, illustrations, config.report_paths)
+
+
+def _versions(fitted: FittedHead) -> dict[str, str]:
+    found = {**versions(), **{name: version(name) for name in _LIBRARIES}}
+    if fitted.fine_tuning is not None:
+        found["tensorflow"] = fitted.fine_tuning.tensorflow
+    return found
 
 
 def _title(dataset: BottleneckDataset) -> str:
