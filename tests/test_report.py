@@ -681,9 +681,9 @@ def test_copies_in_two_classes_are_left_out_of_training_only(described, page):
 
 def test_nothing_held_out_is_said(described):
     page = Page(render({**described, "accuracy": None}, {}))
-    assert "no picture was held out" in page.all("p", **{"class": "lead"})[0]["text"]
+    assert "there was no test picture" in page.all("p", **{"class": "lead"})[0]["text"]
     evaluated = {"command": "evaluate", "title": "x"}
-    assert "held out" not in render(evaluated, {})
+    assert "no test picture" not in render(evaluated, {})
 
 
 def test_thumbnails_may_lack_a_heat_map():

@@ -144,7 +144,7 @@ def _unmeasured(tiles: list[Markup], report: Mapping[str, Any]) -> Markup | None
     """Return what heads a report without an accuracy."""
     words = None
     if report.get("command") == "retrain":
-        missing = "How good it is has not been measured: no picture was held out."
+        missing = "How good it is has not been measured: there was no test picture."
         words = paragraph(missing, kind="lead")
     if words is None and not tiles:
         return None
