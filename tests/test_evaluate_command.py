@@ -21,10 +21,17 @@ def evaluate(color_folder, model_file, capsys):
         status = main([str(path), str(folder), *map(str, arguments)])
         captured = capsys.readouterr()
         values = path.with_suffix(".json")
-        report = json.loads(values.read_text("utf-8")) if values.exists() else None
+        report = _read(values) if values.exists() else None
         return status, report, captured.out, captured.err
 
     return run
+
+
+def _read(values):
+    try:
+        return json.loads(values.read_text("utf-8"))
+    except ValueError:
+        return None
 
 
 def test_every_colour_is_named_and_counted(evaluate):
@@ -94,6 +101,7 @@ def test_split_takes_some_pictures(evaluate, tmp_path):
     [
         (["--split=test"], "Expected --split_file too"),
         (["--report=a.html", "--no_report"], "Expected --report or --no_report."),
+        (["--report=a.json"], "Expected an HTML file in --report"),
         (["--num_threads=0"], "expected a whole number of 1 or more"),
     ],
 )
@@ -106,8 +114,11 @@ def test_wrong_usage(evaluate, capsys, arguments, sentence):
 
 def test_pictures_that_were_trained_on_are_noticed(evaluate, tmp_path):
     (tmp_path / "model.split.csv").write_text("file,split\nred/0.png,train\n")
-    _, _, _, err = evaluate()
+    _, report, _, err = evaluate()
     assert "has been trained with 1 of these 9 pictures" in err
+    assert report["data"]["num_trained_on"] == 1
+    page = (tmp_path / "model.html").read_text("utf-8")
+    assert "it was trained with 1 of them" in page
 
 
 def test_folders_and_labels_that_do_not_match_are_named(evaluate, color_folder):
@@ -191,6 +202,26 @@ def test_many_classes_that_play_no_part_are_left_out(evaluate):
     assert report["model"]["labels"] == labels
     assert [entry["label"] for entry in report["per_class"]] == list(models.COLORS)
     assert np.shape(report["confusion_matrix"]) == (3, 3)
+
+
+def test_classes_that_are_left_out_are_rivals_all_the_same(evaluate, color_folder):
+    for name in ("green", "blue"):
+        (color_folder / name).rename(color_folder / f".{name}")
+    labels = [*models.COLORS, *(f"other {number}" for number in range(300))]
+    weights = np.zeros((303, 3), np.float32)
+    weights[:3] = models.WEIGHTS
+    Image.new("RGB", (20, 20), (140, 120, 0)).save(color_folder / "red" / "z.png")
+    _, report, _, _ = evaluate(content=models.own(labels, weights=weights))
+    assert [entry["label"] for entry in report["per_class"]] == ["red"]
+    assert report["pictures"]["doubtful"][0]["file"] == "red/z.png"
+
+
+def test_options_that_are_zero_are_kept(evaluate):
+    content = models.with_labels(models.build())
+    settings = ("--input_mean=0", "--input_std=255", "--no_heat_maps")
+    _, report, _, _ = evaluate(*settings, content=content)
+    given = {"input_mean": 0.0, "input_std": 255.0, "no_heat_maps": True}
+    assert report["settings"] == given
 
 
 def test_a_model_of_any_size_sees_what_its_classifier_sees(evaluate, color_folder):
@@ -281,12 +312,39 @@ def test_the_report_is_not_written_over_a_picture_or_the_model(evaluate, color_f
     assert status == 1
 
 
+def test_metrics_beside_the_model_stay(evaluate, tmp_path):
+    for content in ("{}", "[1]", "no JSON"):
+        (tmp_path / "model.json").write_text(content)
+        assert evaluate("--no_heat_maps", "--labels", label_file(tmp_path))[0] == 0
+        assert (tmp_path / "model.json").read_text() == content
+    assert "accuracy" in json.loads((tmp_path / "model.report.json").read_text())
+    (tmp_path / "model.json").write_text('{"format_version": 1, "command": "retrain"}')
+    assert evaluate("--no_heat_maps")[1]["command"] == "evaluate"
+
+
+def test_labels_are_not_written_over(evaluate, tmp_path):
+    labels = label_file(tmp_path)
+    page = labels.rename(tmp_path / "labels.html")
+    status, _, _, err = evaluate("--labels", page, "--report", page)
+    assert status == 1
+    assert f"it would be written over {page}" in err
+
+
+def label_file(folder):
+    path = folder / "labels.txt"
+    path.write_text("".join(f"{color}\n" for color in models.COLORS))
+    return path
+
+
 def test_the_models_own_rule_is_measured(evaluate):
     entry = models.record(reject={"min_score": 0.85})
     weights = np.diag([1, 1, 4]).astype(np.float32)  # surer of blue: 0.9 against 0.8
     _, report, _, _ = evaluate(content=models.own(entry=entry, weights=weights))
     rule = report["reject"]["rule"]
     assert rule == {"coverage": pytest.approx(3 / 9), "accuracy": 1.0}
+    entry = models.record(reject={"min_score": 1.0})
+    rule = evaluate(content=models.own(entry=entry))[1]["reject"]["rule"]
+    assert rule == {"coverage": 0.0, "accuracy": None}
     assert evaluate()[1]["reject"]["rule"] is None
 
 

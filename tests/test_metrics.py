@@ -34,6 +34,11 @@ def test_a_score_of_zero_costs_a_finite_amount():
     assert certain.cross_entropy == pytest.approx(-np.log(1e-7))
 
 
+def test_certain_and_right_costs_nothing():
+    certain = Evaluation(np.array([[1.0, 0.0]], np.float32), np.array([0]), ["a"])
+    assert str(certain.cross_entropy) == "0.0"  # not -0.0
+
+
 def test_description_counts_per_class():
     described = evaluation().describe(("x", "y", "z"))
     assert described["accuracy"] == 0.5

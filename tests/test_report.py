@@ -311,6 +311,8 @@ def test_sizes_have_the_unit_that_fits():
         ([1e-9, 2e-9], {}),
         ([0.7, 130.0], {"is_log": True}),
         ([0.0, 130.0], {"is_log": True}),
+        ([2.6, 3.1], {"is_log": True}),
+        ([1.2, 9.0], {"is_log": True}),
     ],
 )
 def test_axes_hold_their_values_and_have_a_few_ticks(values, options):
@@ -376,6 +378,14 @@ def test_reject_rule_is_in_words(described, page):
     page = Page(render(described, {}))
     assert "no rule" in page.section("reject")
     assert "always gives one of its classes" in page.section("limits")
+    described["reject"]["rule"] = {"coverage": 0.0, "accuracy": None}
+    page = Page(render(described, {}))
+    assert "takes every picture for unknown" in page.section("reject")
+    assert "takes every test picture for unknown" in page.section("limits")
+    described["reject"]["rule"] = {"coverage": 0.9, "accuracy": 1.0}
+    described["reject"]["background"] = {"num": 15, "rejected": 0.8}
+    words = Page(render(described, {})).section("limits")
+    assert "Of 15 pictures of no class that it had not seen, it took 80.0%" in words
 
 
 def test_matrix_fills_the_cells_that_count():
@@ -424,18 +434,13 @@ def test_many_classes_show_the_weakest_first():
 
 def test_scatter_draws_and_names_every_point():
     points = [
-        charts.Point(1.4, 0.91, "small", 0.88, 0.93, is_best=True),
-        charts.Point(1.4, 0.91, "<small>"),
-        charts.Point(55.0, 0.96, "large"),
+        charts.Point(1, 1.4, 0.91, "small", 0.88, 0.93, is_best=True),
+        charts.Point(2, 1.4, 0.91, "<small>"),
+        charts.Point(4, 55.0, 0.96, "large"),
     ]
     page = Page(charts.scatter(points, "latency, ms", "accuracy"))
-    assert [item["text"] for item in page.all("li")] == [
-        "small (best choice)",
-        "<small>",
-        "large",
-    ]
     numbers = page.all("text", **{"class": "number"})
-    assert [item["text"] for item in numbers] == ["1", "2", "3"]
+    assert [item["text"] for item in numbers] == ["1", "2", "4"]
     dots = page.all("circle")
     assert [dot["class"] for dot in dots] == ["dot one best", "dot one", "dot one"]
     assert [dot["cx"] for dot in dots] == [number["x"] for number in numbers]
@@ -650,6 +655,35 @@ def test_long_lists_open_when_they_are_pressed():
     summaries = [item["text"] for item in page.all("summary")]
     assert summaries == ["6 more", "3 more"]
     assert "14.jpg, 14b.jpg" in page.section("data")
+
+
+def test_very_long_lists_end_and_say_so():
+    entries = [{"file": f"{index}.jpg", "label": "a", "suggested": "b",
+                "confidence": 0.9} for index in range(130)]  # fmt: skip
+    groups = [[f"{index}.jpg", f"{index}b.jpg"] for index in range(1_240)]
+    described = {"mislabelled": entries, "data": {"near_duplicates": groups}}
+    page = Page(render(described, {}))
+    assert len(page.all("li", **{"class": "card"})) == 100
+    assert page.section("mislabelled").startswith("Probably in the wrong class130 ")
+    assert "And 30 more, which the JSON file" in page.section("mislabelled")
+    words = page.section("data")
+    assert "1,240 groups of pictures that look alike, 2,480 in all" in words
+    assert "And 1,140 more, which the JSON file" in words
+    assert "99b.jpg" in words
+    assert "100b.jpg" not in words
+
+
+def test_copies_in_two_classes_are_left_out_of_training_only(described, page):
+    assert "Left out, since nobody knows" in page.section("data")
+    evaluated = Page(render({**described, "command": "evaluate"}, {}))
+    assert "They count here" in evaluated.section("data")
+
+
+def test_nothing_held_out_is_said(described):
+    page = Page(render({**described, "accuracy": None}, {}))
+    assert "there was no test picture" in page.all("p", **{"class": "lead"})[0]["text"]
+    evaluated = {"command": "evaluate", "title": "x"}
+    assert "no test picture" not in render(evaluated, {})
 
 
 def test_thumbnails_may_lack_a_heat_map():

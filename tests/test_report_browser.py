@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import reports
 
+from edgeclf.choosing.candidates import Candidate
+from edgeclf.choosing.outcome import Outcome
+from edgeclf.choosing.page import render as render_comparison
 from edgeclf.report.page import render
 
 sync_api = pytest.importorskip(
@@ -28,7 +31,9 @@ REPORTS = {
     "hostile": reports.report(reports.HOSTILE),
     "two": reports.report(("cat", "dog")),
     "nothing": {"title": "Nothing yet"},
+    "untested": {**reports.report(), "accuracy": None, "pictures": None},
 }
+COMPARED = "compared"  # a page of `edgeclf compare`
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +51,25 @@ def browser():
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     for name, described in REPORTS.items():
-        thumbnails = reports.thumbnails(described) if "pictures" in described else {}
+        thumbnails = reports.thumbnails(described) if described.get("pictures") else {}
         html = render(described, thumbnails)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    (folder / f"{COMPARED}.html").write_text(comparison(), encoding="utf-8")
     return folder
+
+
+def comparison():
+    outcomes = []
+    for number, name in enumerate(reports.HOSTILE):
+        candidate = Candidate(name, name, name, number, "regression", "int8")
+        figures = {
+            "accuracy": 0.9,
+            "latency_ms": 3.0**number,
+            "size_bytes": 10**6,
+        }
+        error = f"Expected. Received: {name}" if number == 2 else None
+        outcomes.append(Outcome(candidate, error, **figures))
+    return render_comparison(outcomes, outcomes[0], "8 candidates", ["word" * 100])
 
 
 class Visit:
@@ -84,7 +104,7 @@ class Visit:
         self.context.close()
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", [*REPORTS, COMPARED])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 def test_page_is_quiet_and_fits(browser, folder, name, size):
     with Visit(browser, folder / f"{name}.html", size) as visit:
@@ -172,6 +192,7 @@ def test_page_prints_without_cut_tables(browser, folder):
         ("decors", "dark"),
         ("hostile", "light"),
         ("nothing", "dark"),
+        (COMPARED, "light"),
     ],
 )
 def test_axe_finds_nothing(browser, folder, name, scheme):

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,23 @@ from edgeclf.evaluation.evaluate import evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
     count_trained_on,
+    describe_pictures,
     find_copies,
     merged,
     read_examples,
     split_table,
 )
-from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
 from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report
-from edgeclf.evaluation.report_files import ENDING, report_contents, report_paths
+from edgeclf.evaluation.report_files import (
+    ENDING,
+    VALUES_ENDING,
+    beside,
+    foreign_values,
+    report_contents,
+    report_paths,
+)
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.labelling.arguments import positive, usage_errors
 
@@ -61,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("Expected --split_file too, the table of --split.")
     if options.report is not None and options.no_report:
         parser.error("Expected --report or --no_report. Received: both.")
+    if options.report is not None and options.report.suffix == VALUES_ENDING:
+        parser.error(
+            "Expected an HTML file in --report: the figures go to a file of that name "
+            f"that ends in {VALUES_ENDING}. Received: {options.report}."
+        )
 
     def command() -> int:
         with usage_errors(parser):
@@ -79,8 +90,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, Any]:
     """Measure, write the files, return the report."""
-    page = options.report or _page_beside(options.model)
-    paths = report_paths(page)
+    page = _page(options)
+    paths = report_paths(page, foreign_values(page))
     for path in () if options.no_report else paths:
         files.check_writable(path)
     labels = checked_labels(classifier, os.fspath(options.model))
@@ -88,7 +99,15 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     split = options.split or TEST
     examples = read_examples(options.image_dir, labels, splits, split)
     if not options.no_report:
-        _check_nothing_is_lost(paths, [options.model, *(e.path for e in examples)])
+        others = [options.labels, options.split_file]
+        _check_nothing_is_lost(
+            paths,
+            [
+                options.model,
+                *(path for path in others if path),
+                *(example.path for example in examples),
+            ],
+        )
     unreadable: list[tuple[str, str]] = []
     (evaluation,) = evaluate(
         [classifier],
@@ -103,7 +122,7 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
             f"Expected a readable picture in {options.image_dir}. "
             f"Received: {len(unreadable)} pictures, none of them readable."
         )
-    _warn_of_training_pictures(options, examples)
+    trained_on = _count_training_pictures(options, examples)
     content = options.model.read_bytes()
     report = new_report(
         "evaluate", f"{options.model.name} on {options.image_dir.name or 'pictures'}"
@@ -117,10 +136,24 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         report["model"]["temperature"],
     )
     settings = _settings(options)
-    data = _describe_data(options, report, evaluation, labels, unreadable)
+    data = describe_pictures(
+        options.image_dir,
+        split,
+        evaluation,
+        labels,
+        [entry["label"] for entry in report["per_class"]],
+    )
     conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
-        "data": {**data, "conflicting": conflicting, "near_duplicates": alike},
+        "data": {
+            **data,
+            "num_trained_on": trained_on,
+            "unreadable": [
+                {"file": name, "reason": reason} for name, reason in sorted(unreadable)
+            ],
+            "conflicting": conflicting,
+            "near_duplicates": alike,
+        },
         "latency": measure_latency(content, settings),
         "versions": versions(),
         "settings": _changed(options),
@@ -140,12 +173,12 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     return report
 
 
-def _page_beside(model: Path) -> Path:
-    return model.with_name(model.name.removesuffix(".tflite") + ENDING)
+def _page(options: argparse.Namespace) -> Path:
+    return options.report or beside(options.model, ENDING)
 
 
 def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
-    """Refuse to write over the model or a picture.
+    """Refuse to write over what is read.
 
     Raises:
         DatasetError: A part of the report has the path of one.
@@ -160,46 +193,21 @@ def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
             )
 
 
-def _warn_of_training_pictures(
+def _count_training_pictures(
     options: argparse.Namespace, examples: Sequence[Example]
-) -> None:
+) -> int:
+    """Return how many pictures are none to measure on; a warning tells."""
     seen = count_trained_on(options.model, examples)
     if seen:
         logger.warning(
-            "The model has been trained with %d of these %d pictures: the figures are "
-            "too good. --split_file %s measures on the others.",
+            "By their names in %s, the model has been trained with %d of these %d "
+            "pictures: then the figures are too good. With --split_file and that table "
+            "it is measured on the others.",
+            split_table(options.model),
             seen,
             len(examples),
-            split_table(options.model),
         )
-
-
-def _describe_data(
-    options: argparse.Namespace,
-    report: Mapping[str, Any],
-    evaluation: Evaluation,
-    labels: Sequence[str],
-    unreadable: Sequence[tuple[str, str]],
-) -> dict[str, Any]:
-    counts = Counter(labels[index] for index in evaluation.classes.tolist())
-    split = options.split or TEST
-    return {
-        "image_dir": os.fspath(options.image_dir),
-        "classes": [
-            {
-                "label": label,
-                **{name: counts[label] if name == split else 0 for name in SPLITS},
-            }
-            for label in (entry["label"] for entry in report["per_class"])
-        ],
-        **{
-            f"num_{name}": len(evaluation.names) if name == split else 0
-            for name in SPLITS
-        },
-        "unreadable": [
-            {"file": name, "reason": reason} for name, reason in sorted(unreadable)
-        ],
-    }
+    return seen
 
 
 def _changed(options: argparse.Namespace) -> dict[str, Any]:
@@ -208,7 +216,9 @@ def _changed(options: argparse.Namespace) -> dict[str, Any]:
     return {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in given
-        if value not in (None, False) and name not in ("model", "image_dir", "json")
+        if value is not None
+        and value is not False  # 0 is a value
+        and name not in ("model", "image_dir", "json")
     }
 
 
@@ -224,7 +234,7 @@ def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> Non
     )
     print(f"Macro-F1 = {device['macro_f1']:.3f}")
     if not options.no_report:
-        print(f"Report: {options.report or _page_beside(options.model)}")
+        print(f"Report: {_page(options)}")
 
 
 def _parser() -> Parser:

@@ -123,7 +123,7 @@ def rejected_share(
         try:
             return classifier.examine(example.path).is_unknown
         except (ImageError, OSError) as error:
-            logger.warning("Not measured: %s", error)
+            logger.warning("Not measured: %s", sentence(error))
             return None
 
     with ThreadPoolExecutor(num_workers or num_processors()) as executor:

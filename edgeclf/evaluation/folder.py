@@ -6,19 +6,21 @@ import hashlib
 import logging
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example, read_folder
-from edgeclf.data.splits import read_split_file
+from edgeclf.data.splits import SPLITS, read_split_file
 from edgeclf.errors import DatasetError, LabelError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.evaluation.report_files import SPLIT_ENDING, beside
 from edgeclf.interpreter import num_processors
 
 logger = logging.getLogger("edgeclf")
@@ -114,6 +116,35 @@ def read_examples(
     return chosen
 
 
+def describe_pictures(
+    image_dir: Path,
+    split: str,
+    evaluation: Evaluation,
+    labels: Sequence[str],
+    shown: Sequence[str],
+) -> dict[str, Any]:
+    """Return what a report says of the pictures, for JSON.
+
+    Args:
+        image_dir: Where they are.
+        split: The one that counts them.
+        evaluation: Of those that could be read.
+        labels: The model's.
+        shown: Those of them that the report has.
+    """
+    counts = Counter(labels[index] for index in evaluation.classes.tolist())
+
+    def by_split(number: int) -> dict[str, int]:
+        return {name: number if name == split else 0 for name in SPLITS}
+
+    total = by_split(len(evaluation.names))
+    return {
+        "image_dir": os.fspath(image_dir),
+        "classes": [{"label": label, **by_split(counts[label])} for label in shown],
+        **{f"num_{name}": number for name, number in total.items()},
+    }
+
+
 def find_copies(
     examples: Sequence[Example], num_workers: int | None = None
 ) -> tuple[list[str], list[list[str]]]:
@@ -173,7 +204,7 @@ def count_trained_on(model: Path, examples: Sequence[Example]) -> int:
 
 def split_table(model: Path) -> Path:
     """Return where `retrain` writes which picture is in which split."""
-    return model.with_name(f"{model.name.removesuffix('.tflite')}.split.csv")
+    return beside(model, SPLIT_ENDING)
 
 
 def merged(evaluation: Evaluation, labels: Sequence[str]) -> Evaluation:

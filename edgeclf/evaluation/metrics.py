@@ -45,7 +45,7 @@ class Evaluation:
     def cross_entropy(self) -> float:
         """Mean negative log-probability of the true class, in nats."""
         picked = self.scores[np.arange(len(self.classes)), self.classes]
-        return float(-np.mean(np.log(np.maximum(picked, _LEAST_PROBABILITY))))
+        return float(0.0 - np.mean(np.log(np.maximum(picked, _LEAST_PROBABILITY))))
 
     @property
     def confusion_matrix(self) -> NDArray[np.int64]:
@@ -89,8 +89,8 @@ class Evaluation:
 
         What is taken for a class without pictures costs the others' recall.
         """
-        there = np.unique(self.classes).tolist()
-        return float(np.mean([self.f1[index] for index in there]))
+        there, f1 = np.unique(self.classes).tolist(), self.f1
+        return float(np.mean([f1[index] for index in there]))
 
     def describe(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return the figures as plain values for JSON."""

@@ -19,13 +19,14 @@ from edgeclf.console import sentence
 from edgeclf.errors import ImageError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.interpreter import num_processors
+from edgeclf.report.layout import LONG
 from edgeclf.report.pictures import Thumbnails
 
 logger = logging.getLogger("edgeclf")
 
 NUM_WORST = 8
 NUM_DOUBTFUL = 8
-NUM_MISLABELLED = 12  # of those that a report lists
+NUM_MISLABELLED = 2 * LONG  # as many as the page shows without being asked
 SIDE = 256  # longest side of a thumbnail in pixels
 QUALITY = 80  # of its JPEG: some 10 kB
 

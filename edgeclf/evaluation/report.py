@@ -16,8 +16,8 @@ from edgeclf.evaluation.calibration import describe_calibration
 from edgeclf.evaluation.coverage import coverage_curve
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.pictures import remarkable
+from edgeclf.report.page import FORMAT_VERSION
 
-FORMAT_VERSION = 1
 MAX_CLASSES = 150  # of a foreign model, of which most may play no part
 
 
@@ -52,9 +52,8 @@ def describe_evaluation(
         temperature: What the model's logits are divided by; None if not known.
         floating: Scores of the model before quantization; None if not known.
     """
-    evaluation, labels = with_classes_that_matter(evaluation, labels)
-    described = evaluation.describe(labels)
-    rule = evaluation.describe_reject()
+    matter, names = with_classes_that_matter(evaluation, labels)
+    described = matter.describe(names)
     return {
         "accuracy": {
             "device": {"kind": kind, **_headline(evaluation, described)},
@@ -69,8 +68,7 @@ def describe_evaluation(
         ),
         "reject": {
             "curve": coverage_curve(evaluation.scores, evaluation.classes),
-            # Of a rule that keeps nothing there is no accuracy to show.
-            "rule": rule if rule and rule["coverage"] else None,
+            "rule": evaluation.describe_reject(),
         },
         "pictures": remarkable(evaluation, labels),
     }

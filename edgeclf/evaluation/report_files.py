@@ -13,7 +13,8 @@ from PIL import Image
 from edgeclf.files import encoded
 from edgeclf.report.pictures import Thumbnails
 
-ENDING = ".html"
+ENDING, VALUES_ENDING = ".html", ".json"
+SPLIT_ENDING = ".split.csv"  # of the table of which picture is in which split
 
 
 class ReportPaths(NamedTuple):
@@ -33,6 +34,16 @@ class ReportPaths(NamedTuple):
     curves: Path
 
 
+def beside(model: Path, ending: str) -> Path:
+    """Return a path named after a model file.
+
+    Args:
+        model: `model.tflite`.
+        ending: `.html` gives `model.html` beside it.
+    """
+    return model.with_name(model.name.removesuffix(".tflite") + ending)
+
+
 def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
     """Return where the parts of a report go: beside the page, named after it.
 
@@ -43,15 +54,34 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
             `model.report.json`.
     """
     stem = page.name.removesuffix(page.suffix)
-    values = page.with_name(f"{stem}.json")
+    values = page.with_name(stem + VALUES_ENDING)
     if taken is not None and taken.resolve() == values.resolve():
-        values = page.with_name(f"{stem}.report.json")
+        values = page.with_name(f"{stem}.report{VALUES_ENDING}")
     return ReportPaths(
         page,
         values,
         page.with_name(f"{stem}.confusion.png"),
         page.with_name(f"{stem}.curves.png"),
     )
+
+
+def foreign_values(page: Path) -> Path | None:
+    """Return the JSON file that has the place of a report's and is none.
+
+    That may be what `retrain --metrics_json model.json` has written: it stays.
+
+    Args:
+        page: The report's HTML file.
+    """
+    path = report_paths(page).values
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return path
+    is_report = isinstance(found, dict) and {"format_version", "command"} <= set(found)
+    return None if is_report else path
 
 
 def report_contents(

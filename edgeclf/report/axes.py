@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_LOG_FROM = 8  # largest to smallest, from which factors are shown as steps
 _NICE = (1, 2, 5, 10)  # Source: P. Heckbert, "Nice numbers for graph labels", 1990.
 
 
@@ -60,11 +61,12 @@ def spanning(
         label: What it measures.
         values: At least one.
         is_percent: See `Axis`; such an axis ends at 0 or 1 at the latest.
-        is_log: See `Axis`; where a value is not more than 0, it is not.
+        is_log: See `Axis`; it is not where a value is not more than 0, or the largest
+            is less than `_LOG_FROM` times the smallest.
     """
     values = list(values)
     low, high = min(values), max(values)
-    if is_log and low > 0:
+    if is_log and low > 0 and high >= _LOG_FROM * low:
         low, high = low / 1.3, high * 1.3
         return Axis(label, low, high, is_percent=is_percent, is_log=True)
     if high - low < 1e-9:

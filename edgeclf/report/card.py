@@ -33,7 +33,7 @@ _FEW = 10  # test pictures; with fewer a recall says little
 _MAX_NAMED = 12  # classes that are listed in a sentence
 # Facts with a name or a form of their own; the others are listed after them.
 _SAID = ("file", "size_bytes", "sha256", "architecture", "quantize", "input_size",
-         "labels", "parameters")  # fmt: skip
+         "labels", "parameters", "num_background")  # fmt: skip
 
 
 def limits_section(report: Mapping[str, Any]) -> Section | None:
@@ -84,6 +84,7 @@ def model_section(report: Mapping[str, Any]) -> Section | None:
             for key, item in model.items()
             if key not in _SAID and key not in data and item is not None
         ),
+        ("Pictures of no class", model.get("num_background") or None),
         ("Data set SHA-256", _code(data.get("dataset_sha256"))),
         ("Seed", data.get("seed")),
     ]
@@ -169,10 +170,14 @@ def _basis(report: Mapping[str, Any]) -> Child:
         " nothing has been measured."
     )
     if report.get("command") == "evaluate":
-        return (
-            f"{tested}. Any of them that it was trained with make the figures too good;"
-            f" {elsewhere}"
-        )
+        seen = (report.get("data") or {}).get("num_trained_on")
+        known = "Any of them that it was trained with make the figures too good"
+        if seen:
+            known = (
+                f"By their names, it was trained with {count(seen)} of them: then the"
+                " figures are too good"
+            )
+        return f"{tested}. {known}; {elsewhere}"
     trained = (report.get("data") or {}).get("num_train")
     start = f"It learned from {plural(trained, 'picture')}. " if trained else ""
     return f"{start}{tested} of the same collection that it had not seen; {elsewhere}"
@@ -234,10 +239,21 @@ def _unknown(report: Mapping[str, Any]) -> Child:
             "It always gives one of its classes, also to a picture of none of them; a"
             " low score is the only warning."
         )
+    if not rule.get("coverage"):
+        return (
+            "Its rule for \u201cunknown\u201d (--reject) takes every test picture for"
+            " unknown."
+        )
+    background, strangers = report["reject"].get("background"), ""
+    if background:
+        strangers = (
+            f" Of {plural(background['num'], 'picture')} of no class that it had not"
+            f" seen, it took {percent(background['rejected'])} for unknown."
+        )
     return (
         "With its rule for \u201cunknown\u201d switched on (--reject), it answered"
         f" {percent(rule['coverage'])} of the test pictures, and"
-        f" {percent(rule['accuracy'])} of these answers were right."
+        f" {percent(rule['accuracy'])} of these answers were right.{strangers}"
     )
 
 

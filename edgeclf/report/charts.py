@@ -25,14 +25,16 @@ class Point(NamedTuple):
     """One thing on a scatter plot.
 
     Attributes:
+        number: What it bears: that of its row in a table.
         x: From left to right.
         y: From bottom to top.
-        label: Its name, in the list below; the point bears its number there.
+        label: Its name, for those who point at it.
         low: Lower end of the interval of `y`.
         high: Upper end of it.
         is_best: Whether it stands out.
     """
 
+    number: int
     x: float
     y: float
     label: str
@@ -164,7 +166,7 @@ def scatter(
         is_log: Whether equal steps of `x` are equal factors.
 
     Returns:
-        An SVG and the list of the names, for the inside of a `document`.
+        An SVG, for the inside of a `document`.
     """
     ends = [end for point in points for end in (point.low, point.y, point.high)]
     plot = Plot(
@@ -177,22 +179,17 @@ def scatter(
         for point in points
         if point.low is not None and point.high is not None
     ]
-    names = []
-    for number, point in enumerate(points, 1):
+    for point in points:
         height = percent(point.y) if is_percent else f"{point.y:.4g}"
         title = f"{point.label}: {x_label} {point.x:.4g}, {y_label} {height}"
         kind = "one best" if point.is_best else "one"
         left, top = plot.at(point.x, point.y)
         marks += [
             plot.dot(point.x, point.y, title, kind, _BALL),
-            element("text", number, x=left, y=top + 3.5, text_anchor="middle",
+            element("text", point.number, x=left, y=top + 3.5, text_anchor="middle",
                     class_="number"),
         ]  # fmt: skip
-        name = element("bdi", point.label)
-        choice = element("strong", " (best choice)") if point.is_best else None
-        names.append(element("li", name, choice))
-    chart = plot.chart(f"{y_label} against {x_label}", *marks)
-    return join(chart, element("ol", names, class_="key"))
+    return plot.chart(f"{y_label} against {x_label}", *marks)
 
 
 def shortened(words: str, width: float, font_size: float = _FONT_SIZE) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from edgeclf.report.figures import count, plural
 from edgeclf.report.layout import (
     LONG,
+    MOST,
     Column,
     Section,
     file_name,
@@ -17,6 +18,7 @@ from edgeclf.report.layout import (
     meter,
     paragraph,
     table,
+    unlisted,
 )
 from edgeclf.report.markup import Child, element, join
 
@@ -28,7 +30,7 @@ def data_section(report: Mapping[str, Any]) -> Section | None:
     data = report.get("data") or {}
     content: list[Child] = [
         _counts(data.get("classes") or []),
-        _conflicting(data.get("conflicting") or []),
+        _conflicting(data.get("conflicting") or [], report.get("command")),
         _near_duplicates(data.get("near_duplicates") or []),
         _unreadable(data.get("unreadable") or []),
     ]
@@ -74,21 +76,32 @@ def _counts(classes: Sequence[Mapping[str, Any]]) -> Child:
         return drawn
     largest = label(classes[totals.index(most)]["label"])
     smallest = label(classes[totals.index(least)]["label"])
-    share = f"{most / least:.0f} times the" if least else "the only"
     if not least:
-        return join(paragraph(smallest, " has no picture."), drawn)
-    words = ("The classes differ in size: ", largest, f" has {share} pictures of ",
-             smallest, ".")  # fmt: skip
-    return join(paragraph(*words), drawn)
+        empty = totals.count(0)
+        words = paragraph(
+            smallest if empty == 1 else f"{count(empty)} classes",
+            f" {'has' if empty == 1 else 'have'} no picture.",
+        )
+    else:
+        words = paragraph(
+            "The classes differ in size: ", largest,
+            f" has {most / least:.0f} times the pictures of ", smallest, ".",
+        )  # fmt: skip
+    return join(words, drawn)
 
 
-def _conflicting(files: Sequence[str]) -> Child:
+def _conflicting(files: Sequence[str], command: object) -> Child:
     if not files:
         return None
     return join(
         heading("The same picture in several classes"),
-        paragraph("Left out of training, since nobody knows which class is right."),
-        _listed([file_name(file) for file in files]),
+        paragraph(
+            "They count here, though one class at most is right."
+            if command == "evaluate"
+            else "Left out, since nobody knows which class is right."
+        ),
+        _listed([file_name(file) for file in files[:MOST]]),
+        unlisted(len(files)),
     )
 
 
@@ -96,7 +109,7 @@ def _near_duplicates(groups: Sequence[Sequence[str]]) -> Child:
     if not groups:
         return None
     entries = []
-    for group in groups:
+    for group in groups[:MOST]:
         names: list[Child] = []
         for file in group:
             names += [", " if names else None, file_name(file)]
@@ -107,6 +120,7 @@ def _near_duplicates(groups: Sequence[Sequence[str]]) -> Child:
         heading("Duplicates and near-duplicates"),
         paragraph(f"{number} of pictures that look alike, {count(pictures)} in all."),
         _listed(entries),
+        unlisted(len(groups)),
     )
 
 
@@ -114,8 +128,12 @@ def _unreadable(entries: Sequence[Mapping[str, Any]]) -> Child:
     if not entries:
         return None
     columns = [Column("File"), Column("Why")]
-    rows = [[file_name(entry["file"]), entry.get("reason")] for entry in entries]
-    return join(heading("Left out: not readable"), table("Unreadable", columns, rows))
+    rows = [[file_name(entry["file"]), entry.get("reason")] for entry in entries[:MOST]]
+    return join(
+        heading("Left out: not readable"),
+        table("Unreadable", columns, rows),
+        unlisted(len(entries)),
+    )
 
 
 def _listed(entries: Sequence[Child]) -> Child:

@@ -84,7 +84,8 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
         return None
     curve.sort(key=lambda point: float(point["coverage"]))
     rule = reject.get("rule")
-    shown = [*curve, rule] if rule else curve
+    answered = rule if rule and is_number(rule.get("accuracy")) else None
+    shown = [*curve, answered] if answered else curve
     plot = Plot(
         Axis("answered", 0.0, 1.0, is_percent=True),
         spanning("right", [point["accuracy"] for point in shown], is_percent=True),
@@ -98,14 +99,18 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
             " more often."
         )
     ]
-    if rule:
-        place = (rule["coverage"], rule["accuracy"])
+    if answered:
+        place = (answered["coverage"], answered["accuracy"])
         title = (
-            f"answers {percent(rule['coverage'])}, of these "
-            f"{percent(rule['accuracy'])} right"
+            f"answers {percent(answered['coverage'])}, of these "
+            f"{percent(answered['accuracy'])} right"
         )
         marks += [plot.dot(*place, title, "two", 5.0), plot.note(*place, "its rule")]
         words.append(paragraph("The rule in the model file ", title, "."))
+    elif rule:
+        words.append(
+            paragraph("The rule in the model file takes every picture for unknown.")
+        )
     else:
         words.append(
             paragraph("The model file carries no rule for saying \u201cunknown\u201d.")

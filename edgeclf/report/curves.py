@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from edgeclf.lettering import INK, PAPER, SOFT_INK, TRACK, Fill, draw_text, text_width
-from edgeclf.report.axes import Axis, spanning
-from edgeclf.report.learning import CURVES, series
+from edgeclf.report.axes import Axis
+from edgeclf.report.learning import Line, learning_lines, training_lines
 
 WIDTH, HEIGHT = 640, 420  # of one chart in pixels
 LEFT, RIGHT, TOP, BOTTOM = 76, 616, 64, 356  # where its axes are
@@ -105,8 +105,7 @@ def training_curves(points: Sequence[Mapping[str, Any]]) -> Image.Image:
     """Draw accuracy and cross-entropy step by step, side by side.
 
     Args:
-        points: `step` and, where they were taken, `train_accuracy`,
-            `train_cross_entropy`, `validation_accuracy`, `validation_cross_entropy`.
+        points: As for `training_lines`.
 
     Returns:
         An RGB picture, as wide as the charts there is something to draw in.
@@ -114,14 +113,7 @@ def training_curves(points: Sequence[Mapping[str, Any]]) -> Image.Image:
     Raises:
         ValueError: No step has a figure.
     """
-    charts = [
-        chart
-        for chart in (
-            _training_chart(points, "accuracy", "accuracy", is_percent=True),
-            _training_chart(points, "cross_entropy", "cross-entropy, nats"),
-        )
-        if chart is not None
-    ]
+    charts = [_training_chart(*parts) for parts in training_lines(points)]
     if not charts:
         raise ValueError(
             "Expected steps with an accuracy or a cross-entropy. Received: "
@@ -137,8 +129,7 @@ def learning_curve(points: Sequence[Mapping[str, Any]]) -> Image.Image:
     """Draw accuracy against the number of training pictures.
 
     Args:
-        points: `num_train`, `accuracy`, and the ends of its interval `low` and `high`,
-            which may be None; at least one.
+        points: As for `learning_lines`.
 
     Returns:
         An RGB picture.
@@ -148,44 +139,16 @@ def learning_curve(points: Sequence[Mapping[str, Any]]) -> Image.Image:
     """
     if not points:
         raise ValueError("Expected one point or more. Received: none.")
-    ranked = sorted(points, key=lambda point: float(point["num_train"]))
-    line = [(point["num_train"], point["accuracy"]) for point in ranked]
-    band = [
-        (point["num_train"], point["low"], point["high"])
-        for point in ranked
-        if point.get("low") is not None and point.get("high") is not None
-    ]
-    heights = [height for _, height in line]
-    heights += [end for _, *ends in band for end in ends]
-    chart = Chart(
-        spanning("training pictures", [0, *(number for number, _ in line)]),
-        spanning("accuracy", heights, is_percent=True),
-    )
+    x, y, line, band = learning_lines(points)
+    chart = Chart(x, y)
     chart.band(band)
     chart.line(line, "one")
     chart.dots(line, "one")
     return chart.finished()
 
 
-def _training_chart(
-    steps: Sequence[Mapping[str, Any]],
-    figure: str,
-    label: str,
-    *,
-    is_percent: bool = False,
-) -> Image.Image | None:
-    lines = [
-        (kind, name, points)
-        for kind, split, name in CURVES
-        if (points := series(steps, f"{split}_{figure}"))
-    ]
-    if not lines:
-        return None
-    every = [point for _, _, points in lines for point in points]
-    chart = Chart(
-        spanning("step", [step for step, _ in every]),
-        spanning(label, [value for _, value in every], is_percent=is_percent),
-    )
+def _training_chart(x: Axis, y: Axis, lines: Sequence[Line]) -> Image.Image:
+    chart = Chart(x, y)
     for kind, _, points in lines:
         chart.line(points, kind)
     return chart.finished([(kind, name) for kind, name, _ in lines])

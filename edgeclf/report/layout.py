@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from edgeclf.report.figures import percent
+from edgeclf.report.figures import count, percent
 from edgeclf.report.markup import Child, Markup, element
 
 LONG = 12  # rows and entries that are shown without opening what holds the others
+MOST = 100  # that are listed at all; the JSON file has every one
 
 
 class Section(NamedTuple):
@@ -144,6 +145,14 @@ def beside(figure: Markup, *words: Child) -> Markup:
 def folded(summary: str, *content: Child) -> Markup:
     """Return content that opens when its summary is pressed."""
     return element("details", element("summary", summary), *content)
+
+
+def unlisted(number: int) -> Markup | None:
+    """Return how many entries stand in the JSON file alone."""
+    if number <= MOST:
+        return None
+    more = f"And {count(number - MOST)} more, which the JSON file beside this lists."
+    return paragraph(more, kind="soft")
 
 
 def _kind(column: Column) -> str | None:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from edgeclf.report.axes import spanning
+from edgeclf.report.axes import Axis, spanning
 from edgeclf.report.charts import Plot
 from edgeclf.report.figures import count, interval, is_number, percent
 from edgeclf.report.layout import Column, Section, beside, folded, paragraph, table
 from edgeclf.report.markup import Child, Markup, element
 
 # Kind of line, key of the report before "accuracy" and "cross_entropy", name.
-CURVES = (("one", "train", "training"), ("two", "validation", "validation"))
+_CURVES = (("one", "train", "training"), ("two", "validation", "validation"))
+_FIGURES = (("accuracy", "accuracy"), ("cross_entropy", "cross-entropy, nats"))
+
+
+class Line(NamedTuple):
+    """A line of a chart.
+
+    Attributes:
+        kind: "one" or "two".
+        name: What it shows.
+        points: From left to right.
+    """
+
+    kind: str
+    name: str
+    points: list[tuple[float, float]]
 
 
 def learning_section(report: Mapping[str, Any]) -> Section | None:
@@ -31,9 +46,11 @@ def learning_section(report: Mapping[str, Any]) -> Section | None:
         words.append(paragraph(learning["verdict"], kind="lead"))
     words.append(
         paragraph(
-            "The same training with fewer pictures. Where the line still rises at its"
-            " right end, more pictures should help; where it is flat, better pictures"
-            " or another backbone would."
+            "Quick heads of one kind (linear discriminants, one view of each picture)"
+            " that learned from fewer and more of the pictures, measured on those they"
+            " had not seen; the model itself may do better. Where the line still rises"
+            " at its right end, more pictures should help; where it is flat, better"
+            " pictures or another backbone would."
         )
     )
     columns = [
@@ -52,15 +69,8 @@ def learning_section(report: Mapping[str, Any]) -> Section | None:
 
 def learning_chart(points: Sequence[Mapping[str, Any]]) -> Markup:
     """Draw accuracy against the number of pictures, with its interval."""
-    points = sorted(points, key=lambda point: float(point["num_train"]))
-    heights = [point["accuracy"] for point in points]
-    band = [(point["num_train"], *ends) for point in points if (ends := _ends(point))]
-    heights += [end for _, low, high in band for end in (low, high)]
-    plot = Plot(
-        spanning("training pictures", [0, *(point["num_train"] for point in points)]),
-        spanning("accuracy", heights, is_percent=True),
-    )
-    line = [(point["num_train"], point["accuracy"]) for point in points]
+    x, y, line, band = learning_lines(points)
+    plot = Plot(x, y)
     marks = [plot.band(band)] if band else []
     marks.append(plot.line(line, "one"))
     for number, accuracy in line:
@@ -69,25 +79,39 @@ def learning_chart(points: Sequence[Mapping[str, Any]]) -> Markup:
     return plot.chart("Accuracy by number of training pictures", *marks)
 
 
+def learning_lines(
+    points: Sequence[Mapping[str, Any]],
+) -> tuple[Axis, Axis, list[tuple[float, float]], list[tuple[float, float, float]]]:
+    """Return what a learning curve is drawn from, for the page and for PNG.
+
+    Args:
+        points: `num_train`, `accuracy`, and the ends of its interval `low` and `high`,
+            which may be None; at least one.
+
+    Returns:
+        The axes, the points of the line, and those of the band: `(x, low, high)`.
+    """
+    points = sorted(points, key=lambda point: float(point["num_train"]))
+    line = [(point["num_train"], point["accuracy"]) for point in points]
+    band = [(point["num_train"], *ends) for point in points if (ends := _ends(point))]
+    heights = [height for _, height in line]
+    heights += [end for _, low, high in band for end in (low, high)]
+    x = spanning("training pictures", [0, *(number for number, _ in line)])
+    return x, spanning("accuracy", heights, is_percent=True), line, band
+
+
 def training_section(report: Mapping[str, Any]) -> Section | None:
     """Return accuracy and cross-entropy step by step."""
     steps = report.get("training_curves") or []
-    charts = [
-        chart
-        for chart in (
-            _training_chart(steps, "accuracy", "accuracy", is_percent=True),
-            _training_chart(steps, "cross_entropy", "cross-entropy, nats"),
-        )
-        if chart is not None
-    ]
+    charts = training_lines(steps)
     if not charts:
         return None
-    drawn = [element("div", chart, class_="drawing") for chart in charts]
+    drawn = [element("div", _training_chart(*c), class_="drawing") for c in charts]
     content = element("div", drawn, class_="pair-of-charts")
     return Section("training", "Training, step by step", content)
 
 
-def series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+def _series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """Return the steps at which a figure was taken, and the figure."""
     return [
         (float(step["step"]), float(step[key]))
@@ -96,31 +120,47 @@ def series(steps: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, fl
     ]
 
 
-def _training_chart(
+def training_lines(
     steps: Sequence[Mapping[str, Any]],
-    figure: str,
-    label: str,
-    *,
-    is_percent: bool = False,
-) -> Markup | None:
-    lines = [
-        (kind, name, points)
-        for kind, split, name in CURVES
-        if (points := series(steps, f"{split}_{figure}"))
-    ]
-    if not lines:
-        return None
-    every = [point for _, _, points in lines for point in points]
-    plot = Plot(
-        spanning("step", [step for step, _ in every]),
-        spanning(label, [value for _, value in every], is_percent=is_percent),
-    )
+) -> list[tuple[Axis, Axis, list[Line]]]:
+    """Return what training curves are drawn from, for the page and for PNG.
+
+    Args:
+        steps: `step` and, where they were taken, `train_accuracy`,
+            `train_cross_entropy`, `validation_accuracy`, `validation_cross_entropy`.
+
+    Returns:
+        Axes and lines of a chart for each figure that was taken.
+    """
+    charts = []
+    for figure, label in _FIGURES:
+        lines = [
+            Line(kind, name, points)
+            for kind, split, name in _CURVES
+            if (points := _series(steps, f"{split}_{figure}"))
+        ]
+        if not lines:
+            continue
+        every = [point for line in lines for point in line.points]
+        y = [value for _, value in every]
+        charts.append(
+            (
+                spanning("step", [step for step, _ in every]),
+                spanning(label, y, is_percent=figure == "accuracy"),
+                lines,
+            )
+        )
+    return charts
+
+
+def _training_chart(x: Axis, y: Axis, lines: Sequence[Line]) -> Markup:
+    plot = Plot(x, y)
     marks = [plot.line(points, kind) for kind, _, points in lines]
     for kind, _, points in lines:
         if len(points) == 1:
-            marks.append(plot.dot(*points[0], label, kind))
+            marks.append(plot.dot(*points[0], y.label, kind))
     legend = [(kind, name) for kind, name, _ in lines]
-    return plot.chart(f"{label} by training step", *marks, legend=legend)
+    return plot.chart(f"{y.label} by training step", *marks, legend=legend)
 
 
 def _ends(point: Mapping[str, Any]) -> tuple[float, float] | None:

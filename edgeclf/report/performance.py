@@ -42,7 +42,7 @@ def headline(report: Mapping[str, Any]) -> Markup | None:
     device = (report.get("accuracy") or {}).get("device")
     tiles = _tiles(report)
     if not device or not is_number(device.get("accuracy")):
-        return element("div", tiles, class_="tiles") if tiles else None
+        return _unmeasured(tiles, report)
     accuracy, number = device["accuracy"], device.get("num")
     ends, kind = device.get("interval_95"), str(device.get("kind"))
     counted = "of the test pictures"
@@ -138,6 +138,17 @@ def confusion_section(report: Mapping[str, Any]) -> Section | None:
     elif not grid.has_counts:
         content.append(paragraph("No picture was taken for another class."))
     return Section("confusion", "Who is taken for whom", join(*content))
+
+
+def _unmeasured(tiles: list[Markup], report: Mapping[str, Any]) -> Markup | None:
+    """Return what heads a report without an accuracy."""
+    words = None
+    if report.get("command") == "retrain":
+        missing = "How good it is has not been measured: there was no test picture."
+        words = paragraph(missing, kind="lead")
+    if words is None and not tiles:
+        return None
+    return join(words, element("div", tiles, class_="tiles alone") if tiles else None)
 
 
 def _goodness(entry: Mapping[str, Any]) -> float:

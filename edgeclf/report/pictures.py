@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from edgeclf.report.figures import percent, plural
 from edgeclf.report.layout import (
     LONG,
+    MOST,
     Section,
     file_name,
     folded,
@@ -16,6 +17,7 @@ from edgeclf.report.layout import (
     label,
     meter,
     paragraph,
+    unlisted,
 )
 from edgeclf.report.markup import Child, Markup, element, join
 
@@ -52,8 +54,9 @@ def pictures_section(
         content += [
             heading("Most doubtful"),
             paragraph(
-                "The best two classes are close together here. More pictures like"
-                " these would teach the model most."
+                f"{'Of the others, those' if worst else 'Those'} whose best two classes"
+                " are closest together. More pictures like these would teach the model"
+                " most."
             ),
             gallery(doubtful, thumbnails),
         ]
@@ -89,14 +92,14 @@ def mislabelled_section(
             ["in ", label(entry["label"]), ", looks like ", label(entry["suggested"])],
             entry.get("confidence"),
         )
-        for entry in entries
+        for entry in entries[:MOST]
     ]  # fmt: skip
     first = element("ul", cards[: 2 * LONG], class_="cards")
     rest = None
     if len(cards) > 2 * LONG:
         hidden = element("ul", cards[2 * LONG :], class_="cards")
         rest = folded(f"{len(cards) - 2 * LONG} more", hidden)
-    content = join(words, first, rest)
+    content = join(words, first, rest, unlisted(len(entries)))
     return Section("mislabelled", "Probably in the wrong class", content)
 
 

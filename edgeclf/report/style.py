@@ -62,6 +62,7 @@ pre { margin: 0; padding: 14px 16px; background: var(--ground); border-radius: 8
 .hero p:last-child { margin: 0; }
 .range { width: 100%; height: 14px; margin: 6px 0 10px; display: block; }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px; }
+.tiles.alone { margin-bottom: 32px; }
 .tile { padding: 16px 18px; flex: 1 1 165px; }
 .tile p { margin: 0; }
 .tile .name, .tile .note { color: var(--soft); font-size: .84rem; line-height: 1.4; }
@@ -122,7 +123,6 @@ svg text { fill: var(--ink); font-family: inherit; }
 .dot.best { stroke: var(--orange); stroke-width: 3; }
 .chart .number { fill: var(--paper); font-size: 9.5px; font-weight: 700;
   pointer-events: none; }
-.key { columns: 12em; padding-left: 1.8em; margin: 12px 0; font-size: .93rem; }
 .dot.two, .column.two { fill: var(--orange); }
 .chart .column { fill: var(--band); }
 .drawing { max-width: 540px; }

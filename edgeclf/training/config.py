@@ -8,7 +8,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edgeclf.data.splits import Shares
-from edgeclf.evaluation.report_files import ENDING, ReportPaths, report_paths
+from edgeclf.evaluation.report_files import (
+    ENDING,
+    SPLIT_ENDING,
+    ReportPaths,
+    beside,
+    report_paths,
+)
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.descent import Descent
@@ -286,16 +292,14 @@ class RetrainConfig:
     @property
     def split_path(self) -> Path:
         """The table of splits beside the model."""
-        stem = self.model_path.name.removesuffix(".tflite")
-        return self.model_path.with_name(f"{stem}.split.csv")
+        return beside(self.model_path, SPLIT_ENDING)
 
     @property
     def report_paths(self) -> ReportPaths | None:
         """Where the parts of the report go; None for no report."""
         if self.no_report:
             return None
-        stem = self.model_path.name.removesuffix(".tflite")
-        page = self.report or self.model_path.with_name(stem + ENDING)
+        page = self.report or beside(self.model_path, ENDING)
         taken = None if self.metrics_json is None else Path(self.metrics_json)
         return report_paths(Path(page), taken)
 

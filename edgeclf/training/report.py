@@ -26,7 +26,6 @@ from edgeclf.training.learning_curve import learning_curve
 from edgeclf.training.mislabelled import find_mislabelled
 from edgeclf.zoo.backbone import Backbone
 
-MAX_LISTED = 100  # files of one kind in a report
 _LIBRARIES = ("ai-edge-quantizer", "scipy")
 
 
@@ -38,6 +37,7 @@ def report_parts(
     evaluations: Mapping[str, Evaluation],
     model: bytes,
     probabilities: NDArray[np.floating[Any]],
+    rejected: Mapping[str, Any] | None,
 ) -> dict[Path, bytes]:
     """Return the files of a run's report, none if none is wanted.
 
@@ -51,6 +51,7 @@ def report_parts(
         model: The file that is written.
         probabilities: Float `(n, classes)`, of heads that have not seen the pictures:
             they tell which are in the wrong class.
+        rejected: What the reject rule does, as the metrics have it; None without one.
     """
     if config.report_paths is None:
         return {}
@@ -65,12 +66,17 @@ def report_parts(
         report |= describe_evaluation(
             measured, dataset.labels, kind, fitted.temperature, floating
         )
+        if rejected and rejected["background_rejected"] is not None:
+            report["reject"]["background"] = {
+                "num": rejected["num_background_measured"],
+                "rejected": rejected["background_rejected"],
+            }
     report |= {
         "data": _describe_data(config, dataset),
         "learning_curve": _learning_curve(config, dataset, backbone),
         "training_curves": fitted.training_curves,
         "mislabelled": _mislabelled(dataset, probabilities),
-        "versions": {**versions(), **{name: version(name) for name in _LIBRARIES}},
+        "versions": _versions(fitted),
         "settings": {
             field.name: _plain(getattr(config, field.name))
             for field in fields(config)
@@ -86,6 +92,13 @@ def report_parts(
         num_workers=config.num_workers,
     )
     return report_contents(report, illustrations, config.report_paths)
+
+
+def _versions(fitted: FittedHead) -> dict[str, str]:
+    found = {**versions(), **{name: version(name) for name in _LIBRARIES}}
+    if fitted.fine_tuning is not None:
+        found["tensorflow"] = fitted.fine_tuning.tensorflow
+    return found
 
 
 def _title(dataset: BottleneckDataset) -> str:
@@ -112,10 +125,10 @@ def _describe_data(config: RetrainConfig, dataset: BottleneckDataset) -> dict[st
         **{f"num_{split}": int(counts[split].sum()) for split in SPLITS},
         "unreadable": [
             {"file": entry.example.name, "reason": entry.reason}
-            for entry in dataset.unreadable[:MAX_LISTED]
+            for entry in dataset.unreadable
         ],
-        "conflicting": list(dataset.conflicting[:MAX_LISTED]),
-        "near_duplicates": _near_duplicates(dataset)[:MAX_LISTED],
+        "conflicting": list(dataset.conflicting),
+        "near_duplicates": _near_duplicates(dataset),
         "dataset_sha256": dataset.sha256,
         "seed": config.seed,
     }
@@ -157,5 +170,5 @@ def _mislabelled(
             "suggested": dataset.labels[suspect.suggested],
             "confidence": suspect.confidence,
         }
-        for suspect in suspects[:MAX_LISTED]
+        for suspect in suspects
     ]

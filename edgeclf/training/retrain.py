@@ -134,6 +134,7 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         evaluations,
         model,
         probabilities,
+        metrics["reject"],
     )
     _write_outputs(config, dataset, model, metrics, parts)
     if config.summaries_dir is not None:
