@@ -18,8 +18,8 @@ from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadab
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
-from edgeclf.training.discriminant import deal_folds
 from edgeclf.training.fit import fit_head
+from edgeclf.training.folds import deal_folds
 from edgeclf.training.views import View
 from edgeclf.zoo import load_backbone
 from edgeclf.zoo.depths import with_depths

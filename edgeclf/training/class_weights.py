@@ -15,8 +15,8 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.training.discriminant import sharpness_of
 from edgeclf.training.head import FittedHead, Head
+from edgeclf.training.temperature import sharpness_of
 
 logger = logging.getLogger("edgeclf")
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.errors import MissingExtraError
 from edgeclf.interpreter import num_processors
-from edgeclf.training import discriminant
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, with_bottlenecks
@@ -27,6 +26,7 @@ from edgeclf.training.differentiable import DifferentiableGraph
 from edgeclf.training.fit import fit_head
 from edgeclf.training.fresh_views import ViewLoader
 from edgeclf.training.head import FineTuning, FittedHead, Head
+from edgeclf.training.temperature import sharpness_of
 from edgeclf.training.tuning import Examples, Tuner, check_agreement
 from edgeclf.training.views import PLAIN, View, draw_variations
 from edgeclf.zoo.backbone import Backbone
@@ -271,7 +271,7 @@ def _softened(config: RetrainConfig, best: _Trial, tuned: FittedHead) -> FittedH
         return tuned
     validation = best.dataset.subset(VALIDATION)
     logits = validation.logits(judge.head).astype(np.float64)
-    factor = discriminant.sharpness_of(logits, validation.classes)
+    factor = sharpness_of(logits, validation.classes)
     factor = min(max(factor, LEAST_FACTOR), 1.0)
     head = Head(
         (tuned.head.weights * factor).astype(np.float32),

@@ -24,6 +24,7 @@ from edgeclf.training.class_weights import weigh_classes
 from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
+from edgeclf.training.folds import FOLDS, deal_folds
 from edgeclf.training.head import (
     ROWS_AT_ONCE,
     FittedHead,
@@ -31,8 +32,10 @@ from edgeclf.training.head import (
     LabelledBottlenecks,
     cross_entropy,
 )
+from edgeclf.training.moments import Moments
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
+from edgeclf.training.trials import DISCRIMINANT, PROTOTYPE
 from edgeclf.training.views import Distortions
 from edgeclf.zoo.backbone import Backbone
 
@@ -76,7 +79,7 @@ def _solved(
     if config.solver == "regression":
         fitted = _regress(config, extractor, dataset, dealt)
         return choose({"regression": fitted}, dataset.classes[dealt.rows])
-    kinds = [discriminant.DISCRIMINANT, discriminant.PROTOTYPE]  # one to prefer first
+    kinds = [DISCRIMINANT, PROTOTYPE]  # one to prefer first
     if config.solver != "auto":
         kinds = [config.solver]
     heads = discriminant.fit_all(
@@ -84,7 +87,7 @@ def _solved(
         LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
         dealt.folds,
         extractor.backbone.widths or (extractor.backbone.depth,),
-        discriminant.FOLDS,
+        FOLDS,
         kinds,
     )
     candidates = dict(zip(kinds, heads, strict=True))
@@ -104,7 +107,7 @@ class _Dealt:
 
     Attributes:
         rows: Their positions in the dataset, rising.
-        folds: The fold of each; that of validation pictures is `discriminant.FOLDS`.
+        folds: The fold of each; that of validation pictures is `FOLDS`.
     """
 
     rows: NDArray[np.intp]
@@ -113,13 +116,13 @@ class _Dealt:
     @property
     def is_validation(self) -> NDArray[np.bool_]:
         """Which of them are validation pictures."""
-        return np.asarray(self.folds == discriminant.FOLDS)
+        return np.asarray(self.folds == FOLDS)
 
 
 def _deal(dataset: BottleneckDataset) -> _Dealt:
     train, validation = dataset.positions(TRAIN), dataset.positions(VALIDATION)
-    folds = np.full(len(dataset.classes), discriminant.FOLDS)
-    folds[train] = discriminant.deal_folds(
+    folds = np.full(len(dataset.classes), FOLDS)
+    folds[train] = deal_folds(
         dataset.classes[train],
         dataset.groups[train],
         [dataset.digests[row] for row in train.tolist()],
@@ -133,20 +136,20 @@ def _moments(
     extractor: BottleneckExtractor,
     dataset: BottleneckDataset,
     dealt: _Dealt,
-) -> discriminant.Moments:
+) -> Moments:
     """Return moments of the pictures and of their views, which are never all held."""
     folds = np.zeros(len(dataset.classes), np.intp)
     folds[dealt.rows] = dealt.folds
+    moments = Moments.of(
+        dataset.bottlenecks,
+        dataset.classes,
+        folds,
+        FOLDS + bool(dealt.is_validation.any()),
+        len(dataset.labels),
+        dealt.rows,
+    )
     # A fold stands together.
     rows = dealt.rows[np.argsort(dealt.folds, kind="stable")]
-    moments = discriminant.Moments(
-        discriminant.FOLDS + bool(dealt.is_validation.any()),
-        len(dataset.labels),
-        extractor.backbone.depth,
-    )
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[start : start + ROWS_AT_ONCE]
-        moments.add(dataset.bottlenecks[some], dataset.classes[some], folds[some])
     for bottlenecks, some in _views(config, extractor, dataset, rows):
         moments.add(
             bottlenecks,
@@ -182,7 +185,7 @@ def _regress(
         len(dealt.rows),
         extractor.backbone.widths or (extractor.backbone.depth,),
         len(dataset.labels),
-        discriminant.FOLDS,
+        FOLDS,
         math.inf if hopeless is None else hopeless,
     )
 
@@ -205,7 +208,7 @@ def plain_discriminant(
         LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
         dealt.folds,
         extractor.backbone.widths or (extractor.backbone.depth,),
-        discriminant.FOLDS,
+        FOLDS,
     )
 
 

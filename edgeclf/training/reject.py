@@ -20,8 +20,9 @@ from threadpoolctl import threadpool_limits
 from edgeclf.familiarity import RejectRule
 from edgeclf.statistics import Statistics, pack, unpack
 from edgeclf.training.covariance import RANK, main_factors
-from edgeclf.training.discriminant import HeldOut, shrunk_covariance
+from edgeclf.training.discriminant import HeldOut
 from edgeclf.training.head import ROWS_AT_ONCE, softmax
+from edgeclf.training.shrinkage import shrunk_covariance
 
 COVERAGE = 0.95  # share of new pictures of the known classes that is to be kept
 MIN_PICTURES = 20  # of fewer, one in twenty is none

@@ -24,7 +24,7 @@ from edgeclf.errors import DatasetError
 from edgeclf.evaluation.calibration import describe_calibration
 from edgeclf.evaluation.evaluate import evaluate, rejected_share
 from edgeclf.evaluation.metrics import Evaluation
-from edgeclf.training import discriminant, reject
+from edgeclf.training import reject
 from edgeclf.training.assemble import assemble
 from edgeclf.training.background import Background, load_background
 from edgeclf.training.bottlenecks import BottleneckExtractor
@@ -39,6 +39,7 @@ from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.report import report_parts
 from edgeclf.training.summaries import clear_summaries, write_summaries
 from edgeclf.training.survey import survey
+from edgeclf.training.trials import DEFAULT_SHRINKAGE
 from edgeclf.zoo import load_backbone
 from edgeclf.zoo.backbone import Backbone
 from edgeclf.zoo.depths import with_depths
@@ -348,7 +349,7 @@ def _unseen_probabilities(
     dataset: BottleneckDataset, backbone: Backbone
 ) -> NDArray[np.floating[Any]]:
     return out_of_fold_probabilities(
-        dataset, backbone.widths, shrinkage=discriminant.DEFAULT_SHRINKAGE
+        dataset, backbone.widths, shrinkage=DEFAULT_SHRINKAGE
     )
 
 
