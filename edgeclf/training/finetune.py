@@ -277,8 +277,13 @@ def _softened(config: RetrainConfig, best: _Trial, tuned: FittedHead) -> FittedH
         (tuned.head.weights * factor).astype(np.float32),
         (tuned.head.bias * factor).astype(np.float32),
     )
-    temperature = tuned.temperature / factor
-    return dataclasses.replace(tuned, head=head, temperature=temperature)
+    unseen = tuned.unseen
+    return dataclasses.replace(
+        tuned,
+        head=head,
+        temperature=tuned.temperature / factor,
+        unseen=None if unseen is None else unseen * np.float32(factor),
+    )
 
 
 def _only_train(dataset: BottleneckDataset) -> BottleneckDataset:
