@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeclf.training import discriminant
-from edgeclf.training.folds import deal_folds
+from edgeclf.training.folds import deal_folds, known_rows
 from edgeclf.training.head import LabelledBottlenecks, cross_entropy, softmax
 from edgeclf.training.moments import Moments
 from edgeclf.training.trials import DEFAULT_SHRINKAGE, SHRINKAGES
@@ -166,11 +166,21 @@ def test_a_class_in_one_fold_alone_is_learned_from_that():
     assert (data.logits(fitted.head).argmax(axis=1) == data.classes).all()
 
 
+@pytest.mark.parametrize("count", [CLASSES, 2 * CLASSES])
+def test_without_a_picture_to_score_no_head_is_boundlessly_sure(count):
+    """n pictures, in classes that do not vary: no more than n / (n + 1)."""
+    classes = np.arange(count) % CLASSES
+    data = LabelledBottlenecks(np.eye(CLASSES, dtype=np.float32)[classes], classes)
+    fitted = fit(data, np.zeros(count, np.intp), widths=(CLASSES,))
+    assert np.abs(fitted.head.weights).max() < 100
+    scores = softmax(data.logits(fitted.head))
+    assert scores.max(axis=1).mean() == pytest.approx(count / (count + 1), abs=0.01)
+
+
 def test_without_a_picture_to_score_the_default_is_taken():
     data = LabelledBottlenecks(np.eye(CLASSES, dtype=np.float32), np.arange(CLASSES))
     fitted = fit(data, np.zeros(CLASSES, np.intp), widths=(CLASSES,))
     assert fitted.shrinkage == DEFAULT_SHRINKAGE
-    assert fitted.temperature == 1.0
     assert (data.logits(fitted.head).argmax(axis=1) == data.classes).all()
 
 
@@ -190,3 +200,13 @@ def test_folds_are_balanced_and_keep_groups_together():
     )
     same_fold = folds[order][:, np.newaxis] == folds[order]
     np.testing.assert_array_equal(shuffled[:, np.newaxis] == shuffled, same_fold)
+
+
+def test_known_are_those_of_a_class_with_others_to_learn_from():
+    classes = np.array([0, 0, 1, 1, 2, 2, 3])
+    folds = np.array([0, 1, 0, 0, 1, 0, 1])
+    expected = [True, True, False, False, True, True, False]
+    assert known_rows(classes, folds).tolist() == expected
+    # All that is left to learn from is one class: nothing to tell apart.
+    known = known_rows(np.array([0, 0, 1]), np.array([0, 1, 0]))
+    assert known.tolist() == [False, True, False]

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from edgeclf.training.estimate import Totals, estimate_from
+from edgeclf.training.estimate import Estimate, Totals, estimate_from
 from edgeclf.training.head import FittedHead, Head, LabelledBottlenecks
 from edgeclf.training.moments import Moments
 from edgeclf.training.shrinkage import Setting, weights_and_bias
-from edgeclf.training.trials import DISCRIMINANT, Trials
+from edgeclf.training.temperature import sharpness_of
+from edgeclf.training.trials import DISCRIMINANT, Trial, Trials
 
 
 @dataclass(frozen=True)
@@ -86,24 +87,45 @@ def fit_all(
         trials = Trials(moments, scored, folds, widths)
         chosen = trials.search(kinds)
         estimate = estimate_from(moments, None, trials.totals, np.float64)
-        heads = [weights_and_bias(estimate, widths, best.setting) for best in chosen]
-    return [
-        FittedHead.scored_by_folds(
-            Head(
-                (weights * best.sharpness).astype(np.float32),
-                (bias * best.sharpness).astype(np.float32),
-            ),
-            np.asarray(best.logits * best.sharpness, np.float32),
-            scored.classes,
-            folds == validation_fold,
-            shrinkage=best.setting.shrinkage,
-            emphasis=best.setting.emphasis if moments.has_views else None,
-            temperature=1 / best.sharpness,
-            class_weights="balanced",
-            held_out=HeldOut(moments, scored, folds, best.setting),
-        )
-        for best, (weights, bias) in zip(chosen, heads, strict=True)
-    ]
+        return [
+            _fitted(
+                trial,
+                estimate,
+                HeldOut(moments, scored, folds, trial.setting),
+                widths,
+                folds == validation_fold,
+            )
+            for trial in chosen
+        ]
+
+
+def _fitted(
+    trial: Trial,
+    estimate: Estimate,
+    held_out: HeldOut,
+    widths: Sequence[int],
+    is_validation: NDArray[np.bool_],
+) -> FittedHead:
+    """Return the head of one setting with its temperature divided out."""
+    weights, bias = weights_and_bias(estimate, widths, trial.setting)
+    scored, sharpness = held_out.scored, trial.sharpness
+    if sharpness is None:  # its own pictures are all that there is to judge by
+        logits = scored.bottlenecks @ weights.T + bias
+        sharpness = sharpness_of(logits, scored.classes)
+    return FittedHead.scored_by_folds(
+        Head(
+            (weights * sharpness).astype(np.float32),
+            (bias * sharpness).astype(np.float32),
+        ),
+        np.asarray(trial.logits * sharpness, np.float32),
+        scored.classes,
+        is_validation,
+        shrinkage=trial.setting.shrinkage,
+        emphasis=trial.setting.emphasis if held_out.moments.has_views else None,
+        temperature=1 / sharpness,
+        class_weights="balanced",
+        held_out=held_out,
+    )
 
 
 def solve(
@@ -142,4 +164,4 @@ def score_unseen(
             (trial,) = trials.search([DISCRIMINANT])
         else:
             trial = trials.only(Setting(shrinkage, 0.0))
-    return trial.logits * trial.sharpness
+    return trial.logits * (trial.sharpness or 1.0)

@@ -24,7 +24,7 @@ from edgeclf.training.class_weights import weigh_classes
 from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
-from edgeclf.training.folds import FOLDS, deal_folds
+from edgeclf.training.folds import FOLDS, deal_folds, known_rows
 from edgeclf.training.head import (
     ROWS_AT_ONCE,
     FittedHead,
@@ -66,8 +66,14 @@ def fit_head(
         )
     dealt = _deal(dataset)
     fitted = _solved(config, extractor, dataset, dealt)
-    classes, is_validation = dataset.classes[dealt.rows], dealt.is_validation
-    return weigh_classes(fitted, classes, is_validation, config.class_weights)
+    classes = dataset.classes[dealt.rows]
+    return weigh_classes(
+        fitted,
+        classes,
+        dealt.is_validation,
+        known_rows(classes, dealt.folds),
+        config.class_weights,
+    )
 
 
 def _solved(
@@ -76,9 +82,11 @@ def _solved(
     dataset: BottleneckDataset,
     dealt: _Dealt,
 ) -> FittedHead:
+    classes = dataset.classes[dealt.rows]
+    known = known_rows(classes, dealt.folds)
     if config.solver == "regression":
         fitted = _regress(config, extractor, dataset, dealt)
-        return choose({"regression": fitted}, dataset.classes[dealt.rows])
+        return choose({"regression": fitted}, classes, known)
     kinds = [DISCRIMINANT, PROTOTYPE]  # one to prefer first
     if config.solver != "auto":
         kinds = [config.solver]
@@ -91,14 +99,21 @@ def _solved(
         kinds,
     )
     candidates = dict(zip(kinds, heads, strict=True))
-    classes = dataset.classes[dealt.rows]
     if config.solver == "auto":
-        loss = cross_entropy(np.asarray(heads[0].unseen), classes)
+        loss = _loss(heads[0], classes, known)
         candidates["regression"] = _regress(
             config, extractor, dataset, dealt, HOPELESS * loss
         )
-    chosen = choose(candidates, classes)
+    chosen = choose(candidates, classes, known)
     return replace(chosen, held_out=chosen.held_out or heads[0].held_out)
+
+
+def _loss(
+    fitted: FittedHead, classes: NDArray[np.intp], known: NDArray[np.bool_]
+) -> float:
+    if not known.any():
+        return 0.0
+    return cross_entropy(np.asarray(fitted.unseen)[known], classes[known])
 
 
 @dataclass(frozen=True)

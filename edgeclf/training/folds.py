@@ -10,6 +10,24 @@ from numpy.typing import NDArray
 FOLDS = 4  # of the training pictures; the validation pictures are one more
 
 
+def known_rows(classes: NDArray[np.intp], folds: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which pictures heads of the other folds can name, `(n,)`.
+
+    Those have pictures of the same class to learn from, and of another.
+
+    Args:
+        classes: Class of each picture.
+        folds: The fold of each.
+    """
+    known = np.zeros(len(classes), bool)
+    for fold in np.unique(folds).tolist():
+        rows = folds == fold
+        learned = np.unique(classes[~rows])
+        if len(learned) > 1:
+            known[rows] = np.isin(classes[rows], learned)
+    return known
+
+
 def deal_folds(
     classes: NDArray[np.intp],
     groups: NDArray[np.intp],

@@ -32,13 +32,14 @@ class Trial:
     Attributes:
         setting: Theirs.
         logits: `(scored pictures, classes)`.
-        sharpness: The factor that makes scores probabilities.
+        sharpness: The factor that makes scores probabilities; None where no picture
+            can be scored.
         loss: Cross-entropy after that.
     """
 
     setting: Setting
     logits: NDArray[np.float64]
-    sharpness: float
+    sharpness: float | None
     loss: float
 
 
@@ -122,9 +123,11 @@ class Trials:
                 for some, points in _blocks(scored, rows):
                     logits[number, some] = points @ weights.T + bias
         for setting, answers in zip(settings, logits, strict=True):
-            sharpness = sharpness_of(answers[known], classes[known])
-            sharpened = np.asarray(answers[known] * sharpness, np.float32)
-            loss = cross_entropy(sharpened, classes[known]) if known.any() else 0.0
+            sharpness, loss = None, 0.0
+            if known.any():
+                sharpness = sharpness_of(answers[known], classes[known])
+                sharpened = np.asarray(answers[known] * sharpness, np.float32)
+                loss = cross_entropy(sharpened, classes[known])
             self._tried[setting] = Trial(setting, answers, sharpness, loss)
 
 
