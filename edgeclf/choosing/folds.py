@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import logging
@@ -20,6 +19,7 @@ from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.fit import fit_head
 from edgeclf.training.folds import deal_folds
+from edgeclf.training.quiet import told_only_of_errors
 from edgeclf.training.views import View
 from edgeclf.zoo import load_backbone
 from edgeclf.zoo.depths import with_depths
@@ -124,7 +124,7 @@ class Folds:
         """
         dataset, held_out = self._without(share, fold)
         config = setting.configure(self._shared, share)
-        with _told_only_of_errors():
+        with told_only_of_errors():
             head = fit_head(config, self._extractor, dataset).head
         logits = head.logits(dataset.bottlenecks[held_out]).astype(np.float64)
         classes = dataset.classes[held_out]
@@ -202,14 +202,3 @@ def _rank_in_class(
         ranks[row] = counts.get(label, 0)
         counts[label] = int(ranks[row]) + 1
     return ranks
-
-
-@contextlib.contextmanager
-def _told_only_of_errors() -> Iterator[None]:
-    """Keep what a fit reports off the screen: there are dozens of fits."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

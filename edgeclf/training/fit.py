@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from edgeclf import files
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.training import discriminant, regression
 from edgeclf.training.assemble import assemble
-from edgeclf.training.bottlenecks import BottleneckExtractor, Features
+from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.candidates import choose
 from edgeclf.training.class_weights import weigh_classes
 from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
@@ -26,7 +26,6 @@ from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
 from edgeclf.training.folds import FOLDS, deal_folds, known_rows
 from edgeclf.training.head import (
-    ROWS_AT_ONCE,
     FittedHead,
     Head,
     LabelledBottlenecks,
@@ -36,6 +35,7 @@ from edgeclf.training.moments import Moments
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
 from edgeclf.training.trials import DISCRIMINANT, PROTOTYPE
+from edgeclf.training.view_bottlenecks import all_views, view_blocks, with_views
 from edgeclf.training.views import Distortions
 from edgeclf.zoo.backbone import Backbone
 
@@ -55,7 +55,7 @@ def fit_head(
         dataset: The pictures.
     """
     if config.descent is not None:
-        train = _with_views(config, extractor, dataset)
+        train = with_views(config, extractor, dataset)
         return _descend(config, config.descent, extractor.backbone, train, dataset)
     ignored = [name for name in DESCENT_ONLY if is_changed(config, name)]
     if ignored:
@@ -165,7 +165,7 @@ def _moments(
     )
     # A fold stands together.
     rows = dealt.rows[np.argsort(dealt.folds, kind="stable")]
-    for bottlenecks, some in _views(config, extractor, dataset, rows):
+    for bottlenecks, some in view_blocks(config, extractor, dataset, rows):
         moments.add(
             bottlenecks,
             dataset.classes[some],
@@ -190,7 +190,7 @@ def _regress(
     data = LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows)
     folds = dealt.folds
     if hopeless is None and config.num_views > 1:
-        views, owners = _all_views(config, extractor, dataset, dealt.rows)
+        views, owners = all_views(config, extractor, dataset, dealt.rows)
         data = data + LabelledBottlenecks(views, dataset.classes[owners])
         its_folds = dealt.folds[np.searchsorted(dealt.rows, owners)]
         folds = np.concatenate([folds, its_folds])
@@ -225,71 +225,6 @@ def plain_discriminant(
         extractor.backbone.widths or (extractor.backbone.depth,),
         FOLDS,
     )
-
-
-def _views(
-    config: RetrainConfig,
-    extractor: BottleneckExtractor,
-    dataset: BottleneckDataset,
-    rows: NDArray[np.intp],
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
-    """Yield bottlenecks of the pictures' views, a block at a time, and whose they are.
-
-    Args:
-        config: Says which views.
-        extractor: Computes them.
-        dataset: Where the pictures are.
-        rows: Positions of the pictures in it.
-    """
-    each = len(config.draw_views(dataset.digests[0]))
-    if not each:
-        return
-    items = (  # of many pictures too many to hold
-        (dataset.examples[row], view)
-        for row in rows.tolist()
-        for view in config.draw_views(dataset.digests[row])
-    )
-    block = np.empty((ROWS_AT_ONCE, extractor.backbone.depth), np.float32)
-    filled: list[int] = []
-    owners = np.repeat(rows, each)
-    results = extractor.extract(items, "views", len(owners))
-    for row, features in zip(owners.tolist(), results, strict=True):
-        if not isinstance(features, Features):  # it was readable a moment ago
-            logger.warning(
-                "Left out a view of %s: %s", features.example.path, features.reason
-            )
-            continue
-        block[len(filled)] = features.bottleneck
-        filled.append(row)
-        if len(filled) == len(block):
-            yield block, np.array(filled, np.intp)
-            filled = []
-    yield block[: len(filled)], np.array(filled, np.intp)
-
-
-def _with_views(
-    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
-) -> LabelledBottlenecks:
-    """Return the training pictures and their views, all of them in memory."""
-    train = dataset.subset(TRAIN)
-    if config.num_views == 1:
-        return train
-    views, owners = _all_views(config, extractor, dataset, dataset.positions(TRAIN))
-    return train + LabelledBottlenecks(views, dataset.classes[owners])
-
-
-def _all_views(
-    config: RetrainConfig,
-    extractor: BottleneckExtractor,
-    dataset: BottleneckDataset,
-    rows: NDArray[np.intp],
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return the bottlenecks of the pictures' views, and whose they are."""
-    blocks = [
-        (block.copy(), some) for block, some in _views(config, extractor, dataset, rows)
-    ]
-    bottlenecks, owners = zip(*blocks, strict=True)
-    return np.concatenate(bottlenecks), np.concatenate(owners)
 
 
 def _descend(
