@@ -77,7 +77,8 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     Raises:
         DatasetError: Fewer than two classes with usable pictures, or an unreadable
             picture with `strict`.
-        ModelError: The backbone cannot be read, cut or quantized.
+        ModelError: The backbone cannot be read, cut, quantized or, with `fine_tune`,
+            trained; or int8 costs more than `max_int8_drop`, whatever is tried.
         DownloadError: The backbone that was asked for cannot be had.
         OSError: A folder is missing or cannot be written.
         MissingExtraError: No interpreter is installed, or no TensorFlow to fine-tune.
