@@ -29,9 +29,12 @@ fuzz: $(VENV)/.dev
 	EDGECLF_MUTANTS_IMAGES=2000 EDGECLF_MUTANTS_MODELS=500 $(BIN)/python -m pytest \
 	    tests/test_hostile_images.py tests/test_hostile_models.py
 
-# Importing Keras, SavedModel and TensorFlow Hub backbones: an environment of 2 GB.
+# Importing Keras, SavedModel and TensorFlow Hub backbones, and fine-tuning: an
+# environment of 2 GB.
 test-tensorflow: .venv-tensorflow/.done
-	.venv-tensorflow/bin/python -m pytest $(ARGS) tests/test_zoo_convert.py
+	.venv-tensorflow/bin/python -m pytest $(ARGS) tests/test_zoo_convert.py \
+	    tests/test_zoo_keras_applications.py tests/test_differentiable.py \
+	    tests/test_finetune.py
 
 # The report in Debian's chromium, with axe-core. As root, chromium is installed.
 test-browser: $(VENV)/.browser
@@ -41,7 +44,8 @@ test-browser: $(VENV)/.browser
 SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
 ARCHITECTURE ?= $(or $(wildcard $(SHARED)),mobilenet_v1_0.50_224)
 benchmark: $(VENV)/.dev .venv-tensorflow/.done .venv-peers/.done
-	for name in retrain accuracy label_image classify decode workers memory soak; do \
+	for name in retrain accuracy unknown add_class mislabelled label_image classify \
+	    decode workers memory soak; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
 
@@ -88,8 +92,9 @@ $(VENV)/.browser: $(VENV)/.dev
 	.venv-tensorflow/bin/pip $(INSTALL) --editable '.[train,tensorflow]' pytest
 	touch $@
 
-# What others label pictures with, for benchmarks/classify.py.
+# What others do the same with, for benchmarks/classify.py and mislabelled.py.
 .venv-peers/.done: Makefile
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip $(INSTALL) mediapipe==1.2.2 openvino onnxruntime tflite2onnx
+	.venv-peers/bin/pip $(INSTALL) mediapipe==1.2.2 openvino onnxruntime tflite2onnx \
+	    cleanlab==2.9.0 scikit-learn
 	touch $@

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from edgeclf.errors import EdgeclfError
 
@@ -35,6 +36,32 @@ def underscored(argument: str) -> str:
         return argument
     name, equals, value = argument[2:].partition("=")
     return "--" + name.replace("-", "_") + equals + value
+
+
+def listed(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Return a converter of values with commas between them, for argparse."""
+
+    def parse(text: str) -> list[Any]:
+        values = [convert(part.strip()) for part in text.split(",") if part.strip()]
+        if not values:
+            raise argparse.ArgumentTypeError("expected at least one value")
+        return values
+
+    parse.__name__ = f"list of {convert.__name__}"  # what argparse calls it
+    return parse
+
+
+def one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """Return a converter that lets only these words pass, for argparse."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(
+                f"expected one of {', '.join(choices)}, received {text!r}"
+            )
+        return text
+
+    return parse
 
 
 def run(command: Callable[[], int]) -> int:

@@ -105,3 +105,20 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         error.filename = str(target)
         raise
+
+
+def lock(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed; say whether that worked.
+
+    It does not while another process has it locked. Where there are no such locks, on
+    Windows, it always does.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -113,7 +113,8 @@ def test_without_a_model_it_says_what_it_left_out(planted, capsys):
     assert "(--no_model)" in told
 
 
-def test_without_the_extra_files_are_checked_all_the_same(planted):
+def without_the_extra(*arguments):
+    """Run the command in a process that lacks the packages of `[train]`."""
     program = (
         "import sys\n"
         "for name in ('scipy', 'tqdm', 'threadpoolctl', 'ai_edge_quantizer'):\n"
@@ -121,17 +122,33 @@ def test_without_the_extra_files_are_checked_all_the_same(planted):
         "from edgeclf.audit.command import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, planted, "--json"],
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--json"],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
+
+
+def test_without_the_extra_files_are_checked_all_the_same(planted):
+    done = without_the_extra(planted)
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["counts"]["duplicate"] == 1
     assert 'Install it with: pip install "edgeclf[train]"' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--fail_on", "near_conflicting"], ["--architecture", "mobilenet_v1_0.50_224"]],
+)
+def test_without_the_extra_what_was_asked_for_is_an_error(tmp_path, options):
+    tiny.write_folder(tmp_path, 10)
+    done = without_the_extra(tmp_path, *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert 'Install it with: pip install "edgeclf[train]"' in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,7 +158,7 @@ def test_without_the_extra_files_are_checked_all_the_same(planted):
         (["--fail_on", "none"], 0),
         (["--fail_on", "any"], 1),
         (["--fail_on", "tiny"], 1),
-        (["--fail_on", "leak", "outside"], 0),
+        (["--fail_on", "leak,outside"], 0),
     ],
 )
 def test_the_status_is_for_continuous_integration(planted, capsys, options, status):
@@ -203,12 +220,45 @@ def test_quarantine_takes_the_bad_ones_and_undo_brings_them_back(
 
 
 def test_quarantine_takes_the_kinds_that_are_named(photos, model, tmp_path, capsys):
-    kinds = ["--quarantine_kinds", "mislabelled", "tiny"]
+    kinds = ["--quarantine_kinds", "mislabelled,tiny"]
     bad = tmp_path / "bad"
     status, found, _ = run(capsys, photos, *model, "--quarantine", bad, *kinds)
     assert status == 1  # the rest is as it was
     assert {"red/blue one.png", "green/tiny.png"} <= set(found["quarantined"])
     assert (photos / "green" / "broken.jpg").exists()
+
+
+def test_a_file_that_two_links_lead_to_moves_once(photos, tmp_path, capsys):
+    (photos / "green" / "up").symlink_to(photos / "red")
+    (photos / "red" / "bad one.jpg").write_bytes(b"?")
+    before = sorted(path for path in photos.rglob("*") if path.is_file())
+    bad = ["--quarantine", tmp_path / "bad"]
+    status, found, told = run(capsys, photos, "--no_model", *bad)
+    assert status == 0
+    assert "Not moved" not in told
+    assert "green/up/bad one.jpg" in found["quarantined"]
+    assert "red/bad one.jpg" not in found["quarantined"]
+    main([str(photos), "--undo", str(tmp_path / "bad")])
+    assert sorted(path for path in photos.rglob("*") if path.is_file()) == before
+
+
+def test_a_quarantine_of_nothing_says_no_way_back(tmp_path, capsys):
+    tiny.write_folder(tmp_path / "p", 10)
+    bad = tmp_path / "bad"
+    status, _, told = run(capsys, tmp_path / "p", "--no_model", "--quarantine", bad)
+    assert (status, bad.exists()) == (0, False)
+    assert f"Moved to {bad}: 0 files." in told
+    assert "Back:" not in told
+
+
+def test_pictures_of_no_class_are_counted_apart(tmp_path, capsys):
+    tiny.write_folder(tmp_path, 10)
+    shutil.copytree(tmp_path / "red", tmp_path / "_background")
+    main([str(tmp_path), "--no_model"])
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.endswith(
+        "30 pictures in 3 classes, 10 to 10 a class, 10 more of no class (_background)"
+    )
 
 
 def test_a_name_that_is_not_utf_8_goes_through_everything(tmp_path, capsys):
@@ -227,11 +277,14 @@ def test_a_name_that_is_not_utf_8_goes_through_everything(tmp_path, capsys):
     ("options", "message"),
     [
         (["--views", "0"], "Expected views of at least 1. Received: 0."),
-        (["--fail_on", "none", "tiny"], "Expected kinds, or none, or any"),
-        (["--fail_on", "bad"], "invalid choice: 'bad'"),
+        (["--fail_on", "none,tiny"], "Expected kinds, or none, or any"),
+        (["--fail_on", "bad"], "received 'bad'"),
         (["--quarantine_kinds", "tiny"], "Expected --quarantine DIR"),
         (["--quarantine", "x", "--undo", "x"], "not allowed with"),
-        (["--quarantine", "x", "--quarantine_kinds", "few"], "invalid choice: 'few'"),
+        (["--quarantine", "x", "--quarantine_kinds", "few"], "received 'few'"),
+        (["--examples", "-1"], "expected a whole number of 1 or more"),
+        (["--no_model", "--fail_on", "tiny,mislabelled"], "it with mislabelled,"),
+        (["--no_model", "--architecture", "x.tflite"], "it with --architecture,"),
     ],
 )
 def test_wrong_usage_is_status_2(tmp_path, capsys, options, message):

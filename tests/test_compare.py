@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from edgeclf import Classifier
+from edgeclf import Classifier, files
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.compare import main
 from edgeclf.choosing.outcome import Outcome
@@ -138,7 +140,9 @@ def test_compare_trains_only_what_is_new(arguments, tmp_path, capsys):
     assert first == again
 
 
-@pytest.mark.parametrize("change", ["seed", "model", "pictures", "backbone"])
+@pytest.mark.parametrize(
+    "change", ["seed", "model", "other model", "pictures", "background", "backbone"]
+)
 def test_compare_trains_again_what_has_changed(arguments, tmp_path, capsys, change):
     options = {}
     (tmp_path / "b").mkdir()
@@ -152,6 +156,11 @@ def test_compare_trains_again_what_has_changed(arguments, tmp_path, capsys, chan
         options["seed"] = 5
     elif change == "model":
         Path(row["model"]).unlink()
+    elif change == "other model":  # of other settings, by a run that was killed
+        Path(row["model"]).write_bytes(tiny.backbone_file())
+    elif change == "background":
+        (pictures / "_background").mkdir()
+        shutil.copy(pictures / "red" / "000.png", pictures / "_background")
     elif change == "pictures":
         (pictures / "red" / "000.png").unlink()
     else:
@@ -180,6 +189,18 @@ def test_compare_takes_up_where_it_was_killed(arguments, tmp_path):
     assert len(ended.stdout.split("\n\n")[0].splitlines()) == 7
 
 
+def test_compare_lets_one_run_at_a_time_use_a_folder(arguments, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    descriptor = os.open(tmp_path / "out", os.O_RDONLY)
+    try:
+        assert files.lock(descriptor)
+        assert main(arguments("tiny")) == 1
+    finally:
+        os.close(descriptor)
+    assert "another comparison is being made in it." in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_compare_goes_on_after_a_candidate_that_fails(arguments, tmp_path, capsys):
     assert main(arguments("broken", "tiny")) == 1
     output = capsys.readouterr()
@@ -189,11 +210,30 @@ def test_compare_goes_on_after_a_candidate_that_fails(arguments, tmp_path, capsy
     assert "broken cannot be used as a backbone." in broken
     assert fine.startswith("2  tiny")
     assert "Recommended: tiny-discriminant-1-views-int8" in output.out
+    assert "\nTrain it on more pictures: edgeclf retrain --image_dir " in output.out
     with (tmp_path / "out" / "comparison.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["error"]
     assert rows[0]["accuracy"] == ""
     assert 0 < float(rows[1]["accuracy_low_95"]) < float(rows[1]["accuracy"])
+
+
+def test_compare_leaves_out_a_broken_link_as_retrain_does(arguments, tmp_path, capsys):
+    photos = tiny.write_folder(tmp_path / "photos", 10)
+    (photos / "red" / "broken.png").symlink_to("nowhere")
+    assert main([*arguments("tiny", image_dir=photos), "--json"]) == 0
+    assert "broken.png" in capsys.readouterr().err
+
+
+def test_compare_json_is_one_line_whatever_stdout_can_write(
+    arguments, tmp_path, monkeypatch
+):
+    photos = tiny.write_folder(tmp_path / "café 🌷", 6)
+    stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert main([*arguments("broken", image_dir=photos), "--json"]) == 1
+    (line,) = stdout.buffer.getvalue().splitlines()
+    assert json.loads(line)["image_dir"] == str(photos)
 
 
 def test_compare_when_all_fail_says_so(arguments, capsys):
@@ -213,6 +253,8 @@ def test_compare_takes_a_given_split(arguments, tmp_path, capsys):
     assert main([*arguments("tiny", "deep", split_file=table), "--csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [row["num_test"] for row in rows] == ["9", "9"]
+    assert main(arguments("tiny", split_file=table)) == 0
+    assert "\nTrain it: edgeclf retrain --image_dir " in capsys.readouterr().out
 
 
 def test_compare_writes_a_page_with_table_and_plots(arguments, tmp_path):
@@ -240,7 +282,7 @@ def test_compare_writes_a_page_with_table_and_plots(arguments, tmp_path):
         ({"testing_percentage": 0}, "Expected testing_percentage above 0"),
         ({"architectures": "mobilenet_v9"}, "Expected a backbone's name"),
         ({"architectures": ","}, "expected at least one value"),
-        ({"resize": "fancy"}, "Expected resize to be one of"),
+        ({"resize": "fancy"}, "invalid choice: 'fancy'"),
     ],
 )
 def test_compare_refuses_wrong_options_before_any_work(
@@ -262,6 +304,8 @@ def test_compare_says_when_nothing_fits_the_budget(arguments, capsys):
     assert main(arguments("tiny", max_size_mb=0.0001)) == 1
     output = capsys.readouterr().out
     assert "No candidate fits --max_size_mb 0.0001: the quickest, tiny-" in output
+    assert main([*arguments("tiny", max_size_mb=0.0001), "--csv"]) == 1
+    assert "error: No candidate fits --max_size_mb 0.0001" in capsys.readouterr().err
 
 
 def test_candidates_of_one_file_name_keep_their_own_names():
@@ -289,6 +333,14 @@ def test_recommend_takes_the_simpler_of_two_that_cannot_be_told_apart():
     assert "9.0 times the multiplications" in first
     assert second == (
         "On 100 test pictures differences below 6.0 points are never sure (p < 0.05)."
+    )
+
+
+def test_recommendation_on_a_handful_of_pictures_says_that_none_is_sure():
+    small = outcome("small", [1], num_test=4)
+    choice = recommend([small], Budget())
+    assert choice.sentences()[1] == (
+        "On 4 test pictures no difference is ever sure (p < 0.05)."
     )
 
 
@@ -336,7 +388,7 @@ def test_mcnemar_is_the_exact_binomial_test(first, second, expected):
 
 def test_smallest_difference_is_six_pictures():
     assert smallest_difference(60) == pytest.approx(0.1)
-    assert smallest_difference(3) == 1.0
+    assert smallest_difference(3) == 2.0  # of three pictures none
 
 
 def test_table_leaves_out_what_is_the_same_for_all():

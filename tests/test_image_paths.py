@@ -152,3 +152,10 @@ def test_two_stars_end_in_a_maze_of_links(tmp_path: Path) -> None:
     for name in ("b", "c", "d"):  # 3 ** 40 ways before the system gives up
         (tmp_path / name).symlink_to(tmp_path)
     assert matching_images(f"{tmp_path}/**/*.jpg") == [str(tmp_path / "a.jpg")]
+
+
+def test_links_to_what_never_ends_are_no_pictures(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in (("a.jpg", "pipe"), ("b.jpg", "/dev/zero"), ("c.jpg", "c.jpg")):
+        (tmp_path / name).symlink_to(target)
+    assert find_images(tmp_path) == [tmp_path / "c.jpg"]  # leads to itself: broken

@@ -5,6 +5,7 @@ import pytest
 
 from edgeclf.training.mislabelled import (
     LEAST_CONFIDENCE,
+    Suspect,
     find_mislabelled,
     out_of_fold_probabilities,
 )
@@ -137,3 +138,8 @@ def test_the_same_pictures_give_the_same_answer():
     first = out_of_fold_probabilities(dataset, (DEPTH // 2, DEPTH // 2), rounds=2)
     again = out_of_fold_probabilities(dataset, (DEPTH // 2, DEPTH // 2), rounds=2)
     assert first.tobytes() == again.tobytes()
+
+
+def test_nobody_is_told_that_a_guess_is_certain():
+    assert Suspect(0, 1, 0.994).sure == "99%"
+    assert Suspect(0, 1, 0.9951).sure == "over 99%"

@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 import os
 import subprocess
@@ -231,9 +233,39 @@ def test_a_line_that_was_cut_short_is_dropped(root, tmp_path):
     whole = (folder / FILE_NAME).read_bytes()
     (folder / FILE_NAME).write_bytes(whole + b'{"root": "/x"}\n{"file": "a/p')
     assert quarantine(root, folder, FINDINGS[1:2]).failed == []
-    (folder / FILE_NAME).write_bytes(b"[]]\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["[]]", "[]", "5", '{"file": "a"}', '{"root": 1, "a": 1}']
+)
+def test_a_journal_with_other_lines_is_refused(root, tmp_path, line):
+    (tmp_path / FILE_NAME).write_text(f"{line}\n")
     with pytest.raises(DatasetError, match=r"one JSON object a line.*Mend it by hand"):
-        undo(root, folder)
+        undo(root, tmp_path)
+
+
+@pytest.mark.parametrize("takes", [0, 10])
+def test_a_full_disk_does_not_keep_files_in_quarantine(
+    root, tmp_path, monkeypatch, caplog, takes
+):
+    class Full(io.FileIO):
+        """A file that takes a few bytes and then no more."""
+
+        def write(self, data):
+            if self.tell() > size or not takes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data[:takes])
+
+    folder = tmp_path / "bad"
+    quarantine(root, folder, FINDINGS)
+    size = (folder / FILE_NAME).stat().st_size
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Full(path, "a+b"))
+    outcome = undo(root, folder)
+    monkeypatch.undo()
+    assert sorted(outcome.moved) == sorted(NAMES)
+    assert f"{FILE_NAME}: No space left on device." in caplog.text
+    assert (folder / FILE_NAME).stat().st_size == size  # no half line
+    assert undo(root, folder).moved == []
 
 
 def test_one_process_at_a_time(root, tmp_path):

@@ -342,3 +342,22 @@ def test_retrain_line_quotes_and_leaves_out_defaults():
     assert line == (
         "edgeclf retrain --image_dir 'my photos' --views 4 --learning_rate 0.25"
     )
+
+
+def test_retrain_line_keeps_all_digits_and_names_with_dashes():
+    config = RetrainConfig(
+        image_dir="-p",
+        output_graph="x.tflite",
+        learning_rate=0.012345678,
+        input_std=30.0,
+    )
+    assert retrain_line(config, ["learning_rate", "input_std"]) == (
+        "edgeclf retrain --image_dir=-p --learning_rate 0.012345678 --input_std 30"
+    )
+
+
+def test_tune_with_too_few_pictures_says_so(tune, tmp_path):
+    folder = tiny.write_folder(tmp_path / "few", 2)
+    status, out, err = tune(*QUICK, image_dir=folder)
+    assert (status, out) == (1, "")
+    assert "Expected enough pictures beside the test pictures" in err

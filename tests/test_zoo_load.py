@@ -376,6 +376,8 @@ def test_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
 def test_unknown_name_is_refused_without_network(server: Server) -> None:
     with pytest.raises(ValueError, match=r"Close names: .*mobilenet_v1_0\.50_224"):
         load_backbone("mobilnet_v1_0.5_224")
+    with pytest.raises(ValueError, match="Close names: keras/vgg16"):
+        load_backbone("keras/vgg19")
     assert kept() == []
 
 

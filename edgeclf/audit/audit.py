@@ -16,7 +16,7 @@ from edgeclf.data.checks import (
     report_leaks,
 )
 from edgeclf.data.findings import Finding, count_kinds, in_order
-from edgeclf.data.listing import BACKGROUND, Listing, list_folder
+from edgeclf.data.listing import BACKGROUND, Picture, list_folder
 from edgeclf.errors import MissingExtraError
 from edgeclf.image import DEFAULT_RESIZE
 from edgeclf.interpreter import num_processors
@@ -35,7 +35,11 @@ class AuditConfig:
     Attributes:
         image_dir: Folder with one folder of pictures per class.
         use_model: Whether to look for near-duplicates and wrong classes.
-        architecture: As of `RetrainConfig`, and so are the next two.
+        needs_model: Whether it is an error if that is impossible for want of an extra,
+            as it is if an architecture is named.
+        architecture: As of `RetrainConfig`, and so are the next five.
+        input_mean: Of a float backbone without metadata.
+        input_std: See `input_mean`.
         bottleneck_dir: Where bottlenecks are cached.
         model_dir: Where backbones are kept.
         resize: Resize filter.
@@ -46,7 +50,10 @@ class AuditConfig:
 
     image_dir: Path
     use_model: bool = True
+    needs_model: bool = False
     architecture: str | os.PathLike[str] | None = None
+    input_mean: float | None = None
+    input_std: float | None = None
     bottleneck_dir: str | os.PathLike[str] | None = None
     model_dir: str | os.PathLike[str] | None = None
     resize: str = DEFAULT_RESIZE
@@ -104,7 +111,8 @@ class Audit:
 def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit:
     """Check every file of a folder of class folders.
 
-    Without the extra `[train]` the checks that need a model are left out.
+    Without the extra `[train]` the checks that need a model are left out, unless the
+    settings say that they are needed.
 
     Args:
         config: What to look at.
@@ -115,6 +123,7 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         NotADirectoryError: It is a file.
         ModelError: The backbone cannot be read or cut.
         DownloadError: The backbone that was asked for cannot be had.
+        MissingExtraError: An extra is missing, and the model is needed.
         OSError: It cannot be read.
     """
     listing = list_folder(config.image_dir)
@@ -123,6 +132,8 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         try:
             backbone, reason = _load_backbone(config), ""
         except MissingExtraError as error:
+            if config.needs_model or config.architecture is not None:
+                raise
             reason = str(error)
     inspected = inspect_pictures(
         listing.pictures,
@@ -130,7 +141,7 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         config.num_workers or num_processors(),
         lambda results: _progress(results, len(listing.pictures)),
     )
-    findings = listing.findings
+    findings = list(listing.findings)
     for each in inspected:
         findings += each.findings
     copies = group_copies(listing.pictures, inspected)
@@ -138,7 +149,7 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
     alike: dict[str, set[str]] = {}
     _join(alike, ([listing.pictures[row].name for row in group] for group in copies))
     if backbone:
-        findings += _look(config, backbone, listing, inspected, alike)
+        findings += _look(config, backbone, listing.pictures, inspected, copies, alike)
     if splits:
         groups = {min(names): sorted(names) for names in alike.values()}
         findings += report_leaks(groups.values(), splits)
@@ -155,30 +166,35 @@ def _load_backbone(config: AuditConfig) -> Backbone:
     from edgeclf.zoo import load_backbone
     from edgeclf.zoo.depths import with_depths
 
-    return with_depths(load_backbone(config.architecture, folder=config.model_dir))
+    return with_depths(
+        load_backbone(
+            config.architecture,
+            input_mean=config.input_mean,
+            input_std=config.input_std,
+            folder=config.model_dir,
+        )
+    )
 
 
 def _look(
     config: AuditConfig,
     backbone: Backbone,
-    listing: Listing,
+    listed: Sequence[Picture],
     inspected: Sequence[Inspected],
+    copies: Iterable[Sequence[int]],
     alike: dict[str, set[str]],
 ) -> Iterable[Finding]:
     """Return what the backbone sees; note in `alike` which pictures are alike."""
     from edgeclf.audit import similar
 
-    told = {
-        finding.file
-        for finding in listing.findings
-        if finding.kind in ("conflicting", "duplicate")
-    }
+    told = {finding.file for finding in report_copies(listed, copies)}
     pictures = [
         picture
-        for picture, each in zip(listing.pictures, inspected, strict=True)
-        if each.size is not None and picture.label != BACKGROUND
+        for picture, each in zip(listed, inspected, strict=True)
+        if each.size is not None
+        and picture.label != BACKGROUND
+        and picture.name not in told
     ]
-    pictures = [picture for picture in pictures if picture.name not in told]
     if not pictures:
         return []
     seen = similar.see(

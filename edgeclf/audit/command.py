@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgeclf import console
-from edgeclf.audit.audit import Audit, AuditConfig, audit
+from edgeclf.audit.audit import NEED_A_MODEL, Audit, AuditConfig, audit
 from edgeclf.audit.quarantine import Outcome, check_folder, quarantine, undo
 from edgeclf.audit.text import EXAMPLES, text
 from edgeclf.data.findings import ERROR, KINDS
 from edgeclf.data.listing import number_of
 from edgeclf.data.splits import read_split_file
 from edgeclf.image import RESIZE_METHODS
+from edgeclf.labelling.arguments import positive
 from edgeclf.labelling.output import write_json_line
 
 logger = logging.getLogger("edgeclf")
@@ -55,11 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"Expected kinds, or {NONE}, or {ANY}, after --fail_on.")
     if options.quarantine_kinds and not options.quarantine:
         parser.error("Expected --quarantine DIR beside --quarantine_kinds.")
+    seen_by_model = {*options.fail_on, *(options.quarantine_kinds or ())}
+    seen_by_model &= set(NEED_A_MODEL)
+    if options.no_model and (seen_by_model or options.architecture is not None):
+        parser.error(
+            "Expected no --no_model. Received: it with "
+            + (", ".join(sorted(seen_by_model)) or "--architecture")
+            + ", which needs a model."
+        )
     try:
         config = AuditConfig(
             image_dir=options.image_dir,
             use_model=not options.no_model,
+            needs_model=bool(seen_by_model),
             architecture=options.architecture,
+            input_mean=options.input_mean,
+            input_std=options.input_std,
             bottleneck_dir=options.bottleneck_dir,
             model_dir=options.model_dir,
             resize=options.resize,
@@ -84,11 +98,11 @@ def _audit(options: argparse.Namespace, config: AuditConfig) -> int:
     outcome = Outcome([], [])
     if options.quarantine:
         outcome = quarantine(options.image_dir, options.quarantine, chosen)
-    gone = set(outcome.moved)
     failing = [
         each
         for each in found.findings
-        if _fails(each.kind, options.fail_on) and each.file not in gone
+        if _fails(each.kind, options.fail_on)
+        and not (options.quarantine and _is_gone(options.image_dir / each.file))
     ]
     _print(options, found, outcome)
     return 1 if failing or outcome.failed else 0
@@ -96,6 +110,10 @@ def _audit(options: argparse.Namespace, config: AuditConfig) -> int:
 
 def _fails(kind: str, fail_on: Sequence[str]) -> bool:
     return fail_on == [ANY] or kind in fail_on
+
+
+def _is_gone(path: Path) -> bool:
+    return not os.path.lexists(path)
 
 
 def _print(options: argparse.Namespace, found: Audit, outcome: Outcome) -> None:
@@ -113,13 +131,11 @@ def _print(options: argparse.Namespace, found: Audit, outcome: Outcome) -> None:
             found.without_model.rstrip("."),
         )
     if options.quarantine:
-        logger.info(
-            "Moved to %s: %s. Back: edgeclf audit %s --undo %s",
-            options.quarantine,
-            number_of(len(outcome.moved), "file"),
-            options.image_dir,
-            options.quarantine,
-        )
+        moved = number_of(len(outcome.moved), "file")
+        logger.info("Moved to %s: %s.", options.quarantine, moved)
+    if outcome.moved:
+        back = [folder, "--undo", str(options.quarantine)]
+        logger.info("Back: edgeclf audit %s", shlex.join(back))
 
 
 def _undo(options: argparse.Namespace) -> int:
@@ -142,11 +158,14 @@ def _parser() -> console.Parser:
         + "; ".join(f"{kind} ({KINDS[kind].severity})" for kind in KINDS),
     )
     parser.add_argument("image_dir", type=Path, help="folder of class folders")
-    parser.add_argument("--json", action="store_true", help="one object for machines")
+    parser.add_argument(
+        "--json", action="store_true", help="one line of JSON on stdout"
+    )
     parser.add_argument(
         "--examples",
-        type=int,
+        type=positive,
         default=EXAMPLES,
+        metavar="N",
         help="findings of each kind that the text lists (%(default)s)",
     )
     parser.add_argument(
@@ -156,12 +175,11 @@ def _parser() -> console.Parser:
     )
     parser.add_argument(
         "--fail_on",
-        nargs="+",
-        choices=(*KINDS, NONE, ANY),
+        type=console.listed(console.one_of((*KINDS, NONE, ANY))),
         default=list(ERRORS),
-        metavar="KIND",
+        metavar="A,B",
         help=f"kinds of findings that make the exit status 1, or {NONE}, or {ANY} "
-        f"({' '.join(ERRORS)})",
+        f"({','.join(ERRORS)})",
     )
     moving = parser.add_argument_group("moving files away")
     where = moving.add_mutually_exclusive_group()
@@ -176,11 +194,12 @@ def _parser() -> console.Parser:
     )
     moving.add_argument(
         "--quarantine_kinds",
-        nargs="+",
-        choices=[kind for kind in KINDS if kind not in OF_FOLDERS],
-        metavar="KIND",
-        help=f"what to move ({' '.join(QUARANTINED)}); of copies in one class one "
-        "stays",
+        type=console.listed(
+            console.one_of([kind for kind in KINDS if kind not in OF_FOLDERS])
+        ),
+        metavar="A,B",
+        help=f"what to move ({','.join(QUARANTINED)}); of copies in one class one "
+        "stays, of those in several classes none",
     )
     model = parser.add_argument_group("near-duplicates and wrong classes")
     model.add_argument(
@@ -189,6 +208,9 @@ def _parser() -> console.Parser:
     model.add_argument(
         "--architecture", help="backbone, as for edgeclf retrain: name or path"
     )
+    mean = "of a float backbone without metadata: input = (pixel - mean) / std"
+    model.add_argument("--input_mean", type=float, metavar="X", help=mean)
+    model.add_argument("--input_std", type=float, metavar="X", help=mean)
     model.add_argument("--bottleneck_dir", metavar="DIR", help="cache of retrain")
     model.add_argument("--model_dir", metavar="DIR", help="downloaded backbones")
     model.add_argument(

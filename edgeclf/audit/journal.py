@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from edgeclf import files
 from edgeclf.errors import DatasetError
 
 FILE_NAME = "quarantine.jsonl"
@@ -47,9 +48,14 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
-        self._file = self.path.open("a+b")
+        # Without a buffer: what a full disk did not take would be written later.
+        self._file = self.path.open("a+b", buffering=0)
         try:
-            _lock(self._file.fileno(), self.path)
+            if not files.lock(self._file.fileno()):
+                raise DatasetError(
+                    f"Expected to be the only one that uses {folder}. Received: "
+                    "another process has its journal open. Wait for it."
+                )
             self._entries = self._read()
         except BaseException:
             self._file.close()
@@ -57,13 +63,13 @@ class Journal:
 
     def _read(self) -> list[dict[str, Any]]:
         self._file.seek(0)
-        content = self._file.read()
+        content = self._file.readall()
         # A line that was cut short was not followed by a move.
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             self._file.truncate(len(whole))
         try:
-            entries = [json.loads(line) for line in whole.splitlines()]
+            entries = [_checked(json.loads(line)) for line in whole.splitlines()]
         except ValueError as error:
             raise DatasetError(
                 f"Expected one JSON object a line in {self.path}. Received: {error}. "
@@ -103,9 +109,16 @@ class Journal:
     def _append(self, entries: list[dict[str, Any]]) -> None:
         # ASCII: names that are not UTF-8 come back as they were.
         lines = "".join(f"{json.dumps(entry)}\n" for entry in entries)
-        self._file.write(lines.encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        size = os.fstat(self._file.fileno()).st_size
+        rest = memoryview(lines.encode())
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(size)
+            error.filename = os.fspath(self.path)  # the system does not say which
+            raise
         self._entries += entries
 
     def close(self) -> None:
@@ -124,19 +137,21 @@ class Journal:
         self.close()
 
 
+def _checked(entry: Any) -> dict[str, Any]:
+    """Refuse what `Journal` does not write.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    is_known = isinstance(entry, dict) and (
+        {"root"} == entry.keys()
+        or {"mark"} == entry.keys()
+        or set(Move._fields) == entry.keys()
+    )
+    if not is_known:
+        raise ValueError(f"another line: {json.dumps(entry)}")
+    return dict(entry)
+
+
 def _move(entry: dict[str, Any]) -> Move:
     return Move(*(str(entry[field]) for field in Move._fields))
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DatasetError(
-            f"Expected to be the only one that uses {path.parent}. Received: another "
-            "process has its journal open. Wait for it."
-        ) from None

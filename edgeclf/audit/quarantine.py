@@ -8,23 +8,20 @@ ever overwritten. The next run goes on where this one ended.
 from __future__ import annotations
 
 import contextlib
-import errno
-import filecmp
 import logging
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeclf.audit.journal import FILE_NAME, Journal, Move
+from edgeclf.audit.moving import is_same, move, sync
+from edgeclf.console import sentence
 from edgeclf.data.findings import Finding
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import is_passed_over
 
 logger = logging.getLogger("edgeclf")
-
-_PART = ".edgeclf-part"  # ends the name of a copy that is not complete
 
 
 class Outcome(NamedTuple):
@@ -91,15 +88,16 @@ def quarantine(root: Path, folder: Path, findings: Iterable[Finding]) -> Outcome
     folder.mkdir(parents=True, exist_ok=True)
     with Journal(folder) as journal:
         _check_root(journal, root)
-        _sync(folder)
+        sync(folder)
         planned = [move for move in journal.pending if _is_left(root, folder, move)]
-        known = {move.file for move in planned}
+        known = {_place(root / move.file) for move in planned}
         taken = {move.to for move in journal.moves}
         fresh = []
         for finding in files:
-            if finding.file in known:  # two things are wrong with it
+            place = _place(root / finding.file)
+            if place in known:  # two things are wrong with it, or two links lead there
                 continue
-            known.add(finding.file)
+            known.add(place)
             to = _free_name(folder, finding.file, taken)
             taken.add(to)
             fresh.append(Move(finding.file, to, finding.kind, finding.detail))
@@ -107,7 +105,7 @@ def quarantine(root: Path, folder: Path, findings: Iterable[Finding]) -> Outcome
         outcome = _move_all(
             (move.file, root / move.file, folder / move.to) for move in planned + fresh
         )
-        journal.mark("done")
+        _mark(journal, "done")
     return outcome
 
 
@@ -122,7 +120,7 @@ def undo(root: Path, folder: Path) -> Outcome:
 
     Raises:
         DatasetError: There is no journal in it, or of another dataset.
-        OSError: The journal cannot be written.
+        OSError: The journal cannot be opened.
     """
     if not (folder / FILE_NAME).is_file():
         raise DatasetError(
@@ -131,7 +129,7 @@ def undo(root: Path, folder: Path) -> Outcome:
         )
     with Journal(folder) as journal:
         _check_root(journal, root)
-        journal.mark("undo")
+        is_marked = _mark(journal, "undo")
         moves = {move.to: move for move in journal.moves}
         pairs = [
             (move.file, folder / move.to, root / move.file)
@@ -139,8 +137,20 @@ def undo(root: Path, folder: Path) -> Outcome:
             if os.path.lexists(folder / move.to)
         ]
         outcome = _move_all(pairs)
+        if not is_marked:  # by now there may be room
+            _mark(journal, "undo")
         _remove_empty_folders(folder, moves.values())
     return outcome
+
+
+def _mark(journal: Journal, what: str) -> bool:
+    """Mark the journal; a disk that is full must not keep files from going back."""
+    try:
+        journal.mark(what)
+    except OSError as error:
+        logger.warning("The journal lacks its last line: %s", sentence(error))
+        return False
+    return True
 
 
 def _check_root(journal: Journal, root: Path) -> None:
@@ -154,12 +164,17 @@ def _check_root(journal: Journal, root: Path) -> None:
         )
 
 
+def _place(path: Path) -> str:
+    """Return where a file or a link lies, whatever links lead to its folder."""
+    return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
+
+
 def _is_left(root: Path, folder: Path, move: Move) -> bool:
     """Return whether a planned move has not been made, or not to its end."""
     source, target = root / move.file, folder / move.to
     if not os.path.lexists(source):
         return False
-    return not os.path.lexists(target) or _is_same(source, target)
+    return not os.path.lexists(target) or is_same(source, target)
 
 
 def _free_name(folder: Path, file: str, taken: set[str]) -> str:
@@ -185,91 +200,6 @@ def _move_all(pairs: Iterable[tuple[str, Path, Path]]) -> Outcome:
             logger.warning("Not moved: %s: %s.", source, error.strerror or error)
             failed.append(name)
     return Outcome(moved, failed)
-
-
-def move(source: Path, target: Path) -> None:
-    """Move a file or a link, to another file system too; never replace anything.
-
-    What an earlier call left half done is done to its end.
-
-    Raises:
-        FileExistsError: Something else is at `target`.
-        OSError: It cannot be moved; it is where it was.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _part(target).unlink(missing_ok=True)
-    is_new = not os.path.lexists(target)
-    if not is_new and not _is_same(source, target):
-        raise FileExistsError(errno.EEXIST, "there is a file", os.fspath(target))
-    if is_new:
-        try:
-            _name_again(source, target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            _copy(source, target)
-    _sync(target.parent)
-    try:
-        source.unlink(missing_ok=True)
-    except OSError:
-        if is_new:  # it stays where it was
-            target.unlink()
-        raise
-    _sync(source.parent)
-
-
-def _name_again(source: Path, target: Path) -> None:
-    """Give a file a second name or, without hard links, another one.
-
-    Raises:
-        FileExistsError: There is a file of that name.
-        OSError: `EXDEV`: the new name is in another file system.
-    """
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in (errno.EXDEV, errno.EEXIST, errno.ENOENT):
-            raise
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "there is a file") from None
-        os.rename(source, target)  # noqa: PTH104 - beside os.link
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy with times and permissions; the name appears when all is on the disk."""
-    if source.is_symlink():
-        target.symlink_to(source.readlink())
-        return
-    part = _part(target)
-    try:
-        shutil.copy2(source, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        _name_again(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + _PART)
-
-
-def _is_same(source: Path, target: Path) -> bool:
-    """Return whether two names are of one file, or of a link or file and its copy."""
-    if source.is_symlink() or target.is_symlink():
-        both = source.is_symlink() and target.is_symlink()
-        return both and source.readlink() == target.readlink()
-    return source.samefile(target) or filecmp.cmp(source, target, shallow=False)
-
-
-def _sync(folder: Path) -> None:
-    """Write a folder's names to the disk, where that is possible."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _remove_empty_folders(folder: Path, moves: Iterable[Move]) -> None:

@@ -111,6 +111,7 @@ def see(
         varied = list(extractor.extract(items, "views")) if items else []
     names = [example.name for example in kept]
     labels = sorted({example.label for example in kept})
+    indices = {label: index for index, label in enumerate(labels)}
     readable = [
         (result.bottleneck, owner)
         for result, owner in zip(varied, owners.tolist(), strict=True)
@@ -119,7 +120,7 @@ def see(
     return Seen(
         names,
         labels,
-        np.array([labels.index(example.label) for example in kept], np.intp),
+        np.array([indices[example.label] for example in kept], np.intp),
         group_near_duplicates(names, prints, bottlenecks[:, -backbone.final_depth :]),
         digests,
         bottlenecks,
@@ -168,7 +169,7 @@ def report_mislabelled(seen: Seen, widths: Sequence[int]) -> Iterator[Finding]:
         yield Finding(
             "mislabelled",
             seen.names[suspect.row],
-            f"more like {label}, {suspect.confidence:.0%} sure",
+            f"more like {label}, {suspect.sure} sure",
             suggested=label,
             confidence=round(suspect.confidence, 4),
         )

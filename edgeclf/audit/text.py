@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from edgeclf.audit.audit import Audit
 from edgeclf.data.findings import KINDS, Finding
-from edgeclf.data.listing import number_of
+from edgeclf.data.listing import BACKGROUND, number_of
 
 EXAMPLES = 5
 OTHERS = 2  # that an example names
@@ -34,11 +34,14 @@ def text(audit: Audit, folder: str, examples: int = EXAMPLES) -> str:
 
 
 def _summary(audit: Audit, folder: str) -> str:
-    sizes = audit.counts.values()
-    line = f"{folder}: {number_of(sum(sizes), 'picture')} in {len(sizes)} classes"
-    if sizes:
+    counts = dict(audit.counts)
+    strange = counts.pop(BACKGROUND, 0)
+    sizes = counts.values()
+    classes = "1 class" if len(sizes) == 1 else f"{len(sizes):,} classes"
+    line = f"{folder}: {number_of(sum(sizes), 'picture')} in {classes}"
+    if len(sizes) > 1:
         line += f", {min(sizes):,} to {max(sizes):,} a class"
-    return line.replace(" in 1 classes", " in 1 class")
+    return line + (f", {strange:,} more of no class ({BACKGROUND})" if strange else "")
 
 
 def _examples(members: Sequence[Finding], examples: int) -> Iterator[str]:

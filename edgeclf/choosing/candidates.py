@@ -105,9 +105,13 @@ def fingerprint_pictures(examples: Sequence[Example]) -> str:
     """
     lines = []
     for example in examples:
-        status = example.path.stat()
-        lines.append(f"{example.name}\0{status.st_size}\0{status.st_mtime_ns}\n")
-    return _digest("".join(lines).encode(errors="surrogateescape"))
+        try:
+            status = example.path.stat()
+            facts = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:  # a broken link, say, which is left out of training
+            facts = "unreadable"
+        lines.append(f"{example.name}\0{facts}\n")
+    return _digest("".join(lines))
 
 
 def fingerprint_run(config: RetrainConfig, *facts: str) -> str:
@@ -136,5 +140,5 @@ def fingerprint_file(path: str | os.PathLike[str] | None) -> str:
 
 
 def _digest(content: bytes | str) -> str:
-    data = content.encode() if isinstance(content, str) else content
+    data = os.fsencode(content) if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()

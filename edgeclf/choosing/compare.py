@@ -19,7 +19,7 @@ from edgeclf import console, files
 from edgeclf.benchmark.timings import machine
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.comparison import compare
-from edgeclf.choosing.options import SHARED, add_shared, listed, one_of, retrain_line
+from edgeclf.choosing.options import SHARED, add_shared, retrain_line
 from edgeclf.choosing.outcome import Outcome
 from edgeclf.choosing.page import render
 from edgeclf.choosing.recommend import (
@@ -30,6 +30,8 @@ from edgeclf.choosing.recommend import (
     recommend,
 )
 from edgeclf.choosing.table import as_csv, as_text, settings_in_common
+from edgeclf.console import listed, one_of
+from edgeclf.labelling.output import write_json_line
 from edgeclf.training.config import SOLVERS, RetrainConfig
 from edgeclf.training.quantize import QUANTIZE_MODES
 from edgeclf.training.views import DEFAULT_VIEWS
@@ -90,8 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             "machine": machine(),
         }
         _write(folder, outcomes, choice, notes, report)
+        if choice is None and (options.json or options.csv):
+            logger.error("%s", explain_misfit(outcomes, budget))
         if options.json:
-            sys.stdout.write(_as_json(report))
+            write_json_line(report)
         elif options.csv:
             sys.stdout.write(as_csv(outcomes))
         else:
@@ -125,10 +129,13 @@ def _notes(
 
 
 def _retrain_again(candidate: Candidate, shared: RetrainConfig, folder: Path) -> str:
-    """Return the line that trains the candidate on more of the pictures."""
+    """Return the line that trains the candidate, on more of the pictures if it may."""
     config = candidate.configure(shared, folder)
-    names = [name for name in SHARED if name not in ("testing_percentage",)]
-    return f"Train it on more pictures: {retrain_line(config, [*CANDIDATE, *names])}"
+    names = [name for name in SHARED if name != "testing_percentage"]
+    usual = RetrainConfig.testing_percentage
+    is_more = shared.split_file is None and shared.testing_percentage > usual
+    start = "Train it on more pictures" if is_more else "Train it"
+    return f"{start}: {retrain_line(config, [*CANDIDATE, *names])}"
 
 
 def _write(
@@ -220,7 +227,7 @@ def _parser() -> console.Parser:
         "p-value; 0.05 takes larger losses for chance",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    form.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     form.add_argument("--csv", action="store_true", help="CSV on stdout")
     add_shared(parser, testing_percentage=TESTING_PERCENTAGE)
     return parser

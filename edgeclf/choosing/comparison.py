@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,8 @@ from edgeclf.choosing.candidates import (
     fingerprint_run,
 )
 from edgeclf.choosing.outcome import Outcome
-from edgeclf.data.folders import read_folder
+from edgeclf.data.folders import read_background, read_folder
+from edgeclf.errors import EdgeclfError
 from edgeclf.training import RetrainConfig
 
 logger = logging.getLogger("edgeclf")
@@ -48,10 +51,42 @@ def compare(
 
     Raises:
         DatasetError: There are fewer than two classes with pictures.
+        EdgeclfError: Another process uses the folder.
         OSError: The pictures or the folder cannot be read or written.
     """
-    pictures = fingerprint_pictures(read_folder(shared.image_dir))
+    found = [*read_folder(shared.image_dir), *read_background(shared.image_dir)]
+    pictures = fingerprint_pictures(found)
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder):
+        return _compare(shared, candidates, folder, pictures)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder: they would replace the models of this one.
+
+    Raises:
+        EdgeclfError: Another one is in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not files.lock(descriptor):
+            raise EdgeclfError(
+                f"Expected to be the only one that uses {folder}. Received: another "
+                "comparison is being made in it. Wait, or choose another --output_dir."
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _compare(
+    shared: RetrainConfig,
+    candidates: Sequence[Candidate],
+    folder: Path,
+    pictures: str,
+) -> tuple[list[Outcome], Path]:
+    """Do it; the hash `pictures` stands for the dataset."""
     split = folder / f"split-{_fingerprint_split(shared, pictures)[:12]}.csv"
     results = []
     for number, candidate in enumerate(candidates, 1):

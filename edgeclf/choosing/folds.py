@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgeclf.choosing.settings import Setting
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION, read_split_file
+from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadable
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
@@ -98,6 +99,13 @@ class Folds:
         groups = self._dataset.groups[self._rows]
         self._parts = deal_folds(classes, groups, digests, _PARTS)
         self._ranks = _rank_in_class(classes, digests)
+        counts = [self._is_held_out(fold).sum() for fold in range(NUM_FOLDS)]
+        if not all(counts):
+            raise DatasetError(
+                f"Expected enough pictures beside the test pictures to hold some out "
+                f"in each of {NUM_FOLDS} folds. Received: {len(self)} of "
+                f"{self.num_classes} classes in {shared.image_dir}. Add pictures."
+            )
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -134,18 +142,22 @@ class Folds:
         right = logits.argmax(axis=1) == classes
         return float(losses.mean()), float(right.mean()), len(classes)
 
+    def _is_held_out(self, fold: int) -> NDArray[np.bool_]:
+        """Return which pictures are scored.
+
+        Of a class whose pictures all lie in the fold none is: no head could know it.
+        """
+        is_in_fold = self._parts // 2 == fold
+        classes = self._dataset.classes[self._rows]
+        return np.asarray(is_in_fold & np.isin(classes, classes[~is_in_fold]))
+
     def _without(
         self, share: float, fold: int
     ) -> tuple[BottleneckDataset, NDArray[np.intp]]:
-        """Return the dataset with a fold held out, and the positions to score.
-
-        Of a class whose pictures all lie in the fold none is held out: no head could
-        know it.
-        """
-        is_held_out = self._parts // 2 == fold
+        """Return the dataset with a fold held out, and the positions to score."""
+        is_held_out = self._is_held_out(fold)
         classes = self._dataset.classes[self._rows]
         known = np.unique(classes[~is_held_out])
-        is_held_out &= np.isin(classes, known)
         is_validation = ~is_held_out & (self._parts == (2 * fold + 2) % _PARTS)
         splits = np.full(len(self._dataset.splits), _UNUSED, "<U10")
         splits[self._rows] = TRAIN

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.config import RetrainConfig
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
@@ -26,35 +27,9 @@ SHARED = (
 )
 
 
-def listed(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-    """Return a converter of values with commas between them, for argparse."""
-
-    def parse(text: str) -> list[Any]:
-        values = [convert(part.strip()) for part in text.split(",") if part.strip()]
-        if not values:
-            raise argparse.ArgumentTypeError("expected at least one value")
-        return values
-
-    parse.__name__ = f"list of {convert.__name__}"  # what argparse calls it
-    return parse
-
-
 def joined(values: Iterable[object]) -> str:
     """Return values as `listed` takes them, for a default that help can show."""
     return ",".join(map(str, values))
-
-
-def one_of(choices: Sequence[str]) -> Callable[[str], str]:
-    """Return a converter that lets only these words pass, for argparse."""
-
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise argparse.ArgumentTypeError(
-                f"expected one of {', '.join(choices)}, received {text!r}"
-            )
-        return text
-
-    return parse
 
 
 def add_shared(parser: argparse.ArgumentParser, **defaults: Any) -> None:
@@ -77,7 +52,7 @@ def add_shared(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     add("testing_percentage", "held out for the figures", type=float)
     add("validation_percentage", "held out to choose settings", type=float)
     add("seed", "another seed, another split", type=int)
-    add("resize", "resize filter")
+    add("resize", "resize filter", choices=RESIZE_METHODS)
     add("bottleneck_dir", "where bottlenecks are cached")
     add("model_dir", "where downloaded backbones are kept")
     add("num_workers", "threads; by default one per processor", type=int)
@@ -94,5 +69,13 @@ def retrain_line(config: RetrainConfig, names: Sequence[str]) -> str:
     for name in dict.fromkeys(["image_dir", *names]):
         value = getattr(config, name)
         if value != DEFAULTS[name]:
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else value]
-    return shlex.join(map(str, words))
+            text = _shortest(value) if isinstance(value, float) else str(value)
+            # Otherwise it would be taken for an option.
+            own = [f"--{name}={text}"] if text[:1] == "-" else [f"--{name}", text]
+            words += own
+    return shlex.join(words)
+
+
+def _shortest(value: float) -> str:
+    """Return a number with as many digits as it has: 30 and not 30.0."""
+    return repr(value).removesuffix(".0")

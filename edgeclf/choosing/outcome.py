@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeclf import files
-from edgeclf.choosing.candidates import Candidate
+from edgeclf.choosing.candidates import Candidate, fingerprint_file
 from edgeclf.console import sentence
 from edgeclf.errors import DatasetError, EdgeclfError
 from edgeclf.tflite.cost import read_cost
@@ -126,13 +126,14 @@ def keep(outcome: Outcome, path: Path, fingerprint: str) -> None:
     """Write an outcome, so that a later run need not train the candidate again."""
     content = dataclasses.asdict(outcome)
     del content["candidate"]
-    entry = {"fingerprint": fingerprint, "outcome": content}
+    model = fingerprint_file(outcome.model)
+    entry = {"fingerprint": fingerprint, "model": model, "outcome": content}
     text = json.dumps(entry, ensure_ascii=False, indent=2, sort_keys=True)
     files.write_text(path, text + "\n")
 
 
 def kept(candidate: Candidate, path: Path, fingerprint: str) -> Outcome | None:
-    """Return what `keep` wrote; None if that or the model is missing or outdated."""
+    """Return what `keep` wrote; None if that or the model is missing or another."""
     try:
         entry = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
         if entry["fingerprint"] != fingerprint:
@@ -141,6 +142,7 @@ def kept(candidate: Candidate, path: Path, fingerprint: str) -> Outcome | None:
         for name in ("accuracy_interval_95", "misclassified"):
             values[name] = tuple(values[name])
         outcome = Outcome(candidate, **values)
-        return outcome if Path(outcome.model or "").is_file() else None
+        is_whole = entry["model"] and fingerprint_file(outcome.model) == entry["model"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return outcome if is_whole else None

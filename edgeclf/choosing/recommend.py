@@ -100,12 +100,11 @@ class Recommendation:
                 f"{best.macs / max(chosen.macs, 1):.1f} times the multiplications and "
                 f"{best.size_bytes / chosen.size_bytes:.1f} times the bytes."
             )
-        points = 100 * smallest_difference(best.num_test)
-        return [
-            first,
-            f"On {best.num_test} test pictures differences below {points:.1f} points "
-            f"are never sure (p < {SURE:g}).",
-        ]
+        least = smallest_difference(best.num_test)
+        small = "no difference is ever"
+        if least <= 1:
+            small = f"differences below {100 * least:.1f} points are never"
+        return [first, f"On {best.num_test} test pictures {small} sure (p < {SURE:g})."]
 
 
 def recommend(
@@ -171,15 +170,15 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def smallest_difference(num_test: int) -> float:
-    """Return the least difference of accuracies that can be significant, in [0, 1].
+    """Return the least difference of accuracies that can be significant, above 0.
 
     It is when only one of two candidates gets any picture wrong that the other does
-    not.
+    not. Above 1: there are too few pictures for any.
     """
     needed = 1
     while mcnemar(needed, 0) >= SURE:
         needed += 1
-    return min(1.0, needed / num_test)
+    return needed / num_test
 
 
 def _p_value(first: Outcome, second: Outcome) -> float:

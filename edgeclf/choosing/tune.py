@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import math
 import os
@@ -20,15 +19,10 @@ from collections.abc import Sequence
 from edgeclf import console
 from edgeclf.choosing.folds import NUM_FOLDS, Folds
 from edgeclf.choosing.halving import Result, Search, search
-from edgeclf.choosing.options import (
-    SHARED,
-    add_shared,
-    joined,
-    listed,
-    one_of,
-    retrain_line,
-)
+from edgeclf.choosing.options import SHARED, add_shared, joined, retrain_line
 from edgeclf.choosing.settings import Setting, list_settings, reference
+from edgeclf.console import listed, one_of
+from edgeclf.labelling.output import write_json_line
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_STEPS,
@@ -100,11 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "settings": [result.describe() for result in found.results],
                 "command": line,
             }
-            text = json.dumps(report, ensure_ascii=False, indent=2, sort_keys=True)
+            write_json_line(report)
         else:
             lines = [*_table(found), "", *explain(found, own, len(folds)), line]
-            text = "\n".join(lines)
-        sys.stdout.write(text + "\n")
+            sys.stdout.write("\n".join(lines) + "\n")
         return 0
 
     return console.run(command)
@@ -221,7 +214,7 @@ def _parser() -> console.Parser:
         metavar="M",
         help="for the search, once the bottlenecks are there",
     )
-    add("--json", action="store_true", help="one JSON object on stdout")
+    add("--json", action="store_true", help="one line of JSON on stdout")
     add_shared(parser)
     return parser
 

@@ -154,6 +154,7 @@ def _say_what_next(output: Path, model: Path, seconds: float) -> None:
     _logger.info(
         "Done in %.0f s. In %s:\n"
         "  model.tflite  the model, with its labels inside\n"
+        "  model.html    a report on it: open it in a browser\n"
         "  overview.png  the held-out pictures with the label each was given\n"
         "  pictures      what it learned from\n"
         "To label pictures of your own:\n"

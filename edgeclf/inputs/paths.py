@@ -1,7 +1,7 @@
 """Find pictures by path: all below a folder, all that match a pattern."""
 
 # Not pathlib: who names one file would feel its import.
-# ruff: noqa: PTH112, PTH113, PTH114, PTH118, PTH122, PTH206, PTH207
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH118, PTH122, PTH206, PTH207
 
 from __future__ import annotations
 
@@ -67,8 +67,9 @@ def image_arguments(argument: str, on_error: OnError) -> list[str]:
         for name in files
         if not is_passed_over(name) and _has_image_ending(name)
     ]
-    # A broken link stays, so that it is named when it cannot be read.
-    images = [path for path in images if os.path.isfile(path) or os.path.islink(path)]
+    # A broken link stays, so that it is named when it cannot be read; one that leads to
+    # a pipe or a device, whose reading may never end, does not.
+    images = [path for path in images if os.path.isfile(path) or _is_broken(path)]
     return sorted(images, key=lambda path: path.split(os.sep))
 
 
@@ -122,6 +123,10 @@ def _walk(root: str, on_error: OnError) -> Iterator[tuple[str, list[str]]]:
         # Sorted: a folder that two links lead to has the same name on every disk.
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
         yield folder, files
+
+
+def _is_broken(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def _has_image_ending(name: str) -> bool:

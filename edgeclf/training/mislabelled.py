@@ -55,6 +55,11 @@ class Suspect(NamedTuple):
     suggested: int
     confidence: float
 
+    @property
+    def sure(self) -> str:
+        """The confidence as a percentage for people, who take 100% for certain."""
+        return f"{self.confidence:.0%}" if self.confidence < 0.995 else "over 99%"
+
 
 def find_mislabelled(
     probabilities: NDArray[np.floating],

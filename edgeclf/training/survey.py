@@ -81,6 +81,6 @@ def _count_alike(dataset: BottleneckDataset) -> dict[str, int]:
 def _name(dataset: BottleneckDataset, suspects: Sequence[Suspect]) -> str:
     return ", ".join(
         f"{dataset.examples[suspect.row].name} "
-        f"({dataset.labels[suspect.suggested]}? {suspect.confidence:.0%})"
+        f"({dataset.labels[suspect.suggested]}? {suspect.sure})"
         for suspect in suspects
     )

@@ -197,8 +197,11 @@ def _keras_backbone(
 
 
 def _is_path(architecture: str) -> bool:
+    path = Path(architecture.strip())
     if architecture.strip() in KERAS_ARCHITECTURES:
         return False
+    if architecture.startswith(PREFIX) and not path.suffix and not path.exists():
+        return False  # a slip in one of those names
     separators = {"/", os.sep, os.altsep or "/"}
     endings = (".tflite", *_CONVERTED_SUFFIXES)
     return any(separator in architecture for separator in separators) or (
