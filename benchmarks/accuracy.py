@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,20 +75,23 @@ def run_fold(
 ) -> Fold:
     """Retrain on one fold's splits and return what the files scored."""
     WORK_DIR.mkdir(parents=True, exist_ok=True)
-    split_file = WORK_DIR / "accuracy-split.csv"
-    write_split_file(split_file, splits)
-    config = RetrainConfig(
-        image_dir=image_dir,
-        output_graph=WORK_DIR / "accuracy.tflite",
-        split_file=split_file,
-        bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
-        architecture=architecture,
-        no_report=True,
-        seed=seed,
-        **(options or {}),
-    )
-    started = time.perf_counter()
-    metrics = retrain(config).metrics
+    # A folder of its own: another run may measure at the same time.
+    with tempfile.TemporaryDirectory(dir=WORK_DIR) as folder:
+        split_file = Path(folder, "folds.csv")
+        write_split_file(split_file, splits)
+        config = RetrainConfig(
+            image_dir=image_dir,
+            output_graph=Path(folder, "model.tflite"),
+            split_file=split_file,
+            bottleneck_dir=WORK_DIR / "accuracy-bottlenecks",
+            architecture=architecture,
+            no_report=True,
+            seed=seed,
+            **(options or {}),
+        )
+        started = time.perf_counter()
+        metrics = retrain(config).metrics
+        seconds = time.perf_counter() - started
     return Fold(
         seed=seed,
         num_test=metrics["num_test"],
@@ -97,7 +101,7 @@ def run_fold(
         int8_drop=metrics["int8_drop"],
         int8_repair=metrics["int8_repair"],
         solver=metrics["solver"],
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
 
 
@@ -193,11 +197,12 @@ def rounds(
         ):
             fold = run_fold(image_dir, splits, seed, args.architecture, options)
             folds.append(fold)
+            drop = "?" if fold.int8_drop is None else f"{fold.int8_drop:.2f}"
             measure.say(
                 f"{name}, seed {seed}, fold {len(folds)}/{args.folds}: "
                 f"int8 {fold.accuracy_int8:.3f}, float {fold.accuracy_float:.3f}, "
                 f"{fold.num_test} pictures; {fold.solver}, int8 expected to cost "
-                f"{fold.int8_drop or 0.0:.2f} points, repair: {fold.int8_repair}"
+                f"{drop} points, repair: {fold.int8_repair}"
             )
         print_row(f"{name}, seed {seed}", summarize(folds, 1))
         everything += folds

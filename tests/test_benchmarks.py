@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import classify, measure, mislabelled, soak
+from benchmarks import accuracy, classify, measure, mislabelled, soak
 from benchmarks.folds import stratified_folds
 from benchmarks.label_image import PEERS
 from benchmarks.loaded import INVOKE, Turns, load, take_turns
@@ -19,6 +19,30 @@ CLASSES = {
     "Wzory kaszubskie": [f"Wzory kaszubskie/{number}.jpg" for number in range(5)],
 }
 FILES = sorted(file for files in CLASSES.values() for file in files)
+
+
+def measured_fold(seed, confusion, accuracy_float):
+    matrix = np.array(confusion)
+    right = np.trace(matrix) / matrix.sum()
+    return accuracy.Fold(
+        seed, matrix.sum(), right, accuracy_float, confusion, None, None, "x", 1.0
+    )
+
+
+def test_accuracies_are_pooled_over_folds_and_the_worst_round_tells_what_int8_costs():
+    folds = [
+        measured_fold(0, [[8, 0], [2, 10]], 1.0),  # 18 of 20; 20 in float
+        measured_fold(0, [[5, 0], [0, 5]], 0.9),  # 10 of 10; 9
+        measured_fold(1, [[10, 0], [0, 10]], 1.0),
+        measured_fold(1, [[5, 0], [0, 5]], 1.0),
+    ]
+    summary = accuracy.summarize(folds, 2)
+    assert summary["num_pictures"] == 30
+    assert summary["accuracy_int8"] == pytest.approx(58 / 60)
+    assert summary["accuracy_float"] == pytest.approx(59 / 60)
+    assert summary["worst_loss_points"] == pytest.approx(100 / 30)  # of round 0
+    # Class 0: 28 found, 2 wrongly; class 1: 30 found of 32.
+    assert summary["macro_f1_int8"] == pytest.approx((56 / 58 + 60 / 62) / 2)
 
 
 def make_folds(seed=0, folds=5, validation_percentage=10):

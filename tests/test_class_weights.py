@@ -7,6 +7,7 @@ from edgeclf.training.head import FittedHead, Head, cross_entropy
 COUNTS = (200, 40, 10)  # frequent, rarer, rare
 CLASSES = np.repeat(np.arange(3), COUNTS)
 NO_VALIDATION = np.zeros(len(CLASSES), bool)
+ALL = np.ones(len(CLASSES), bool)
 
 
 def fitted(seed=0, kind="balanced", noise=1.2):
@@ -26,7 +27,7 @@ def fitted(seed=0, kind="balanced", noise=1.2):
 
 def test_none_counts_classes_by_their_pictures():
     balanced = fitted()
-    plain = weigh_classes(balanced, CLASSES, NO_VALIDATION, "none")
+    plain = weigh_classes(balanced, CLASSES, NO_VALIDATION, ALL, "none")
     assert plain.class_weights == "none"
     sharpness = balanced.temperature / plain.temperature
     offset = plain.head.bias / sharpness - balanced.head.bias
@@ -41,7 +42,7 @@ def test_none_counts_classes_by_their_pictures():
 
 def test_balanced_lifts_the_rare_class():
     plain = fitted(kind="none")
-    balanced = weigh_classes(plain, CLASSES, NO_VALIDATION, "balanced")
+    balanced = weigh_classes(plain, CLASSES, NO_VALIDATION, ALL, "balanced")
     assert balanced.class_weights == "balanced"
     rare = CLASSES == 2
     assert (balanced.unseen.argmax(axis=1)[rare] == 2).mean() > (
@@ -50,7 +51,7 @@ def test_balanced_lifts_the_rare_class():
 
 
 def test_the_temperature_is_found_anew():
-    changed = weigh_classes(fitted(), CLASSES, NO_VALIDATION, "none")
+    changed = weigh_classes(fitted(), CLASSES, NO_VALIDATION, ALL, "none")
     loss = cross_entropy(changed.unseen, CLASSES)
     for factor in (0.8, 1.25):
         assert loss < cross_entropy(changed.unseen * np.float32(factor), CLASSES)
@@ -58,11 +59,11 @@ def test_the_temperature_is_found_anew():
 
 def test_auto_keeps_balanced_unless_macro_f1_falls():
     # Logits that hold the shares already: to add them once more is too much.
-    head = weigh_classes(fitted(noise=1.0), CLASSES, NO_VALIDATION, "auto")
+    head = weigh_classes(fitted(noise=1.0), CLASSES, NO_VALIDATION, ALL, "auto")
     scores = {
         wanted: macro_f1(
             weigh_classes(
-                fitted(noise=1.0), CLASSES, NO_VALIDATION, wanted
+                fitted(noise=1.0), CLASSES, NO_VALIDATION, ALL, wanted
             ).unseen.argmax(axis=1),
             CLASSES,
         )
@@ -78,7 +79,7 @@ def test_auto_takes_none_where_balanced_hurts():
     unseen = head.unseen.copy()
     unseen[:100, 2] = unseen[:100, 0] + 0.2
     object.__setattr__(head, "unseen", unseen)
-    chosen = weigh_classes(head, CLASSES, NO_VALIDATION, "auto")
+    chosen = weigh_classes(head, CLASSES, NO_VALIDATION, ALL, "auto")
     assert chosen.class_weights == "none"
 
 
@@ -93,12 +94,15 @@ def test_classes_of_one_size_stay_as_they_are(wanted):
         temperature=1.0,
         class_weights="balanced",
     )
-    assert weigh_classes(head, classes, np.zeros(30, bool), wanted) is head
+    assert (
+        weigh_classes(head, classes, np.zeros(30, bool), np.ones(30, bool), wanted)
+        is head
+    )
 
 
 def test_descent_has_no_unseen_pictures_and_stays():
     head = FittedHead(Head(np.eye(3), np.zeros(3)), None, None, None)
-    assert weigh_classes(head, CLASSES, NO_VALIDATION, "balanced") is head
+    assert weigh_classes(head, CLASSES, NO_VALIDATION, ALL, "balanced") is head
 
 
 def test_macro_f1_is_the_mean_over_classes():
@@ -107,3 +111,17 @@ def test_macro_f1_is_the_mean_over_classes():
     assert macro_f1(answers, truth) == pytest.approx((0.8 + 2 / 3) / 2)
     # A class that is never the true one does not count.
     assert macro_f1(np.array([2, 0]), np.array([0, 0])) == pytest.approx(2 / 3)
+
+
+def test_pictures_that_no_head_can_know_do_not_count():
+    """A wrong class of which every head is sure, for want of others of its class."""
+    head = fitted()
+    known = np.arange(len(CLASSES)) % 10 != 0
+    expected = weigh_classes(head, CLASSES, NO_VALIDATION, known, "none")
+    unseen = head.unseen.copy()
+    unseen[~known] = 50 * np.eye(3)[(CLASSES[~known] + 1) % 3]
+    object.__setattr__(head, "unseen", unseen)
+    plain = weigh_classes(head, CLASSES, NO_VALIDATION, known, "none")
+    assert plain.temperature == expected.temperature
+    none = np.zeros(len(CLASSES), bool)
+    assert weigh_classes(head, CLASSES, NO_VALIDATION, none, "auto") is head

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from edgeclf.training import discriminant
+from edgeclf.training.folds import deal_folds, known_rows
 from edgeclf.training.head import LabelledBottlenecks, cross_entropy, softmax
+from edgeclf.training.moments import Moments
+from edgeclf.training.trials import DEFAULT_SHRINKAGE, SHRINKAGES
 
 CLASSES, DEPTH = 4, 20
 
@@ -19,7 +22,7 @@ def blobs(count, seed, spread=1.0):
 
 def fit(data, folds=None, widths=(DEPTH,), validation_fold=None):
     folds = np.arange(len(data)) // CLASSES % 5 if folds is None else folds
-    moments = discriminant.Moments(int(folds.max()) + 1, CLASSES, data.depth)
+    moments = Moments(int(folds.max()) + 1, CLASSES, data.depth)
     moments.add(data.bottlenecks, data.classes, folds)
     return discriminant.fit(moments, data, folds, widths, validation_fold)
 
@@ -57,7 +60,7 @@ def test_the_head_is_the_textbook_discriminant_over_its_temperature(widths):
     np.testing.assert_allclose(
         fitted.head.bias * fitted.temperature, bias, rtol=1e-4, atol=1e-3
     )
-    assert fitted.shrinkage in discriminant.SHRINKAGES
+    assert fitted.shrinkage in SHRINKAGES
     assert fitted.head.weights.dtype == np.float32
 
 
@@ -65,10 +68,10 @@ def test_the_head_is_the_textbook_discriminant_over_its_temperature(widths):
 def test_few_pictures_are_solved_as_many_are(spread):
     data = blobs(DEPTH - 1, 5, spread)
     folds = np.arange(len(data)) // CLASSES % 3
-    few = discriminant.Moments(3, CLASSES, DEPTH)
+    few = Moments(3, CLASSES, DEPTH)
     few.add(data.bottlenecks, data.classes, folds)
     assert few.seconds is None
-    many = discriminant.Moments(3, CLASSES, DEPTH)
+    many = Moments(3, CLASSES, DEPTH)
     many.add(data.bottlenecks, data.classes, folds)
     rows = np.concatenate([points for points, _, _ in many.points])
     order = np.concatenate([np.full(len(part), f) for part, _, f in many.points])
@@ -122,7 +125,7 @@ def test_validation_is_scored_by_a_head_that_has_not_seen_it():
 def test_order_and_blocks_change_nothing_but_the_last_digit():
     data = blobs(100, 5)
     folds = np.arange(100) // CLASSES % 5
-    moments = discriminant.Moments(5, CLASSES, DEPTH)
+    moments = Moments(5, CLASSES, DEPTH)
     for rows in np.array_split(np.random.default_rng(0).permutation(100), 7):
         moments.add(data.bottlenecks[rows], data.classes[rows], folds[rows])
     blocked = discriminant.fit(moments, data, folds, (DEPTH,), None)
@@ -163,11 +166,21 @@ def test_a_class_in_one_fold_alone_is_learned_from_that():
     assert (data.logits(fitted.head).argmax(axis=1) == data.classes).all()
 
 
+@pytest.mark.parametrize("count", [CLASSES, 2 * CLASSES])
+def test_without_a_picture_to_score_no_head_is_boundlessly_sure(count):
+    """n pictures, in classes that do not vary: no more than n / (n + 1)."""
+    classes = np.arange(count) % CLASSES
+    data = LabelledBottlenecks(np.eye(CLASSES, dtype=np.float32)[classes], classes)
+    fitted = fit(data, np.zeros(count, np.intp), widths=(CLASSES,))
+    assert np.abs(fitted.head.weights).max() < 100
+    scores = softmax(data.logits(fitted.head))
+    assert scores.max(axis=1).mean() == pytest.approx(count / (count + 1), abs=0.01)
+
+
 def test_without_a_picture_to_score_the_default_is_taken():
     data = LabelledBottlenecks(np.eye(CLASSES, dtype=np.float32), np.arange(CLASSES))
     fitted = fit(data, np.zeros(CLASSES, np.intp), widths=(CLASSES,))
-    assert fitted.shrinkage == discriminant.DEFAULT_SHRINKAGE
-    assert fitted.temperature == 1.0
+    assert fitted.shrinkage == DEFAULT_SHRINKAGE
     assert (data.logits(fitted.head).argmax(axis=1) == data.classes).all()
 
 
@@ -176,14 +189,24 @@ def test_folds_are_balanced_and_keep_groups_together():
     groups = np.arange(60)
     groups[[1, 5, 9]] = 1
     digests = [hashlib.sha256(bytes([n])).digest() for n in range(60)]
-    folds = discriminant.deal_folds(classes, groups, digests, 4)
+    folds = deal_folds(classes, groups, digests, 4)
     assert len(set(folds[[1, 5, 9]].tolist())) == 1
     for label in (1, 2):
         counts = np.bincount(folds[classes == label], minlength=4)
         assert counts.tolist() == [5, 5, 5, 5]
     order = np.random.default_rng(0).permutation(60)
-    shuffled = discriminant.deal_folds(
+    shuffled = deal_folds(
         classes[order], groups[order], [digests[row] for row in order], 4
     )
     same_fold = folds[order][:, np.newaxis] == folds[order]
     np.testing.assert_array_equal(shuffled[:, np.newaxis] == shuffled, same_fold)
+
+
+def test_known_are_those_of_a_class_with_others_to_learn_from():
+    classes = np.array([0, 0, 1, 1, 2, 2, 3])
+    folds = np.array([0, 1, 0, 0, 1, 0, 1])
+    expected = [True, True, False, False, True, True, False]
+    assert known_rows(classes, folds).tolist() == expected
+    # All that is left to learn from is one class: nothing to tell apart.
+    known = known_rows(np.array([0, 0, 1]), np.array([0, 1, 0]))
+    assert known.tolist() == [False, True, False]

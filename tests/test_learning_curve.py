@@ -7,6 +7,7 @@ import pytest
 
 from edgeclf.training import discriminant
 from edgeclf.training.learning_curve import LearningCurve, learning_curve
+from edgeclf.training.moments import Moments
 
 DEPTH = 24  # fewer than there are pictures
 
@@ -105,11 +106,11 @@ def test_a_tiny_class_among_many_pictures_does_no_harm():
 def test_moments_of_some_folds_are_those_of_their_pictures(each):
     points, classes = clouds(each, 0.3)
     folds = np.arange(len(classes)) % 3
-    moments = discriminant.Moments(3, 3, DEPTH)
+    moments = Moments(3, 3, DEPTH)
     moments.add(points, classes, folds)
     assert (moments.seconds is None) == (each == 3)
     some = folds != 1
-    alone = discriminant.Moments(1, 3, DEPTH)
+    alone = Moments(1, 3, DEPTH)
     alone.add(points[some], classes[some], folds[some] * 0)
     expected = discriminant.solve(alone, (DEPTH,), 0.4)
     for found, value in zip(

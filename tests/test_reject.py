@@ -21,9 +21,11 @@ from edgeclf.label_image import main
 from edgeclf.metadata import read_model_info
 from edgeclf.statistics import Statistics, read_statistics
 from edgeclf.tflite.attached_files import AttachedFiles
-from edgeclf.training import RetrainConfig, discriminant, reject, retrain
+from edgeclf.training import RetrainConfig, reject, retrain
 from edgeclf.training.command import main as retrain_command
 from edgeclf.training.covariance import Covariance, main_factors
+from edgeclf.training.moments import Moments
+from edgeclf.training.shrinkage import Setting, shrunk_covariance
 from edgeclf.training.write_metadata import with_statistics
 
 RULE = RejectRule(0.5, 0.95, 0.1, 30.0, 5.0, 0.5, 6.0)
@@ -172,13 +174,11 @@ def test_shrunk_covariance_is_that_of_the_other_folds(count: int) -> None:
     source = np.random.default_rng(0)
     points = source.normal(2, 1, (count, 50)).astype(np.float32)
     classes, folds = np.arange(count) % 3, np.arange(count) // 3 % 4
-    moments = discriminant.Moments(4, 3, 50)
+    moments = Moments(4, 3, 50)
     for fold in range(4):
         rows = folds == fold
         moments.add(points[rows], classes[rows], folds[rows])
-    result = discriminant.shrunk_covariance(
-        moments, (50,), discriminant.Setting(0.3, 0.0), 2
-    )
+    result = shrunk_covariance(moments, (50,), Setting(0.3, 0.0), 2)
     kept = folds != 2
     wide, own = points[kept].astype(float), classes[kept]
     means = np.array([wide[own == label].mean(axis=0) for label in range(3)])

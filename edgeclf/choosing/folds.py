@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import logging
@@ -19,8 +18,9 @@ from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadab
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
-from edgeclf.training.discriminant import deal_folds
 from edgeclf.training.fit import fit_head
+from edgeclf.training.folds import deal_folds
+from edgeclf.training.quiet import told_only_of_errors
 from edgeclf.training.views import View
 from edgeclf.zoo import load_backbone
 from edgeclf.zoo.depths import with_depths
@@ -132,7 +132,7 @@ class Folds:
         """
         dataset, held_out = self._without(share, fold)
         config = setting.configure(self._shared, share)
-        with _told_only_of_errors():
+        with told_only_of_errors():
             head = fit_head(config, self._extractor, dataset).head
         logits = head.logits(dataset.bottlenecks[held_out]).astype(np.float64)
         classes = dataset.classes[held_out]
@@ -214,14 +214,3 @@ def _rank_in_class(
         ranks[row] = counts.get(label, 0)
         counts[label] = int(ranks[row]) + 1
     return ranks
-
-
-@contextlib.contextmanager
-def _told_only_of_errors() -> Iterator[None]:
-    """Keep what a fit reports off the screen: there are dozens of fits."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -83,6 +83,7 @@ class BottleneckExtractor:
     ) -> None:
         self.backbone = backbone
         self.activations = activation_names(backbone.content)
+        self._floored = floored_names(backbone.content)
         self._cache = cache
         self._resize = resize
         self._num_workers = num_workers or num_processors()
@@ -197,7 +198,7 @@ class BottleneckExtractor:
         if not hasattr(self._local, name):
             activations = self.activations if view == PLAIN else ()
             with self._loading_lock:  # loading changes the filter of warnings
-                reader = _ActivationReader(self.backbone, activations)
+                reader = _ActivationReader(self.backbone, activations, self._floored)
             setattr(self._local, name, reader)
         bottleneck, lows, highs = getattr(self._local, name)(pixels)
         bits = fingerprint(pixels) if view == PLAIN else _NO_FINGERPRINT
@@ -210,7 +211,9 @@ class _ActivationReader:
     Without any to read it is quicker: the interpreter need not keep them.
     """
 
-    def __init__(self, backbone: Backbone, activations: Sequence[str]) -> None:
+    def __init__(
+        self, backbone: Backbone, activations: Sequence[str], floored: Set[str]
+    ) -> None:
         self._backbone = backbone
         self._interpreter = create_interpreter(
             backbone.content, num_threads=1, preserve_all_tensors=bool(activations)
@@ -220,7 +223,6 @@ class _ActivationReader:
         by_name = {entry["name"]: int(entry["index"]) for entry in details}
         self._indices = [by_name[name] for name in activations]
         # What ends in ReLU is 0 somewhere, as far as scales care: no need to look.
-        floored = floored_names(backbone.content) if activations else ()
         self._is_floored = [name in floored for name in activations]
 
     def __call__(

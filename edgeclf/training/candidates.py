@@ -19,7 +19,9 @@ NOISE = 1.0  # standard errors by which another has to be better than the first
 
 
 def choose(
-    candidates: Mapping[str, FittedHead], classes: NDArray[np.intp]
+    candidates: Mapping[str, FittedHead],
+    classes: NDArray[np.intp],
+    known: NDArray[np.bool_],
 ) -> FittedHead:
     """Return the head with the least cross-entropy, and the figures of all.
 
@@ -30,16 +32,20 @@ def choose(
     Args:
         candidates: Heads by solver, the one to prefer first; each with `unseen`.
         classes: The true classes of the pictures in `unseen`.
+        known: Which of these can tell heads apart; see `known_rows`.
     """
+    classes = classes[known]
+    answers = {
+        name: np.asarray(fitted.unseen)[known] for name, fitted in candidates.items()
+    }
     described = [
-        _described(name, fitted, classes) for name, fitted in candidates.items()
+        _described(name, fitted, answers[name], classes)
+        for name, fitted in candidates.items()
     ]
     names = list(candidates)
     chosen = names[0]
     for name in names[1:]:
-        if len(classes) > 1 and _is_better(
-            candidates[name], candidates[chosen], classes
-        ):
+        if len(classes) > 1 and _is_better(answers[name], answers[chosen], classes):
             chosen = name
     if len(classes):
         logger.info(
@@ -55,21 +61,22 @@ def choose(
 
 
 def _is_better(
-    challenger: FittedHead, holder: FittedHead, classes: NDArray[np.intp]
+    challenger: NDArray[np.float32],
+    holder: NDArray[np.float32],
+    classes: NDArray[np.intp],
 ) -> bool:
-    first, second = (
-        losses(np.asarray(fitted.unseen), classes) for fitted in (challenger, holder)
-    )
-    gain = second - first
+    gain = losses(holder, classes) - losses(challenger, classes)
     noise = float(gain.std(ddof=1) / np.sqrt(len(gain)))
     return float(gain.mean()) > NOISE * noise
 
 
 def _described(
-    name: str, fitted: FittedHead, classes: NDArray[np.intp]
+    name: str,
+    fitted: FittedHead,
+    unseen: NDArray[np.float32],
+    classes: NDArray[np.intp],
 ) -> dict[str, Any]:
     """Return a candidate's settings and figures on unseen pictures, for JSON."""
-    unseen = np.asarray(fitted.unseen)
     some = bool(len(classes))
     return {
         "solver": name,

@@ -15,8 +15,8 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.training.discriminant import sharpness_of
 from edgeclf.training.head import FittedHead, Head
+from edgeclf.training.temperature import sharpness_of
 
 logger = logging.getLogger("edgeclf")
 
@@ -30,6 +30,7 @@ def weigh_classes(
     fitted: FittedHead,
     classes: NDArray[np.intp],
     is_validation: NDArray[np.bool_],
+    known: NDArray[np.bool_],
     wanted: str,
 ) -> FittedHead:
     """Return the head with classes weighed as wanted.
@@ -42,6 +43,7 @@ def weigh_classes(
         fitted: A head that says in `class_weights` how its classes are weighed.
         classes: The true classes of the pictures in `fitted.unseen`.
         is_validation: Which of them are validation pictures.
+        known: Which of them can be judged by; see `known_rows`.
         wanted: One of `CLASS_WEIGHTS`.
     """
     if fitted.unseen is None or fitted.class_weights is None or not len(classes):
@@ -49,20 +51,26 @@ def weigh_classes(
     counts = np.bincount(classes, minlength=fitted.unseen.shape[1])
     if wanted == fitted.class_weights or len(set(counts.tolist())) == 1:
         return fitted
-    other = _reweighed(fitted, classes, is_validation, counts)
+    other = _reweighed(fitted, classes, is_validation, known, counts)
     if wanted == other.class_weights:
         return other
+    if not known.any():
+        return fitted
     balanced, plain = (
         (fitted, other) if fitted.class_weights == "balanced" else (other, fitted)
     )
-    gain, noise = _gain(np.asarray(balanced.unseen), np.asarray(plain.unseen), classes)
+    truth = classes[known]
+    first, second = (
+        np.asarray(head.unseen)[known].argmax(axis=1) for head in (balanced, plain)
+    )
+    gain, noise = _gain(first, second, truth)
     chosen = plain if gain < -NOISE * noise else balanced
     logger.info(
         "Class weights: %s (macro-F1 of unseen pictures %.1f %% balanced, %.1f %% by "
         "the number of pictures)",
         chosen.class_weights,
-        100 * macro_f1(np.asarray(balanced.unseen).argmax(axis=1), classes),
-        100 * macro_f1(np.asarray(plain.unseen).argmax(axis=1), classes),
+        100 * macro_f1(first, truth),
+        100 * macro_f1(second, truth),
     )
     return chosen
 
@@ -71,6 +79,7 @@ def _reweighed(
     fitted: FittedHead,
     classes: NDArray[np.intp],
     is_validation: NDArray[np.bool_],
+    known: NDArray[np.bool_],
     counts: NDArray[np.intp],
 ) -> FittedHead:
     """Return the head with its classes weighed the other way."""
@@ -79,7 +88,9 @@ def _reweighed(
     to_balanced = fitted.class_weights == "none"
     offset = (-shares if to_balanced else shares).astype(np.float32)
     unseen = np.asarray(fitted.unseen) + offset
-    sharpness = np.float32(sharpness_of(unseen.astype(np.float64), classes))
+    sharpness = np.float32(
+        sharpness_of(unseen[known].astype(np.float64), classes[known])
+    )
     head = fitted.head
     scored = FittedHead.scored_by_folds(
         Head(head.weights * sharpness, (head.bias + offset) * sharpness),
@@ -100,10 +111,10 @@ def _reweighed(
 
 
 def _gain(
-    first: NDArray[np.float32], second: NDArray[np.float32], classes: NDArray[np.intp]
+    first: NDArray[np.intp], second: NDArray[np.intp], classes: NDArray[np.intp]
 ) -> tuple[float, float]:
     """Return by how much the first has the higher macro-F1, and the standard error."""
-    answers = first.argmax(axis=1), second.argmax(axis=1)
+    answers = first, second
     source = np.random.default_rng(_SEED)
     draws = []
     for _ in range(RESAMPLES):

@@ -158,8 +158,21 @@ def _parser() -> console.Parser:
     )
     add(model, "quantize", "type of the model", choices=QUANTIZE_MODES)
     add(model, "head", "type of the last layer of an int8 model", choices=HEAD_MODES)
-    add(model, "solver", "what fits the last layer", choices=SOLVERS)
-    add(model, "class_weights", "what a rare class counts", choices=CLASS_WEIGHTS)
+    add(
+        model,
+        "solver",
+        "what fits the last layer: shrunk linear discriminant analysis, softmax "
+        "regression, each class's mean alone, or whichever does best on pictures that "
+        "it has not seen (auto)",
+        choices=SOLVERS,
+    )
+    add(
+        model,
+        "class_weights",
+        "whether a rare class counts as much as a frequent one (balanced) or by its "
+        "pictures (none); auto: balanced unless that lowers the macro-F1",
+        choices=CLASS_WEIGHTS,
+    )
     add(model, "resize", "resize filter", choices=RESIZE_METHODS)
     mean = "of a float backbone without metadata: input = (pixel - mean) / std"
     add(model, "input_mean", mean, type=float)
@@ -235,7 +248,7 @@ def _parser() -> console.Parser:
         "tensorflow. The frozen backbone is kept where that is no better.",
     )
     add(tuning, "fine_tune", "train the backbone, too", action="store_true")
-    add(tuning, "fine_tune_epochs", "passes over the pictures", type=int)
+    add(tuning, "fine_tune_epochs", "passes over the pictures, at most", type=int)
 
     views = parser.add_argument_group(
         "views",

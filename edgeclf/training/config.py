@@ -117,7 +117,8 @@ class RetrainConfig:
         num_workers: Threads that decode and run the backbone; None for all processors.
         fine_tune: Whether to train the backbone as well, with TensorFlow. What comes
             out is kept if it is better on the validation pictures.
-        fine_tune_epochs: How many views of each training picture it is trained on.
+        fine_tune_epochs: Passes over the training pictures at most, each with another
+            view of every picture.
     """
 
     image_dir: _Path

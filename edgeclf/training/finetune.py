@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.errors import MissingExtraError
 from edgeclf.interpreter import num_processors
-from edgeclf.training import discriminant
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, with_bottlenecks
@@ -27,6 +26,8 @@ from edgeclf.training.differentiable import DifferentiableGraph
 from edgeclf.training.fit import fit_head
 from edgeclf.training.fresh_views import ViewLoader
 from edgeclf.training.head import FineTuning, FittedHead, Head
+from edgeclf.training.quiet import told_only_of_errors
+from edgeclf.training.temperature import sharpness_of
 from edgeclf.training.tuning import Examples, Tuner, check_agreement
 from edgeclf.training.views import PLAIN, View, draw_variations
 from edgeclf.zoo.backbone import Backbone
@@ -131,7 +132,8 @@ def _train(
     tensorflow = import_tensorflow()
     backbone = extractor.backbone
     # The warm start must not have seen the pictures that tell when to stop.
-    warm = fit_head(_solved(config), extractor, _only_train(dataset))
+    with told_only_of_errors():
+        warm = fit_head(_solved(config), extractor, _only_train(dataset))
     known = dataset.subset(TRAIN).bottlenecks
     tuner = Tuner(backbone, warm.head, known, LEARNING_RATE, HEAD_RATE, tensorflow)
     epochs = config.fine_tune_epochs
@@ -227,7 +229,8 @@ def _best_share(
         )
         tuned = extractor.of(backbone)
         moved = with_bottlenecks(dataset, tuned, f"{share:.0%} tuned")
-        fitted = _fit(_solved(config, views=1), tuned, moved)
+        with told_only_of_errors():
+            fitted = _fit(_solved(config, views=1), tuned, moved)
         loss = None if fitted is None else fitted.validation_cross_entropy
         if loss is not None and math.isfinite(loss):
             trials.append(_Trial(share, tuned, moved, loss))
@@ -266,19 +269,25 @@ def _softened(config: RetrainConfig, best: _Trial, tuned: FittedHead) -> FittedH
     """
     if tuned.temperature is None:
         return tuned
-    judge = _fit(_solved(config), best.extractor, _only_train(best.dataset))
+    with told_only_of_errors():
+        judge = _fit(_solved(config), best.extractor, _only_train(best.dataset))
     if judge is None:
         return tuned
     validation = best.dataset.subset(VALIDATION)
     logits = validation.logits(judge.head).astype(np.float64)
-    factor = discriminant.sharpness_of(logits, validation.classes)
+    factor = sharpness_of(logits, validation.classes)
     factor = min(max(factor, LEAST_FACTOR), 1.0)
     head = Head(
         (tuned.head.weights * factor).astype(np.float32),
         (tuned.head.bias * factor).astype(np.float32),
     )
-    temperature = tuned.temperature / factor
-    return dataclasses.replace(tuned, head=head, temperature=temperature)
+    unseen = tuned.unseen
+    return dataclasses.replace(
+        tuned,
+        head=head,
+        temperature=tuned.temperature / factor,
+        unseen=None if unseen is None else unseen * np.float32(factor),
+    )
 
 
 def _only_train(dataset: BottleneckDataset) -> BottleneckDataset:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,21 +18,24 @@ from edgeclf import files
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.training import discriminant, regression
 from edgeclf.training.assemble import assemble
-from edgeclf.training.bottlenecks import BottleneckExtractor, Features
+from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.candidates import choose
 from edgeclf.training.class_weights import weigh_classes
 from edgeclf.training.config import DESCENT_ONLY, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import Descent, DescentStep, descend
+from edgeclf.training.folds import FOLDS, deal_folds, known_rows
 from edgeclf.training.head import (
-    ROWS_AT_ONCE,
     FittedHead,
     Head,
     LabelledBottlenecks,
     cross_entropy,
 )
+from edgeclf.training.moments import Moments
 from edgeclf.training.record import with_record
 from edgeclf.training.summaries import Summaries
+from edgeclf.training.trials import DISCRIMINANT, PROTOTYPE
+from edgeclf.training.view_bottlenecks import all_views, view_blocks, with_views
 from edgeclf.training.views import Distortions
 from edgeclf.zoo.backbone import Backbone
 
@@ -52,7 +55,7 @@ def fit_head(
         dataset: The pictures.
     """
     if config.descent is not None:
-        train = _with_views(config, extractor, dataset)
+        train = with_views(config, extractor, dataset)
         return _descend(config, config.descent, extractor.backbone, train, dataset)
     ignored = [name for name in DESCENT_ONLY if is_changed(config, name)]
     if ignored:
@@ -63,8 +66,14 @@ def fit_head(
         )
     dealt = _deal(dataset)
     fitted = _solved(config, extractor, dataset, dealt)
-    classes, is_validation = dataset.classes[dealt.rows], dealt.is_validation
-    return weigh_classes(fitted, classes, is_validation, config.class_weights)
+    classes = dataset.classes[dealt.rows]
+    return weigh_classes(
+        fitted,
+        classes,
+        dealt.is_validation,
+        known_rows(classes, dealt.folds),
+        config.class_weights,
+    )
 
 
 def _solved(
@@ -73,10 +82,12 @@ def _solved(
     dataset: BottleneckDataset,
     dealt: _Dealt,
 ) -> FittedHead:
+    classes = dataset.classes[dealt.rows]
+    known = known_rows(classes, dealt.folds)
     if config.solver == "regression":
         fitted = _regress(config, extractor, dataset, dealt)
-        return choose({"regression": fitted}, dataset.classes[dealt.rows])
-    kinds = [discriminant.DISCRIMINANT, discriminant.PROTOTYPE]  # one to prefer first
+        return choose({"regression": fitted}, classes, known)
+    kinds = [DISCRIMINANT, PROTOTYPE]  # one to prefer first
     if config.solver != "auto":
         kinds = [config.solver]
     heads = discriminant.fit_all(
@@ -84,18 +95,25 @@ def _solved(
         LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
         dealt.folds,
         extractor.backbone.widths or (extractor.backbone.depth,),
-        discriminant.FOLDS,
+        FOLDS,
         kinds,
     )
     candidates = dict(zip(kinds, heads, strict=True))
-    classes = dataset.classes[dealt.rows]
     if config.solver == "auto":
-        loss = cross_entropy(np.asarray(heads[0].unseen), classes)
+        loss = _loss(heads[0], classes, known)
         candidates["regression"] = _regress(
             config, extractor, dataset, dealt, HOPELESS * loss
         )
-    chosen = choose(candidates, classes)
+    chosen = choose(candidates, classes, known)
     return replace(chosen, held_out=chosen.held_out or heads[0].held_out)
+
+
+def _loss(
+    fitted: FittedHead, classes: NDArray[np.intp], known: NDArray[np.bool_]
+) -> float:
+    if not known.any():
+        return 0.0
+    return cross_entropy(np.asarray(fitted.unseen)[known], classes[known])
 
 
 @dataclass(frozen=True)
@@ -104,7 +122,7 @@ class _Dealt:
 
     Attributes:
         rows: Their positions in the dataset, rising.
-        folds: The fold of each; that of validation pictures is `discriminant.FOLDS`.
+        folds: The fold of each; that of validation pictures is `FOLDS`.
     """
 
     rows: NDArray[np.intp]
@@ -113,13 +131,13 @@ class _Dealt:
     @property
     def is_validation(self) -> NDArray[np.bool_]:
         """Which of them are validation pictures."""
-        return np.asarray(self.folds == discriminant.FOLDS)
+        return np.asarray(self.folds == FOLDS)
 
 
 def _deal(dataset: BottleneckDataset) -> _Dealt:
     train, validation = dataset.positions(TRAIN), dataset.positions(VALIDATION)
-    folds = np.full(len(dataset.classes), discriminant.FOLDS)
-    folds[train] = discriminant.deal_folds(
+    folds = np.full(len(dataset.classes), FOLDS)
+    folds[train] = deal_folds(
         dataset.classes[train],
         dataset.groups[train],
         [dataset.digests[row] for row in train.tolist()],
@@ -133,21 +151,21 @@ def _moments(
     extractor: BottleneckExtractor,
     dataset: BottleneckDataset,
     dealt: _Dealt,
-) -> discriminant.Moments:
+) -> Moments:
     """Return moments of the pictures and of their views, which are never all held."""
     folds = np.zeros(len(dataset.classes), np.intp)
     folds[dealt.rows] = dealt.folds
+    moments = Moments.of(
+        dataset.bottlenecks,
+        dataset.classes,
+        folds,
+        FOLDS + bool(dealt.is_validation.any()),
+        len(dataset.labels),
+        dealt.rows,
+    )
     # A fold stands together.
     rows = dealt.rows[np.argsort(dealt.folds, kind="stable")]
-    moments = discriminant.Moments(
-        discriminant.FOLDS + bool(dealt.is_validation.any()),
-        len(dataset.labels),
-        extractor.backbone.depth,
-    )
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[start : start + ROWS_AT_ONCE]
-        moments.add(dataset.bottlenecks[some], dataset.classes[some], folds[some])
-    for bottlenecks, some in _views(config, extractor, dataset, rows):
+    for bottlenecks, some in view_blocks(config, extractor, dataset, rows):
         moments.add(
             bottlenecks,
             dataset.classes[some],
@@ -172,7 +190,7 @@ def _regress(
     data = LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows)
     folds = dealt.folds
     if hopeless is None and config.num_views > 1:
-        views, owners = _all_views(config, extractor, dataset, dealt.rows)
+        views, owners = all_views(config, extractor, dataset, dealt.rows)
         data = data + LabelledBottlenecks(views, dataset.classes[owners])
         its_folds = dealt.folds[np.searchsorted(dealt.rows, owners)]
         folds = np.concatenate([folds, its_folds])
@@ -182,7 +200,7 @@ def _regress(
         len(dealt.rows),
         extractor.backbone.widths or (extractor.backbone.depth,),
         len(dataset.labels),
-        discriminant.FOLDS,
+        FOLDS,
         math.inf if hopeless is None else hopeless,
     )
 
@@ -205,73 +223,8 @@ def plain_discriminant(
         LabelledBottlenecks(dataset.bottlenecks, dataset.classes, dealt.rows),
         dealt.folds,
         extractor.backbone.widths or (extractor.backbone.depth,),
-        discriminant.FOLDS,
+        FOLDS,
     )
-
-
-def _views(
-    config: RetrainConfig,
-    extractor: BottleneckExtractor,
-    dataset: BottleneckDataset,
-    rows: NDArray[np.intp],
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
-    """Yield bottlenecks of the pictures' views, a block at a time, and whose they are.
-
-    Args:
-        config: Says which views.
-        extractor: Computes them.
-        dataset: Where the pictures are.
-        rows: Positions of the pictures in it.
-    """
-    each = len(config.draw_views(dataset.digests[0]))
-    if not each:
-        return
-    items = (  # of many pictures too many to hold
-        (dataset.examples[row], view)
-        for row in rows.tolist()
-        for view in config.draw_views(dataset.digests[row])
-    )
-    block = np.empty((ROWS_AT_ONCE, extractor.backbone.depth), np.float32)
-    filled: list[int] = []
-    owners = np.repeat(rows, each)
-    results = extractor.extract(items, "views", len(owners))
-    for row, features in zip(owners.tolist(), results, strict=True):
-        if not isinstance(features, Features):  # it was readable a moment ago
-            logger.warning(
-                "Left out a view of %s: %s", features.example.path, features.reason
-            )
-            continue
-        block[len(filled)] = features.bottleneck
-        filled.append(row)
-        if len(filled) == len(block):
-            yield block, np.array(filled, np.intp)
-            filled = []
-    yield block[: len(filled)], np.array(filled, np.intp)
-
-
-def _with_views(
-    config: RetrainConfig, extractor: BottleneckExtractor, dataset: BottleneckDataset
-) -> LabelledBottlenecks:
-    """Return the training pictures and their views, all of them in memory."""
-    train = dataset.subset(TRAIN)
-    if config.num_views == 1:
-        return train
-    views, owners = _all_views(config, extractor, dataset, dataset.positions(TRAIN))
-    return train + LabelledBottlenecks(views, dataset.classes[owners])
-
-
-def _all_views(
-    config: RetrainConfig,
-    extractor: BottleneckExtractor,
-    dataset: BottleneckDataset,
-    rows: NDArray[np.intp],
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return the bottlenecks of the pictures' views, and whose they are."""
-    blocks = [
-        (block.copy(), some) for block, some in _views(config, extractor, dataset, rows)
-    ]
-    bottlenecks, owners = zip(*blocks, strict=True)
-    return np.concatenate(bottlenecks), np.concatenate(owners)
 
 
 def _descend(

@@ -20,7 +20,9 @@ from threadpoolctl import threadpool_limits
 from edgeclf.evaluation.metrics import NORMAL_QUANTILE, wilson_interval
 from edgeclf.interpreter import num_processors
 from edgeclf.training import discriminant
-from edgeclf.training.head import ROWS_AT_ONCE
+from edgeclf.training.folds import deal_folds
+from edgeclf.training.moments import Moments
+from edgeclf.training.trials import DEFAULT_SHRINKAGE
 
 # One fold to be scored and the others to learn from, so that sizes double. Of many
 # pictures five folds tell as much as nine, in less time and memory.
@@ -141,7 +143,7 @@ def learning_curve(
                 weights, bias = discriminant.solve(
                     dealt.moments.together(learned),
                     widths,
-                    discriminant.DEFAULT_SHRINKAGE,
+                    DEFAULT_SHRINKAGE,
                 )
                 logits = bottlenecks[rows] @ weights.T + bias
                 right[place] += (logits.argmax(axis=1) == classes[rows]) / len(choices)
@@ -172,7 +174,7 @@ class _Dealt:
 
     folds: NDArray[np.intp]
     num_folds: int
-    moments: discriminant.Moments
+    moments: Moments
 
     def choices(self, fold: int, size: int) -> list[list[int]]:
         """Return folds to learn from: a choice or more that share none."""
@@ -210,10 +212,7 @@ def _deal(
 ) -> _Dealt:
     count, depth = bottlenecks.shape
     num_folds = FOLDS if count < depth else FEW_FOLDS
-    folds = discriminant.deal_folds(classes, groups, digests, num_folds)
-    moments = discriminant.Moments(num_folds, int(classes.max()) + 1, depth)
-    order = np.argsort(folds, kind="stable")  # a fold stands together
-    for start in range(0, count, ROWS_AT_ONCE):
-        some = order[start : start + ROWS_AT_ONCE]
-        moments.add(bottlenecks[some], classes[some], folds[some])
+    folds = deal_folds(classes, groups, digests, num_folds)
+    num_classes = int(classes.max()) + 1
+    moments = Moments.of(bottlenecks, classes, folds, num_folds, num_classes)
     return _Dealt(folds, num_folds, moments)

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.training import discriminant
-from edgeclf.training.head import ROWS_AT_ONCE, LabelledBottlenecks
+from edgeclf.training.folds import deal_folds
+from edgeclf.training.head import LabelledBottlenecks
+from edgeclf.training.moments import Moments
+from edgeclf.training.temperature import sharpness_of
 
 FOLDS = 5
 LEAST_CONFIDENCE = 0.9  # nine to one against the picture's own class
@@ -117,7 +120,7 @@ def out_of_fold_probabilities(
         widths: Depths of the bottleneck's parts; empty for one part.
         views: Further bottlenecks `(n, depth)` to learn from, and the rows of the
             pictures that they are of.
-        shrinkage: One of `discriminant.SHRINKAGES`; None for the best.
+        shrinkage: One of `trials.SHRINKAGES`; None for the best.
         rounds: 1 or more.
 
     Returns:
@@ -147,14 +150,11 @@ def _score(
 ) -> NDArray[np.float64]:
     """Score all pictures by discriminants fitted to some."""
     bottlenecks, classes = dataset.bottlenecks, dataset.classes
-    folds = discriminant.deal_folds(classes, dataset.groups, dataset.digests, FOLDS)
+    folds = deal_folds(classes, dataset.groups, dataset.digests, FOLDS)
     depth, num_classes = bottlenecks.shape[1], int(classes.max()) + 1
-    moments = discriminant.Moments(FOLDS, num_classes, depth)
-    order = np.argsort(folds, kind="stable")  # a fold stands together
-    order = order[learnt[order]]
-    for start in range(0, len(order), ROWS_AT_ONCE):
-        some = order[start : start + ROWS_AT_ONCE]
-        moments.add(bottlenecks[some], classes[some], folds[some])
+    moments = Moments.of(
+        bottlenecks, classes, folds, FOLDS, num_classes, np.flatnonzero(learnt)
+    )
     for points, rows in views:
         kept = learnt[rows]
         moments.add(points[kept], classes[rows[kept]], folds[rows[kept]])
@@ -163,7 +163,7 @@ def _score(
         moments, scored, folds, widths or (depth,), shrinkage
     )
     if not learnt.all():  # the suspects' labels are no measure of confidence
-        logits *= discriminant.sharpness_of(logits[learnt], classes[learnt])
+        logits *= sharpness_of(logits[learnt], classes[learnt])
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     # A class all of whose pictures stand in one fold was not learnt by its judges.

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from edgeclf.training.discriminant import LEAST_SHARE, sharpness_of
 from edgeclf.training.head import (
     FittedHead,
     Head,
@@ -26,6 +25,8 @@ from edgeclf.training.head import (
     cross_entropy,
 )
 from edgeclf.training.minimize import minimize
+from edgeclf.training.shrinkage import part_sizes
+from edgeclf.training.temperature import sharpness_of
 
 # L2 strengths, relative to the number of bottlenecks; the search begins with the first.
 STRENGTHS = (0.03, 0.003, 0.3, 3.0)
@@ -139,10 +140,8 @@ class _Space:
         self.classes, self.num_classes = data.classes, num_classes
         points = data.bottlenecks
         self._mean = points.mean(axis=0, dtype=np.float64)
-        parts = np.split(points.var(axis=0, dtype=np.float64), np.cumsum(widths)[:-1])
-        sizes = np.array([part.sum() for part in parts])
-        sizes = np.maximum(sizes, LEAST_SHARE * sizes.mean())
-        self._scales = np.sqrt(np.repeat(sizes if sizes.any() else sizes + 1, widths))
+        sizes = part_sizes(points.var(axis=0, dtype=np.float64), widths)
+        self._scales = np.sqrt(sizes if sizes.any() else sizes + 1)
         points -= self._mean.astype(np.float32)
         points /= self._scales.astype(np.float32)
         self._basis: NDArray[np.float32] | None = None

@@ -20,8 +20,9 @@ from threadpoolctl import threadpool_limits
 from edgeclf.familiarity import RejectRule
 from edgeclf.statistics import Statistics, pack, unpack
 from edgeclf.training.covariance import RANK, main_factors
-from edgeclf.training.discriminant import HeldOut, shrunk_covariance
+from edgeclf.training.discriminant import HeldOut
 from edgeclf.training.head import ROWS_AT_ONCE, softmax
+from edgeclf.training.shrinkage import shrunk_covariance
 
 COVERAGE = 0.95  # share of new pictures of the known classes that is to be kept
 MIN_PICTURES = 20  # of fewer, one in twenty is none
@@ -50,6 +51,7 @@ def fit(
     unseen: NDArray[np.float32],
     widths: Sequence[int],
     background: NDArray[np.float32] | None = None,
+    is_new: NDArray[np.bool_] | None = None,
     rank: int = RANK,
 ) -> Known:
     """Fit statistics and rule.
@@ -59,6 +61,8 @@ def fit(
         unseen: What heads that have not seen them answer, logits `(n, classes)`.
         widths: Depths of the bottleneck's parts.
         background: Bottlenecks of strangers, `(n, depth)`; None or empty for none.
+        is_new: Which of the pictures are new to head and backbone, `(n,)`; the rule is
+            fitted to these if they are enough. None for all.
         rank: Number of factors.
     """
     strange = None
@@ -68,6 +72,8 @@ def fit(
     with threadpool_limits(1, user_api="blas"):
         statistics, distances, leans = _measured(held_out, widths, strange, rank)
     usable = np.isfinite(distances)  # not of a fold that holds all there are
+    if is_new is not None and (usable & is_new).sum() >= MIN_PICTURES:
+        usable &= is_new
     if usable.sum() < MIN_PICTURES:
         return Known(statistics, None)
     scores = softmax(unseen).max(axis=1)[usable]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from tensorboardX import SummaryWriter
 
 from edgeclf import image
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION
@@ -51,8 +51,8 @@ class Summaries:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         root = Path(folder)
-        self._train = SummaryWriter(str(root / TRAIN))
-        self._validation = SummaryWriter(str(root / VALIDATION))
+        self._train = _writer(root / TRAIN)
+        self._validation = _writer(root / VALIDATION)
 
     def add(self, step: DescentStep) -> None:
         """Write the figures of one evaluation."""
@@ -99,13 +99,13 @@ def write_summaries(
         summaries.add(_fitted_step(dataset, fitted))
         summaries.close()
     write_projector(root / PROJECTOR, dataset)
-    SummaryWriter(str(root / PROJECTOR)).close()  # TensorBoard looks for event files
+    _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
     if kind not in evaluations:
         return
     # Imported here: only who asks for summaries waits for it.
     from edgeclf.report.confusion import confusion_matrix
 
-    writer = SummaryWriter(str(root / TEST))
+    writer = _writer(root / TEST)
     for name, evaluation in evaluations.items():
         end = "" if name == kind else f"/{name}"
         writer.add_scalar(ACCURACY + end, evaluation.accuracy, step)
@@ -140,9 +140,7 @@ def _fitted_step(dataset: BottleneckDataset, fitted: FittedHead) -> DescentStep:
     )
 
 
-def _add_image(
-    writer: SummaryWriter, tag: str, picture: Image.Image, step: int
-) -> None:
+def _add_image(writer: Any, tag: str, picture: Image.Image, step: int) -> None:
     writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
 
 
@@ -160,3 +158,11 @@ def _captioned(path: Path, lines: Sequence[str]) -> Image.Image | None:
         fill = INK if number < 2 else SOFT_INK
         draw_text(draw, place, line, 13, fill, PICTURE_SIDE - 8)
     return sheet
+
+
+def _writer(folder: Path) -> Any:
+    """Return what writes TensorBoard's event files."""
+    # Imported here: few runs want them, and all would wait for it.
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder))
