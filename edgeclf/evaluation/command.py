@@ -8,7 +8,6 @@ edgeclf evaluate model.tflite photos/ --split_file model.split.csv
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -45,6 +44,7 @@ from edgeclf.evaluation.report_files import (
 )
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.labelling.arguments import positive, usage_errors
+from edgeclf.labelling.output import write_json_line
 
 logger = logging.getLogger("edgeclf")
 
@@ -224,7 +224,7 @@ def _changed(options: argparse.Namespace) -> dict[str, Any]:
 
 def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> None:
     if options.json:
-        print(json.dumps(report, ensure_ascii=False, sort_keys=True, allow_nan=False))
+        write_json_line(report)
         return
     device = report["accuracy"]["device"]
     low, high = device["interval_95"]
