@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edgeclf.results import Category, label_of
 
@@ -37,7 +37,7 @@ def reporter(output_format: str, several: bool) -> Report:
     return report
 
 
-def write_json_line(line: dict[str, object]) -> None:
+def write_json_line(line: Mapping[str, object]) -> None:
     """Write one line of JSON, letters beyond ASCII as they are if stdout has them."""
     import json  # each format imports what it needs: starting is most of the time
 
