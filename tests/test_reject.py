@@ -19,7 +19,7 @@ from edgeclf import Category, Classifier, DatasetError, Embedder, ModelError
 from edgeclf.familiarity import RejectRule, log_tail
 from edgeclf.label_image import main
 from edgeclf.metadata import read_model_info
-from edgeclf.statistics import Statistics, read_statistics
+from edgeclf.statistics import Distances, Statistics, read_statistics
 from edgeclf.tflite.attached_files import AttachedFiles
 from edgeclf.training import RetrainConfig, discriminant, reject, retrain
 from edgeclf.training.command import main as retrain_command
@@ -216,7 +216,7 @@ def test_examination_is_what_embedder_and_statistics_say(trained) -> None:
         for picture in (tiny.pixels("red", 3), strange(0)):
             scores = classifier.scores(picture)
             vector = embedder.embed(picture)
-            distance = math.sqrt(min(statistics.distances(vector)))
+            distance = float(Distances(statistics).nearest(vector[np.newaxis])[0][0])
             value = RejectRule(**entry).unfamiliarity(float(scores.max()), distance)
             examined = classifier.examine(picture)
             np.testing.assert_array_equal(examined.scores, scores)
