@@ -192,6 +192,7 @@ def pack(statistics: Statistics) -> bytes:
     return b"".join(packed)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what comes of it is refused
 def unpack(data: bytes) -> Statistics:
     """Return what `pack` wrote.
 
@@ -218,25 +219,23 @@ def unpack(data: bytes) -> Statistics:
         return values.astype(np.float64)
 
     counts = take("<f4", classes)
-    halves = take("<f2", depth)
-    variances = halves * scale if math.isfinite(scale) else np.full(depth, math.nan)
-    is_known = (halves < math.inf) & (variances < _LIMIT)
+    variances = take("<f2", depth) * scale
+    is_known = (variances > 0) & (variances < _LIMIT)
     if not is_known.all() or variances.astype(np.float32).min() <= 0:
         raise _damaged("variances that are not above 0, or not finite")
     roots = np.sqrt(variances)
 
     def take_rows(count: int) -> NDArray[np.float64]:
         scales = take("<f4", count)[:, np.newaxis]
-        if not np.isfinite(scales).all():
-            raise _damaged("scales that are not finite")
         return scales * take("i1", count * depth).reshape(count, depth)
 
     means, factors, background = map(take_rows, (classes, rank, strange))
-    if np.square(factors).sum(axis=1).max(initial=0.0) >= _MOST_CORRELATION:
+    spread = np.square(factors).sum(axis=1)
+    if not (spread < _MOST_CORRELATION).all():  # nor NaN
         raise _damaged("factors that are too large")
     all_means = np.concatenate([means, background]) * roots
     is_known = (counts >= 0) & (counts < _LIMIT)
-    if np.abs(all_means).max(initial=0.0) >= _LIMIT or not is_known.all():
+    if not (np.abs(all_means) < _LIMIT).all() or not is_known.all():
         raise _damaged("means or counts that are not finite")
     return Statistics(
         np.asarray(all_means[:classes], np.float32),
