@@ -156,3 +156,11 @@ def test_results_are_the_callers_own() -> None:
     kept = [values.copy() for values in first]
     network.run(255 - PICTURE)
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("name", [b"image", b"logits"])
+def test_names_that_are_not_utf8_are_the_models_error(name: bytes) -> None:
+    content = models.build()
+    assert name in content
+    with pytest.raises(ModelError, match="A tensor's name is not UTF-8"):
+        open_network(content.replace(name, b"\xb6" * len(name)))

@@ -26,6 +26,8 @@ MOST_LOSS = 0.01  # of the pictures of the other classes, in the mean over these
 LEAST_SHARE = 1e-4  # of the largest: smaller differences between classes are noise
 LEAST_SPREAD = 1.0  # of a class's logits, in nats; few pictures look too much alike
 
+FORMULA_COUNTS = 3.0  # as many pictures, where these say how much a class varies
+
 _Matrix = NDArray[np.float64]
 
 
@@ -155,9 +157,10 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     )
     variances = discriminant.variances(weights[0])
     # Views and shrinkage make C wider than pictures are. These pictures say by how
-    # much, and the formula counts as one more.
+    # much; a few of them may look too much alike.
     deviations = (margins - margins.mean()) ** 2 / variances[rivals]
-    variances *= (1.0 + float(deviations.sum())) / len(bottlenecks)
+    total = FORMULA_COUNTS + float(deviations.sum())
+    variances *= total / (FORMULA_COUNTS + len(bottlenecks) - 1)
     shift, losses = 0.0, discriminant.losses(weights[0], bias[0], variances)
     if len(bottlenecks) > 1:
         spread = max(float(margins.std()), LEAST_SPREAD)

@@ -243,7 +243,6 @@ def add(board: Installed, demo: Path) -> list[str]:
     for picture in spread(first, ADDED):  # in other colours it is another class
         with Image.open(picture) as image:
             ImageOps.invert(image.convert("RGB")).save(below / picture.name)
-    pictures = sorted(below.iterdir())
     labelled = {}
     for place, command in (("there", board.edgeclf), ("here", here)):
         model = work / f"{place}.tflite"
