@@ -147,6 +147,10 @@ def test_the_rows_are_those_of_a_discriminant_of_all_classes():
     sigmas = [NormalDist().inv_cdf(share) for share in row.losses.tolist()]
     expected = 3 * ahead / np.sqrt(known.variances(row.weights))
     np.testing.assert_allclose(sigmas, expected, rtol=0.1)
+    # Nobody gains by a bias that is raised further.
+    far = new_row(known, 30 * pictures[:20, np.newaxis])
+    ((_, level),) = [known.rows(far.mean[np.newaxis])]
+    assert far.bias == pytest.approx(float(level[0]))
     # One picture says nothing of how they vary.
     row = new_row(known, pictures[:1, np.newaxis])
     formula = known.losses(row.weights, row.bias, known.variances(row.weights))

@@ -158,9 +158,7 @@ def test_results_are_the_callers_own() -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-@pytest.mark.parametrize("name", [b"image", b"logits"])
-def test_names_that_are_not_utf8_are_the_models_error(name: bytes) -> None:
-    content = models.build()
-    assert name in content
+def test_names_that_are_not_utf8_are_the_models_error() -> None:
+    content = models.build().replace(b"image", b"\xb6mage")
     with pytest.raises(ModelError, match="A tensor's name is not UTF-8"):
-        open_network(content.replace(name, b"\xb6" * len(name)))
+        open_network(content)

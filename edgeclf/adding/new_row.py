@@ -25,7 +25,7 @@ SHIFTS = np.linspace(0.0, 8.0, 81)
 MOST_LOSS = 0.01  # of the pictures of the other classes, in the mean over these
 LEAST_SHARE = 1e-4  # of the largest: smaller differences between classes are noise
 LEAST_SPREAD = 1.0  # of a class's logits, in nats; few pictures look too much alike
-
+LEAST_GAIN = 1e-3  # of a class's pictures; for less no bias is moved
 FORMULA_COUNTS = 3.0  # as many pictures, where these say how much a class varies
 
 _Matrix = NDArray[np.float64]
@@ -159,8 +159,8 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     # Views and shrinkage make C wider than pictures are. These pictures say by how
     # much; a few of them may look too much alike.
     deviations = (margins - margins.mean()) ** 2 / variances[rivals]
-    total = FORMULA_COUNTS + float(deviations.sum())
-    variances *= total / (FORMULA_COUNTS + len(bottlenecks) - 1)
+    variances *= FORMULA_COUNTS + float(deviations.sum())
+    variances /= FORMULA_COUNTS + len(bottlenecks) - 1
     shift, losses = 0.0, discriminant.losses(weights[0], bias[0], variances)
     if len(bottlenecks) > 1:
         spread = max(float(margins.std()), LEAST_SPREAD)
@@ -170,7 +170,7 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
             if step and taken.mean() > MOST_LOSS:
                 break
             total = float(taken.sum() + _normal(-(margins + step) / spread).mean())
-            if total < least:
+            if total < least - LEAST_GAIN:
                 least, shift, losses = total, step, taken
     bias_of_row = float(bias[0]) + shift
     return Row(mean, weights[0], bias_of_row, margins + shift, rivals, losses)
