@@ -57,8 +57,8 @@ class RejectRule(NamedTuple):
         distance_spread: Its standard deviation, above 0.
         score_weight: How much the score counts; the distance counts 1.
         max_unfamiliarity: Beyond it a picture is unknown.
-        mean_lean: Mean over known pictures of `Distances.nearest`. None: the model has
-            no background.
+        mean_lean: Mean over known pictures of the lean of `Distances.nearest`. None:
+            the model has no background.
         lean_spread: Its standard deviation, above 0; None likewise.
     """
 
@@ -83,7 +83,7 @@ class RejectRule(NamedTuple):
         Args:
             score: Its best score, in [0, 1].
             distance: To the nearest class: see `Distances.nearest`.
-            lean: As `Distances.nearest`; of no concern without a background.
+            lean: See `Distances.nearest`; of no concern without a background.
         """
         # Roots of chi-squares fall off as a normal variable does. Surprises do not: a
         # few known pictures are taken for another class, and set no limit for all.
