@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
 from edgeclf.model_info import ModelInfo
-from edgeclf.statistics import read_statistics
+from edgeclf.statistics import Distances, read_statistics
 from edgeclf.tflite.graph import Graph
 
 LEAST_SCORE = 1 / 512  # half a step of a score of 8 bits: 0 may be anything below
@@ -22,8 +22,8 @@ class Examination(NamedTuple):
 
     Attributes:
         scores: Of every class, float32 `(num_classes,)`.
-        distance: To the nearest class, in standard deviations: the root of the least of
-            `Statistics.distances`.
+        distance: To the nearest class, in standard deviations: the see
+            `Distances.nearest`.
         unfamiliarity: How odd it is, by score and distance; see `RejectRule`.
         is_unknown: Whether that is beyond the model's limit.
     """
@@ -57,8 +57,8 @@ class RejectRule(NamedTuple):
         distance_spread: Its standard deviation, above 0.
         score_weight: How much the score counts; the distance counts 1.
         max_unfamiliarity: Beyond it a picture is unknown.
-        mean_lean: Mean over known pictures of `Statistics.lean`. None: the model has
-            no background.
+        mean_lean: Mean over known pictures of the lean of `Distances.nearest`. None:
+            the model has no background.
         lean_spread: Its standard deviation, above 0; None likewise.
     """
 
@@ -82,8 +82,8 @@ class RejectRule(NamedTuple):
 
         Args:
             score: Its best score, in [0, 1].
-            distance: To the nearest class: the root of `Statistics.distances`.
-            lean: As `Statistics.lean`; of no concern without a background.
+            distance: To the nearest class: see `Distances.nearest`.
+            lean: See `Distances.nearest`; of no concern without a background.
         """
         # Roots of chi-squares fall off as a normal variable does. Surprises do not: a
         # few known pictures are taken for another class, and set no limit for all.
@@ -127,7 +127,8 @@ class Familiarity:
                 "Expected statistics of the background in the model, for its reject "
                 "rule. Received: none. Copy the file again."
             )
-        self._statistics = statistics
+        self._depth = len(statistics.variances)
+        self._distances = Distances(statistics)
 
     def check_depth(self, shape: tuple[int, ...]) -> None:
         """Refuse a bottleneck of this shape if the statistics are of another length.
@@ -135,10 +136,9 @@ class Familiarity:
         Raises:
             ModelError: They are.
         """
-        depth = len(self._statistics.variances)
-        if math.prod(shape) != depth:
+        if math.prod(shape) != self._depth:
             raise ModelError(
-                f"Expected a bottleneck of {depth} numbers, like the model's "
+                f"Expected a bottleneck of {self._depth} numbers, like the model's "
                 f"statistics. Received: one of shape {shape}."
             )
 
@@ -151,11 +151,8 @@ class Familiarity:
             scores: Its scores, `(num_classes,)`.
             bottleneck: Its bottleneck, `(depth,)`.
         """
-        points = bottleneck[np.newaxis]
-        distance = math.sqrt(float(self._statistics.distances(points).min()))
-        lean = 0.0
-        if self._rule.mean_lean is not None:
-            lean = float(self._statistics.lean(points)[0])
+        distances, leans = self._distances.nearest(bottleneck[np.newaxis])
+        distance, lean = float(distances[0]), float(leans[0])
         value = self._rule.unfamiliarity(float(scores.max()), distance, lean)
         return Examination(
             scores, distance, value, value > self._rule.max_unfamiliarity

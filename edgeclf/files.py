@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 
@@ -65,6 +65,16 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to `path` in one step."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's names on the disk, where the system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:

@@ -130,9 +130,16 @@ def _label_all(
 
 def _classifiers(options: argparse.Namespace, stack: ExitStack) -> list[Classifier]:
     """Return a classifier for each worker."""
-    open_one = partial(
-        Classifier, options.model, labels=options.labels, **model_arguments(options)
-    )
+    pixel = np.zeros((1, 1, 3), np.uint8)
+
+    def open_one() -> Classifier:
+        classifier = Classifier(
+            options.model, labels=options.labels, **model_arguments(options)
+        )
+        if options.reject and classifier.has_reject_rule and not options.smooth:
+            classifier.examine(pixel)  # a damaged rule is no picture's error
+        return classifier
+
     classifiers = open_each(stack, open_one, options.workers)
     classifier = classifiers[0]
     check_input_size(options, classifier.input_size)
@@ -142,10 +149,11 @@ def _classifiers(options: argparse.Namespace, stack: ExitStack) -> list[Classifi
         if classifier.labels is None:
             raise ValueError("Expected a model with labels for --allow and --deny.")
         # Refuses unknown names now: later errors are the pictures'.
-        pixel = np.zeros((1, 1, 3), np.uint8)
         classifier.classify(pixel, allow=options.allow, deny=options.deny)
     if options.reject and not classifier.info.record.get("reject"):
         logger.info("--reject has no effect: the model has no limit for unknown.")
+    elif options.reject and options.smooth and classifier.has_reject_rule:
+        logger.info("--reject goes by the score alone: --smooth has a mean of those.")
     return classifiers
 
 

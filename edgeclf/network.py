@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +171,10 @@ class Network:
         self._delegate = None if interpreter is None else delegate  # that is used
         interpreter = interpreter or load_model(content, num_threads)
         self._input = InputTensor(
-            interpreter.get_input_details(), info, given=given, input_size=input_size
+            _details(interpreter.get_input_details),
+            info,
+            given=given,
+            input_size=input_size,
         )
         self.input_size = self._input.input_size
         self._allocated: tuple[int, int] | None = None  # the size of pictures
@@ -185,7 +188,7 @@ class Network:
             interpreter = load_model(content, num_threads)
             self._allocate(interpreter, self.input_size or PROBE_SIZE)
         self._interpreter: InterpreterLike | None = interpreter
-        self._outputs = interpreter.get_output_details()
+        self._outputs = _details(interpreter.get_output_details)
         self.output_shapes: list[tuple[int, ...]] = [
             tuple(details["shape"].tolist()) for details in self._outputs
         ]
@@ -308,6 +311,14 @@ class Network:
         if self._interpreter is None:
             raise ValueError("This model is closed. Make a new one to label more.")
         return self._interpreter
+
+
+def _details(read: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return what the interpreter says of tensors, whose names may be damaged."""
+    try:
+        return read()
+    except UnicodeDecodeError as error:
+        raise ModelError(f"A tensor's name is not UTF-8: {error}.") from error
 
 
 _Self = TypeVar("_Self", bound="HoldsNetwork")

@@ -28,6 +28,7 @@ _SIGNATURE = b"ECS1"
 _MOST_LEVELS = 127  # of int8
 _MOST_HALF = 32768.0  # what the largest variance is stored as, float16
 _LEAST_HALF = 2.0**-24  # the smallest float16 above 0
+_LIMIT = float(np.finfo(np.float32).max)
 _MOST_CORRELATION = 1e9  # of a factor with itself: beyond, float64 cannot solve it
 
 
@@ -72,55 +73,64 @@ class Statistics(NamedTuple):
         along = np.linalg.solve(inner, factors @ divided.T)  # (rank, n)
         return np.asarray(divided - along.T @ scaled)
 
-    def distances(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the squared Mahalanobis distance to the mean of each class.
 
-        Args:
-            bottlenecks: One `(depth,)`, or several `(n, depth)`.
+class Distances:
+    """Squared Mahalanobis distances to the means, which are solved for once.
 
-        Returns:
-            `(classes,)` or `(n, classes)`; infinite to a class without pictures.
-        """
-        squares = self._squares(bottlenecks, self.means)
-        squares = np.where(self.counts > 0, squares, math.inf)
-        return squares if np.ndim(bottlenecks) == 2 else np.asarray(squares[0])
+    Args:
+        statistics: Of the classes, and of the background if there is any.
+    """
 
-    def lean(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return how much nearer the background's mean is than that of any class.
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+        places = statistics.means.astype(np.float64)
+        if statistics.background is not None:
+            places = np.concatenate([places, statistics.background[np.newaxis]])
+        # (x - m)' A (x - m) = x'Ax - 2 x'Am + m'Am, with both measured from the
+        # middle: numbers far from 0 would leave few digits of the difference.
+        self._middle = places.mean(axis=0)
+        places -= self._middle
+        self._solved = statistics.solve(places)
+        self._own = np.sum(places * self._solved, axis=1)
 
-        The difference of the squared distances, which is linear in the bottleneck
-        between two means: a discriminant with the background as one more class.
+    def squares(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the squared distance to each mean.
 
         Args:
             bottlenecks: Several, `(n, depth)`.
 
         Returns:
-            `(n,)`; above 0 where the background is nearer.
-
-        Raises:
-            ValueError: There is no background.
+            `(n, classes)`, or one more for the background; infinite to a class without
+            pictures.
         """
-        if self.background is None:
-            raise ValueError("Expected statistics with a background. Received: none.")
-        far = self._squares(bottlenecks, self.background[np.newaxis])[:, 0]
-        return np.asarray(self.distances(bottlenecks).min(axis=1) - far)
+        points = np.asarray(bottlenecks, np.float64) - self._middle
+        squares = np.sum(points * self._statistics.solve(points), axis=1)
+        squares = squares[:, np.newaxis] - 2.0 * points @ self._solved.T + self._own
+        squares = np.maximum(squares, 0.0)
+        squares[:, np.flatnonzero(self._statistics.counts == 0)] = math.inf
+        return np.asarray(squares)
 
-    def _squares(
-        self, bottlenecks: NDArray[np.floating], places: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """Return squared distances `(n, m)` of bottlenecks to places `(m, depth)`."""
-        # (x - m)' A (x - m) = x'Ax - 2 x'Am + m'Am, with both measured from the
-        # middle: numbers far from 0 would leave few digits of the difference.
-        means = places.astype(np.float64)
-        middle = means.mean(axis=0)
-        means -= middle
-        points = np.atleast_2d(np.asarray(bottlenecks, np.float64)) - middle
-        solved = self.solve(np.concatenate([points, means]))
-        of_points, of_means = solved[: len(points)], solved[len(points) :]
-        squares = np.sum(points * of_points, axis=1)[:, np.newaxis]
-        squares = squares - 2.0 * points @ of_means.T
-        squares += np.sum(means * of_means, axis=1)
-        return np.asarray(np.maximum(squares, 0.0))
+    def nearest(
+        self, bottlenecks: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the distance to the nearest class, and the lean to the background.
+
+        The lean is how much nearer the background's mean is than that of any class: the
+        difference of the squared distances, which is linear in the bottleneck between
+        two means. It is a discriminant with the background as one more class.
+
+        Args:
+            bottlenecks: Several, `(n, depth)`.
+
+        Returns:
+            The distances, `(n,)`, in standard deviations; the leans, `(n,)`, above 0
+            where the background is nearer, 0 without a background.
+        """
+        squares = self.squares(bottlenecks)
+        least = squares[:, : len(self._statistics.means)].min(axis=1)
+        if self._statistics.background is None:
+            return np.sqrt(least), np.zeros(len(least))
+        return np.sqrt(least), least - squares[:, -1]
 
 
 def read_statistics(content: bytes) -> Statistics | None:
@@ -182,6 +192,7 @@ def pack(statistics: Statistics) -> bytes:
     return b"".join(packed)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what comes of it is refused
 def unpack(data: bytes) -> Statistics:
     """Return what `pack` wrote.
 
@@ -193,8 +204,12 @@ def unpack(data: bytes) -> Statistics:
     _, classes, depth, rank, strange, scale = _HEADER.unpack_from(data)
     rows = classes + rank + strange
     size = _HEADER.size + 4 * classes + 2 * depth + (4 + depth) * rows
-    if not depth or strange > 1 or len(data) != size:
-        raise _damaged(f"{len(data)} bytes where {size} follow from its sizes")
+    # More factors than numbers describe nothing, and would take more memory to solve.
+    if not depth or strange > 1 or rank > depth or len(data) != size:
+        raise _damaged(
+            f"{len(data)} bytes where {size} follow from the sizes {classes}, {depth}, "
+            f"{rank} and {strange}"
+        )
     place = _HEADER.size
 
     def take(dtype: str, count: int) -> NDArray[np.float64]:
@@ -204,9 +219,8 @@ def unpack(data: bytes) -> Statistics:
         return values.astype(np.float64)
 
     counts = take("<f4", classes)
-    limit = float(np.finfo(np.float32).max)
     variances = take("<f2", depth) * scale
-    is_known = (variances > 0) & (variances < limit)
+    is_known = (variances > 0) & (variances < _LIMIT)
     if not is_known.all() or variances.astype(np.float32).min() <= 0:
         raise _damaged("variances that are not above 0, or not finite")
     roots = np.sqrt(variances)
@@ -219,10 +233,9 @@ def unpack(data: bytes) -> Statistics:
     spread = np.square(factors).sum(axis=1)
     if not (spread < _MOST_CORRELATION).all():  # nor NaN
         raise _damaged("factors that are too large")
-    limit = float(np.finfo(np.float32).max)
     all_means = np.concatenate([means, background]) * roots
-    is_known = (counts >= 0) & (counts < limit)
-    if not (np.abs(all_means) < limit).all() or not is_known.all():
+    is_known = (counts >= 0) & (counts < _LIMIT)
+    if not (np.abs(all_means) < _LIMIT).all() or not is_known.all():
         raise _damaged("means or counts that are not finite")
     return Statistics(
         np.asarray(all_means[:classes], np.float32),

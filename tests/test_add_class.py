@@ -1,9 +1,13 @@
 """A class is added to a file; the file's other classes stay what they were."""
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
+from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -107,7 +111,7 @@ def test_a_new_class_is_told_from_the_others(trained, green, tmp_path, settings)
 
 def test_the_rows_are_those_of_a_discriminant_of_all_classes():
     """Against NumPy: logits of a discriminant, up to what all classes share."""
-    from edgeclf.adding.new_row import Discriminant
+    from edgeclf.adding.new_row import Discriminant, new_row
     from edgeclf.statistics import Statistics
 
     source = np.random.default_rng(0)
@@ -133,9 +137,24 @@ def test_the_rows_are_those_of_a_discriminant_of_all_classes():
     # Pictures of class 0, as the model believes them, and who wins them.
     drawn = source.multivariate_normal(means[0], covariance / sharpness, 20_000)
     taken = np.mean(drawn @ (exact[3] - exact[0]) + bias[3] - bias[0] > 0)
-    assert known.losses(weights[0], float(level[0]))[0] == pytest.approx(
-        taken, abs=0.01
-    )
+    losses = known.losses(weights[0], float(level[0]), known.variances(weights[0]))
+    assert losses[0] == pytest.approx(taken, abs=0.01)
+    # Pictures that vary a third as much as the formula has it show that they do.
+    pictures = source.multivariate_normal(means[3], covariance / sharpness / 9, 500)
+    row = new_row(known, pictures[:, np.newaxis])
+    ahead = np.sum(means[:3] * (row.weights - known.weights), axis=1)
+    ahead += row.bias - known.bias
+    sigmas = [NormalDist().inv_cdf(share) for share in row.losses.tolist()]
+    expected = 3 * ahead / np.sqrt(known.variances(row.weights))
+    np.testing.assert_allclose(sigmas, expected, rtol=0.1)
+    # Nobody gains by a bias that is raised further.
+    far = new_row(known, 30 * pictures[:20, np.newaxis])
+    ((_, level),) = [known.rows(far.mean[np.newaxis])]
+    assert far.bias == pytest.approx(float(level[0]))
+    # One picture says nothing of how they vary.
+    row = new_row(known, pictures[:1, np.newaxis])
+    formula = known.losses(row.weights, row.bias, known.variances(row.weights))
+    np.testing.assert_allclose(row.losses, formula)
 
 
 def test_rounding_lets_errors_cancel():
@@ -225,6 +244,35 @@ def test_the_model_is_replaced_and_kept_beside(model, green):
     assert result.model_path == model
     assert result.backup_path.read_bytes() == before
     assert model.read_bytes() != before
+
+
+def test_a_power_cut_finds_the_old_model_or_the_new_one(model, green, monkeypatch):
+    """What is renamed was synced before; the copy is safe before the model goes."""
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        steps.append(kind)
+        fsync(descriptor)
+
+    def replaced(source, target):
+        steps.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("os.replace", replaced)
+    add_class(model, green, "green")
+    backup = ["file", "model.tflite.bak", "folder"]
+    assert steps == [*backup, "file", "model.tflite", "folder"]
+
+
+def test_the_model_named_as_output_is_kept_beside_too(model, green):
+    before = model.read_bytes()
+    output = model.parent / "." / "x" / ".." / model.name
+    (model.parent / "x").mkdir()
+    result = add_class(model, green, "green", output)
+    assert result.backup_path.read_bytes() == before
 
 
 def test_with_an_output_the_model_stays(model, green, tmp_path):
@@ -395,6 +443,7 @@ class TestCommand:
         folder = tiny.write_folder(tmp_path, {"green": 1}) / "green"
         assert main([str(model), f"--images={folder}", "--label=green"]) == 0
         out, err = capsys.readouterr()
+        assert out.startswith("green: learned from 1 picture; 3 classes now\n")
         assert "when not shown" not in out
         assert "warning: green is learned from 1 picture only" in err
 
@@ -414,6 +463,24 @@ class TestCommand:
         with pytest.raises(SystemExit) as info:
             main([str(model), f"--images={green}", "--label=x", wrong])
         assert info.value.code == 2
+
+
+def test_without_litert_one_sentence_says_what_is_missing(model, green):
+    program = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['ai_edge_litert', 'flatbuffers', 'tqdm']))\n"
+        "from edgeclf.__main__ import main\n"
+        "sys.exit(main(['add_class', *sys.argv[1:]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, model, f"--images={green}", "--label=green"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Changing a model needs the package ai-edge")
+    assert done.stderr.count("\n") == 1
 
 
 def test_no_package_of_the_extra_is_loaded(model, green):

@@ -156,3 +156,9 @@ def test_results_are_the_callers_own() -> None:
     kept = [values.copy() for values in first]
     network.run(255 - PICTURE)
     np.testing.assert_array_equal(first, kept)
+
+
+def test_names_that_are_not_utf8_are_the_models_error() -> None:
+    content = models.build().replace(b"image", b"\xb6mage")
+    with pytest.raises(ModelError, match="A tensor's name is not UTF-8"):
+        open_network(content)

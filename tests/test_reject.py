@@ -19,8 +19,13 @@ from edgeclf import Category, Classifier, DatasetError, Embedder, ModelError
 from edgeclf.familiarity import RejectRule, log_tail
 from edgeclf.label_image import main
 from edgeclf.metadata import read_model_info
-from edgeclf.statistics import Statistics, read_statistics
-from edgeclf.tflite.attached_files import AttachedFiles
+from edgeclf.statistics import (
+    STATISTICS_NAME,
+    Distances,
+    Statistics,
+    read_statistics,
+)
+from edgeclf.tflite.attached_files import AttachedFiles, packed_files
 from edgeclf.training import RetrainConfig, reject, retrain
 from edgeclf.training.command import main as retrain_command
 from edgeclf.training.covariance import Covariance, main_factors
@@ -216,7 +221,7 @@ def test_examination_is_what_embedder_and_statistics_say(trained) -> None:
         for picture in (tiny.pixels("red", 3), strange(0)):
             scores = classifier.scores(picture)
             vector = embedder.embed(picture)
-            distance = math.sqrt(min(statistics.distances(vector)))
+            distance = float(Distances(statistics).nearest(vector[np.newaxis])[0][0])
             value = RejectRule(**entry).unfamiliarity(float(scores.max()), distance)
             examined = classifier.examine(picture)
             np.testing.assert_array_equal(examined.scores, scores)
@@ -458,6 +463,27 @@ def test_label_image_says_unknown_with_one_and_several_workers(
             assert categories[0]["index"] is None
         else:
             assert categories[0]["label"] == "green"
+
+
+def test_label_image_refuses_a_damaged_rule_before_any_picture(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = model.read_bytes()
+    attached = AttachedFiles(content)
+    parts = {name: attached.read(name) for name in attached.names}
+    parts[STATISTICS_NAME] = b"nothing of use"
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(content[: attached.flatbuffer_size()] + packed_files(parts))
+    picture = tmp_path / "0.png"
+    Image.fromarray(tiny.pixels("green", 100)).save(picture)
+    arguments = ["--model", str(broken), "--image", str(picture)]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--reject", "--workers", "2"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("error: ") == 1
+    assert captured.err.startswith(f"error: {broken}: The attached file")
 
 
 def test_retrain_says_what_reject_would_keep(

@@ -14,6 +14,7 @@ from edgeclf import Classifier, ModelError
 from edgeclf.metadata import read_model_info
 from edgeclf.statistics import (
     STATISTICS_NAME,
+    Distances,
     Statistics,
     pack,
     read_statistics,
@@ -57,12 +58,13 @@ def test_distances_are_squared_mahalanobis_distances() -> None:
         (bottleneck - mean.astype(float)) @ inverse @ (bottleneck - mean.astype(float))
         for mean in statistics.means
     ]
-    distances = statistics.distances(bottleneck)
-    np.testing.assert_allclose(distances, expected, rtol=1e-6)
-    assert statistics.distances(statistics.means[1])[1] == pytest.approx(0, abs=1e-9)
-    several = statistics.distances(np.stack([bottleneck, statistics.means[0]]))
-    np.testing.assert_allclose(several[0], distances)
-    assert several.shape == (2, 3)
+    several = np.stack([bottleneck, statistics.means[1]])
+    squares = Distances(statistics).squares(several)
+    np.testing.assert_allclose(squares[0], expected, rtol=1e-6)
+    assert squares.shape == (2, 3)
+    assert squares[1, 1] == pytest.approx(0, abs=1e-9)
+    nearest, _ = Distances(statistics).nearest(several)
+    np.testing.assert_allclose(nearest[0], np.sqrt(min(expected)), rtol=1e-6)
 
 
 def test_lean_is_the_difference_to_the_background() -> None:
@@ -71,12 +73,14 @@ def test_lean_is_the_difference_to_the_background() -> None:
     points = np.random.default_rng(4).normal(size=(5, 40))
     inverse = np.linalg.inv(covariance(statistics))
     far = [(point - place) @ inverse @ (point - place) for point in points]
-    expected = statistics.distances(points).min(axis=1) - far
-    np.testing.assert_allclose(statistics.lean(points), expected, rtol=1e-6)
-    assert statistics.lean(place[np.newaxis])[0] > 0
-    assert statistics.lean(statistics.means).max() < 0
-    with pytest.raises(ValueError, match="with a background"):
-        make().lean(points)
+    measured = Distances(statistics)
+    distances, leans = measured.nearest(points)
+    np.testing.assert_allclose(measured.squares(points)[:, -1], far, rtol=1e-6)
+    np.testing.assert_allclose(distances, Distances(make()).nearest(points)[0])
+    np.testing.assert_allclose(leans, distances**2 - far, rtol=1e-6)
+    assert measured.nearest(place[np.newaxis])[1][0] > 0
+    assert measured.nearest(statistics.means)[1].max() < 0
+    assert not Distances(make()).nearest(points)[1].any()
 
 
 def test_background_is_carried() -> None:
@@ -91,14 +95,14 @@ def test_background_is_carried() -> None:
 
 def test_class_without_pictures_is_infinitely_far() -> None:
     statistics = make()._replace(counts=np.array([2, 0, 1], np.float32))
-    distances = statistics.distances(statistics.means[1])
-    assert distances[1] == np.inf
-    assert np.isfinite(distances[[0, 2]]).all()
+    (squares,) = Distances(statistics).squares(statistics.means[1:2])
+    assert squares[1] == np.inf
+    assert np.isfinite(squares[[0, 2]]).all()
 
 
 def test_huge_bottlenecks_have_finite_distances() -> None:
     far = np.full(40, np.finfo(np.float32).max)
-    assert np.isfinite(make().distances(far)).all()
+    assert np.isfinite(Distances(make()).squares(far[np.newaxis])).all()
 
 
 def test_rounded_statistics_are_nearly_the_same() -> None:
@@ -113,7 +117,9 @@ def test_rounded_statistics_are_nearly_the_same() -> None:
     np.testing.assert_array_equal(rounded.counts, exact.counts)
     point = exact.means[0] + 3 * roots
     np.testing.assert_allclose(
-        rounded.distances(point), exact.distances(point), rtol=0.02
+        Distances(rounded).squares(point[np.newaxis]),
+        Distances(exact).squares(point[np.newaxis]),
+        rtol=0.02,
     )
 
 
@@ -130,7 +136,7 @@ def test_unlike_variances_stay_above_zero() -> None:
     variances = np.geomspace(1e-30, 1e30, 40).astype(np.float32)
     rounded = unpack(pack(make()._replace(variances=variances)))
     assert (rounded.variances > 0).all()
-    assert np.isfinite(rounded.distances(np.ones(40))).all()
+    assert np.isfinite(Distances(rounded).squares(np.ones((1, 40)))).all()
 
 
 @pytest.mark.parametrize(
@@ -204,16 +210,21 @@ SCALES = VARIANCES + 40 * 2
         (damaged(16, "<I", 1), "bytes where"),
         (damaged(16, "<I", 2**32 - 1), "bytes where"),
         (damaged(20, "<f", float("nan")), "variances that are not above 0"),
+        (damaged(20, "<f", float("inf")), "variances that are not above 0"),
         (damaged(20, "<f", -1.0), "variances that are not above 0"),
         (damaged(20, "<f", 3e38), "variances that are not above 0, or not finite"),
         (damaged(VARIANCES, "<e", 0.0), "variances that are not above 0"),
         (damaged(VARIANCES, "<e", float("inf")), "variances that are not above 0"),
+        (damaged(VARIANCES, "<H", 0x7D01), "variances that are not above 0"),
+        (damaged(20, "<f", 1e38), "variances that are not above 0, or not finite"),
         (damaged(COUNTS, "<f", float("nan")), "means or counts that are not finite"),
         (damaged(COUNTS, "<f", -1.0), "means or counts that are not finite"),
         (damaged(SCALES, "<f", float("nan")), "means or counts that are not finite"),
+        (damaged(SCALES, "<f", float("inf")), "means or counts that are not finite"),
         (damaged(SCALES, "<f", 3e38), "means or counts that are not finite"),
         (damaged(SCALES + 3 * 44, "<f", 1e6), "factors that are too large"),
         (damaged(SCALES + 3 * 44, "<f", float("nan")), "factors that are too large"),
+        (pack(make(depth=4, rank=5)), "the sizes 3, 4, 5 and 0"),
     ],
 )
 def test_damaged_statistics_are_refused(data: bytes, sentence: str) -> None:
@@ -227,7 +238,7 @@ def test_damaged_statistics_are_refused(data: bytes, sentence: str) -> None:
 
 def test_every_cut_and_every_flipped_byte_is_refused_or_can_be_used() -> None:
     data = pack(make(2, 6, 2))
-    bottleneck = np.ones(6)
+    bottleneck = np.ones((1, 6))
     for position in range(len(data)):
         flipped = bytearray(data)
         flipped[position] ^= 0xFF
@@ -236,4 +247,4 @@ def test_every_cut_and_every_flipped_byte_is_refused_or_can_be_used() -> None:
                 statistics = unpack(wrong)
             except ModelError:
                 continue
-            assert not np.isnan(statistics.distances(bottleneck)).any()
+            assert not np.isnan(Distances(statistics).squares(bottleneck)).any()

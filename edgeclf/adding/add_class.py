@@ -77,7 +77,7 @@ def add_class(
         model: A file that `edgeclf retrain` wrote.
         images: Folder of pictures of the class, at any depth.
         label: Its name.
-        output: The file to write. Default: `model` itself, in one step; what stood
+        output: The file to write, in one step. Default: `model` itself; then what stood
             there is kept beside it with `.bak` behind its name.
         num_workers: Threads; None for one per processor.
 
@@ -121,10 +121,8 @@ def add_class(
         discriminant = Discriminant(known.weights, known.bias, known.statistics)
         if place is None:
             row = new_row(discriminant, pictures.bottlenecks)
-            losses = discriminant.losses(row.weights, row.bias).tolist()
         else:
             row = extended_row(discriminant, place, pictures.bottlenecks)
-            losses = []
         changed = known.with_row(label, row, pictures)
         with Classifier(changed) as classifier:  # before anything is replaced
             classifier.scores(np.zeros((16, 16, 3), np.uint8))
@@ -136,10 +134,12 @@ def add_class(
             count,
             "" if count == 1 else "s",
         )
-    backup = None if output is not None else source.with_name(f"{source.name}.bak")
-    if backup is not None:
+    backup = None
+    if target.resolve() == source.resolve():
+        backup = source.with_name(f"{source.name}.bak")
         _write_durably(backup, content)
     _write_durably(target, changed)
+    losses = [] if row.losses is None else row.losses.tolist()
     missed = row.rivals[row.margins <= 0].tolist() if count > 1 else []
     return AddClassResult(
         target,
@@ -188,3 +188,4 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    files.sync_folder(path.resolve().parent)

@@ -49,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print_result(result: AddClassResult) -> None:
     done = "extended by" if result.extended else "learned from"
+    pictures = "picture" if result.num_pictures == 1 else "pictures"
     print(
-        f"{result.label}: {done} {result.num_pictures} pictures; "
+        f"{result.label}: {done} {result.num_pictures} {pictures}; "
         f"{len(result.labels)} classes now"
     )
     if result.num_recognised is not None:

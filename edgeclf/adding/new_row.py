@@ -22,9 +22,11 @@ from edgeclf.statistics import Statistics
 
 # Of the bias, in nats: where the best one is looked for.
 SHIFTS = np.linspace(0.0, 8.0, 81)
-MOST_LOSS = 0.025  # of the pictures of the other classes, in the mean over these
+MOST_LOSS = 0.01  # of the pictures of the other classes, in the mean over these
 LEAST_SHARE = 1e-4  # of the largest: smaller differences between classes are noise
 LEAST_SPREAD = 1.0  # of a class's logits, in nats; few pictures look too much alike
+LEAST_GAIN = 1e-3  # of a class's pictures; for less no bias is moved
+FORMULA_COUNTS = 3.0  # as many pictures, where these say how much a class varies
 
 _Matrix = NDArray[np.float64]
 
@@ -86,24 +88,31 @@ class Discriminant:
         weights = self._common + agreed @ self._own + solved
         return weights, self._level + self._share(means, weights)
 
-    def losses(self, weights: _Matrix, bias: float, shift: float = 0.0) -> _Matrix:
-        """Return the share of each known class that a new row would take away.
+    def variances(self, weights: _Matrix) -> _Matrix:
+        """Return by how much logits of a row vary against those of each known one.
 
         Pictures of a class lie around its mean like a Gaussian with the covariance C
-        times the temperature: with that the scores are probabilities.
+        times the temperature, `(num_classes,)`: with that the scores are probabilities.
+
+        Args:
+            weights: Of the row, `(depth,)`.
+        """
+        differences = weights - self.weights
+        variances = np.sum(differences**2 * self.statistics.variances, axis=1)
+        variances += np.sum((differences @ self.statistics.factors.T) ** 2, axis=1)
+        return np.asarray(np.maximum(variances / max(self.sharpness, 1e-12), 1e-12))
+
+    def losses(self, weights: _Matrix, bias: float, variances: _Matrix) -> _Matrix:
+        """Return the share of each known class that a new row would take away.
 
         Args:
             weights: Of the new row, `(depth,)`.
             bias: Its bias.
-            shift: Added to the bias.
+            variances: Of its logit against that of each class, `(num_classes,)`.
         """
-        ahead = self._means @ weights + bias + shift
+        ahead = self._means @ weights + bias
         ahead -= np.sum(self._means * self.weights, axis=1) + self.bias
-        differences = weights - self.weights
-        variances = np.sum(differences**2 * self.statistics.variances, axis=1)
-        variances += np.sum((differences @ self.statistics.factors.T) ** 2, axis=1)
-        spread = np.sqrt(variances / max(self.sharpness, 1e-12))
-        return _normal(ahead / np.maximum(spread, 1e-12))
+        return _normal(ahead / np.sqrt(variances))
 
 
 class Row(NamedTuple):
@@ -116,6 +125,8 @@ class Row(NamedTuple):
         margins: How far each picture's logit is above the best other one in a row that
             was made without this picture, `(n,)`.
         rivals: The class of that other one.
+        losses: Of a new class the share of each known one that it would take away, by
+            estimate, `(num_classes,)`; None of a known class.
     """
 
     mean: _Matrix
@@ -123,6 +134,7 @@ class Row(NamedTuple):
     bias: float
     margins: _Matrix
     rivals: NDArray[np.intp]
+    losses: _Matrix | None = None
 
 
 def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
@@ -143,18 +155,25 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     margins, rivals = _left_out_margins(
         discriminant, bottlenecks, *discriminant.rows(_means_of_others(bottlenecks))
     )
-    shift = 0.0
+    variances = discriminant.variances(weights[0])
+    # Views and shrinkage make C wider than pictures are. These pictures say by how
+    # much; a few of them may look too much alike.
+    deviations = (margins - margins.mean()) ** 2 / variances[rivals]
+    variances *= FORMULA_COUNTS + float(deviations.sum())
+    variances /= FORMULA_COUNTS + len(bottlenecks) - 1
+    shift, losses = 0.0, discriminant.losses(weights[0], bias[0], variances)
     if len(bottlenecks) > 1:
         spread = max(float(margins.std()), LEAST_SPREAD)
-        sums: list[float] = []
+        least = math.inf
         for step in SHIFTS.tolist():
-            losses = discriminant.losses(weights[0], bias[0], step)
-            if sums and losses.mean() > MOST_LOSS:
+            taken = discriminant.losses(weights[0], bias[0] + step, variances)
+            if step and taken.mean() > MOST_LOSS:
                 break
-            lost = _normal(-(margins + step) / spread).mean()
-            sums.append(float(losses.sum() + lost))
-        shift = float(SHIFTS[int(np.argmin(sums))])
-    return Row(mean, weights[0], float(bias[0]) + shift, margins + shift, rivals)
+            total = float(taken.sum() + _normal(-(margins + step) / spread).mean())
+            if total < least - LEAST_GAIN:
+                least, shift, losses = total, step, taken
+    bias_of_row = float(bias[0]) + shift
+    return Row(mean, weights[0], bias_of_row, margins + shift, rivals, losses)
 
 
 def extended_row(discriminant: Discriminant, place: int, bottlenecks: _Matrix) -> Row:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edgeclf.familiarity import RejectRule
-from edgeclf.statistics import Statistics, pack, unpack
+from edgeclf.statistics import Distances, Statistics, pack, unpack
 from edgeclf.training.covariance import RANK, main_factors
 from edgeclf.training.discriminant import HeldOut
 from edgeclf.training.head import ROWS_AT_ONCE, softmax
@@ -100,13 +100,12 @@ def _measured(
         rows = np.flatnonzero(held_out.folds == fold)
         others = shrunk_covariance(moments, widths, setting, fold)
         variances, factors, _ = main_factors(others, rank, near)
-        seen = _stored(others.means, others.counts, variances, factors, strange)
+        seen = Distances(
+            _stored(others.means, others.counts, variances, factors, strange)
+        )
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = rows[start : start + ROWS_AT_ONCE]
-            points = scored.take(some).bottlenecks
-            distances[some] = np.sqrt(seen.distances(points).min(axis=1))
-            if strange is not None:
-                leans[some] = seen.lean(points)
+            distances[some], leans[some] = seen.nearest(scored.take(some).bottlenecks)
     return statistics, distances, None if strange is None else leans
 
 

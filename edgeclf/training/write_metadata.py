@@ -11,9 +11,7 @@ Source of the field numbers: metadata_schema.fbs of tflite-support, version 1.5.
 from __future__ import annotations
 
 import functools
-import io
 import json
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,7 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeclf.metadata import RECORD_NAME
 from edgeclf.statistics import STATISTICS_NAME, Statistics, pack
-from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles
+from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles, packed_files
 from edgeclf.tflite.flatbuffer import METADATA_IDENTIFIER
 from edgeclf.zoo import graph
 
@@ -34,7 +32,6 @@ _TENSOR_AXIS_LABELS = 2  # AssociatedFileType
 _IMAGE_PROPERTIES = 2  # ContentProperties
 _RGB = 1  # ColorSpaceType
 _NORMALIZATION_OPTIONS = 1  # ProcessUnitOptions
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same bytes in every run
 
 
 def attach(
@@ -57,16 +54,17 @@ def attach(
     packed_model = _with_metadata(content, input_mean, input_std)
     # Of every byte before the zip; the files in the zip have checksums of their own.
     record = {**record, "crc32": zlib.crc32(packed_model)}
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
-        for name, text in (
-            (LABELS_NAME, "".join(f"{label}\n" for label in labels)),
-            (RECORD_NAME, json.dumps(record, ensure_ascii=False, sort_keys=True)),
-        ):
-            # A path in the record need not be UTF-8.
-            content = text.encode(errors="backslashreplace")
-            files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content)
-    return packed_model + archive.getvalue()
+    contents = {
+        LABELS_NAME: "".join(f"{label}\n" for label in labels),
+        RECORD_NAME: json.dumps(record, ensure_ascii=False, sort_keys=True),
+    }
+    # A path in the record need not be UTF-8.
+    return packed_model + packed_files(
+        {
+            name: text.encode(errors="backslashreplace")
+            for name, text in contents.items()
+        }
+    )
 
 
 def with_statistics(content: bytes, statistics: Statistics) -> bytes:
@@ -76,17 +74,10 @@ def with_statistics(content: bytes, statistics: Statistics) -> bytes:
         content: A file that `attach` returned: the zip behind it gets one more file.
         statistics: What to carry.
     """
-    size = AttachedFiles(content).flatbuffer_size()
-    archive = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content[size:])) as before,
-        zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files,
-    ):
-        for name in before.namelist():
-            if name != STATISTICS_NAME:
-                files.writestr(zipfile.ZipInfo(name, _ZIP_DATE), before.read(name))
-        files.writestr(zipfile.ZipInfo(STATISTICS_NAME, _ZIP_DATE), pack(statistics))
-    return content[:size] + archive.getvalue()
+    before = AttachedFiles(content)
+    contents = {name: before.read(name) for name in before.names}
+    contents[STATISTICS_NAME] = pack(statistics)
+    return content[: before.flatbuffer_size()] + packed_files(contents)
 
 
 @functools.lru_cache(maxsize=1)  # a run attaches two records: before it measures, after

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     Operator = Any
 
 try:
+    import flatbuffers
     from ai_edge_litert import schema_py_generated
 except ImportError as error:  # pragma: no cover - depends on the environment
     raise MissingExtraError(
