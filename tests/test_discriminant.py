@@ -210,3 +210,13 @@ def test_known_are_those_of_a_class_with_others_to_learn_from():
     # All that is left to learn from is one class: nothing to tell apart.
     known = known_rows(np.array([0, 0, 1]), np.array([0, 1, 0]))
     assert known.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("count", [15, 45])  # fewer than numbers in one, and more
+def test_pictures_that_are_all_the_same_are_told_apart_by_nothing(count):
+    numbers = np.random.default_rng(0).uniform(0.1, 5, DEPTH).astype(np.float32)
+    points = np.tile(numbers, (count, 1))
+    classes = np.arange(count) % CLASSES
+    fitted = fit(LabelledBottlenecks(points, classes.astype(np.intp)))
+    scores = softmax(fitted.head.logits(points))
+    np.testing.assert_allclose(scores, 1 / CLASSES, atol=0.01)

@@ -21,7 +21,7 @@ from edgeclf.training.temperature import sharpness_of
 logger = logging.getLogger("edgeclf")
 
 CLASS_WEIGHTS = ("auto", "none", "balanced")
-NOISE = 1.0  # standard errors that a difference has to exceed
+NOISE = 2.0  # standard errors that a difference has to exceed
 RESAMPLES = 200
 _SEED = 0  # of the resampling; any will do
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from edgeclf.training.moments import Moments, Rows
 
+# Of the mean square: variances below it are what float32 leaves of equal numbers.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -122,6 +125,10 @@ def estimate_from(
         if moments.shifts is not None:
             shifts = _all_but(totals.shifts, moments.shifts, without)
             changes = Spread(np.divide(shifts, total, dtype=dtype), None)
+    rounding = ROUNDING * float(np.mean(means**2))
+    if max(within.variances.max(), between.max()) <= rounding:
+        nothing = Spread(None, np.zeros((1, len(centre))))
+        return Estimate(means, present, nothing, None, np.zeros_like(centre))
     return Estimate(means, present, within, changes, between)
 
 
