@@ -112,14 +112,14 @@ def test_search_finds_the_setting_that_suits_the_pictures(slopes, backbone, cach
     assert words[words.index("--views") + 1] == "1"
 
 
-def test_tune_prints_a_line_that_runs(tune, slopes, tmp_path):
+def test_tune_prints_a_line_that_runs(tune, slopes, tmp_path, monkeypatch):
     status, out, _ = tune(*QUICK, image_dir=slopes)
     assert status == 0
     words = shlex.split(out.splitlines()[-1])
     assert words[:2] == ["edgeclf", "retrain"]
-    model = tmp_path / "model.tflite"
-    assert retrain_main([*words[2:], f"--output_graph={model}"]) == 0
-    assert model.exists()
+    monkeypatch.chdir(tmp_path)
+    assert retrain_main(words[2:]) == 0
+    assert (tmp_path / "model.tflite").exists()
 
 
 def test_tune_reports_every_setting_as_json(tune):
@@ -340,7 +340,8 @@ def test_retrain_line_quotes_and_leaves_out_defaults():
     )
     line = retrain_line(config, ["views", "learning_rate", "seed", "solver"])
     assert line == (
-        "edgeclf retrain --image_dir 'my photos' --views 4 --learning_rate 0.25"
+        "edgeclf retrain --image_dir 'my photos' --output_graph model.tflite "
+        "--views 4 --learning_rate 0.25"
     )
 
 
@@ -352,7 +353,8 @@ def test_retrain_line_keeps_all_digits_and_names_with_dashes():
         input_std=30.0,
     )
     assert retrain_line(config, ["learning_rate", "input_std"]) == (
-        "edgeclf retrain --image_dir=-p --learning_rate 0.012345678 --input_std 30"
+        "edgeclf retrain --image_dir=-p --output_graph model.tflite "
+        "--learning_rate 0.012345678 --input_std 30"
     )
 
 
