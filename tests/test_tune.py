@@ -251,6 +251,18 @@ def test_tune_says_when_the_time_is_too_short(tune):
     assert "Raise --max_minutes." in err
 
 
+def test_search_says_each_round_what_is_left_and_best(folds, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("edgeclf.choosing.halving.LEAST_PICTURES", 4)
+    reference = Setting("discriminant", 1)
+    others = [Setting("prototype", 1), Setting(DESCENT, 1, 1e-6, 4)]
+    search(folds, others, reference)
+    first, second = (line for line in caplog.messages if line.startswith("Round "))
+    assert first == "Round 1 of 2: 3 settings left, on 50% of the pictures and steps"
+    assert second.startswith("Round 2 of 2: 2 settings left, on 100% of the ")
+    assert "; best so far: prototype, 1 view, loss 0." in second
+
+
 def test_search_halves_and_keeps_the_reference(folds):
     reference = Setting(DESCENT, 1, 1e-6, 4)  # knows nothing: the worst of all
     others = list_settings(["discriminant", "regression"], [1, 2], [], [])
