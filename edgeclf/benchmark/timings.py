@@ -90,9 +90,7 @@ def time_invoke(model: str, settings: Mapping[str, Any], runs: int) -> float:
     return float(np.median(time_inferences(model, settings, runs)))
 
 
-def time_inferences(
-    model: str, settings: Mapping[str, Any], runs: int
-) -> list[float]:
+def time_inferences(model: str, settings: Mapping[str, Any], runs: int) -> list[float]:
     """Return the milliseconds of each inference after a first, without the picture."""
     network = open_network(model, **settings).network
     network.feed(np.zeros((*(network.input_size or ()), 3), np.uint8))
