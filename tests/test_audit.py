@@ -341,3 +341,26 @@ def test_messy_files_are_what_their_manifest_says(shared, tmp_path, capsys):
     assert len(files(found, "rotated")) == 2 * 7
     # Every readable file is there twice, in two classes.
     assert "messy/photo.jpg" in files(found, "conflicting")
+
+
+def test_a_split_file_of_another_folder_is_refused(planted, tmp_path, capsys):
+    write_split_file(tmp_path / "split.csv", {"roses/1.jpg": "train"})
+    arguments = [planted, "--no_model", "--split_file", tmp_path / "split.csv"]
+    assert main([*map(str, arguments)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "in the table of splits, named like blue/000.png." in printed.err
+    assert "Received: roses/1.jpg." in printed.err
+
+
+@pytest.mark.parametrize("content", [None, b"not a picture"])
+def test_a_folder_without_a_usable_picture_needs_no_backbone(tmp_path, capsys, content):
+    (tmp_path / "photos" / "red").mkdir(parents=True)
+    if content is not None:
+        (tmp_path / "photos" / "red" / "1.jpg").write_bytes(content)
+    nowhere = tmp_path / "no model.tflite"
+    nowhere.write_bytes(b"not a model")
+    status, found, told = run(capsys, tmp_path / "photos", "--architecture", nowhere)
+    assert status == 1
+    assert found["architecture"] is None
+    assert "(there is no picture that can be read)" in told

@@ -170,6 +170,19 @@ def test_of_copies_in_a_class_the_one_that_is_no_link_stays(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [((1, 2, 2), "10386525695.png"), ((2, 1, 2), "dup.png"), ((1, 1, 1), "a.png")],
+)
+def test_of_copies_in_a_class_the_oldest_stays(tmp_path, times, kept):
+    (tmp_path / "b").mkdir()
+    for name, time in zip(("10386525695", "dup", "a"), times, strict=True):
+        scene().save(tmp_path / "b" / f"{name}.png")
+        os.utime(tmp_path / "b" / f"{name}.png", (time, time))
+    pictures, (group,) = copies_in(tmp_path)
+    assert pictures[group[0]].name == f"b/{kept}"
+
+
 def test_leaks_are_pictures_alike_in_two_splits():
     splits = {"a/1": "train", "a/2": "test", "a/3": "train", "a/4": "test"}
     groups = [["a/1", "a/2", "a/9"], ["a/3", "a/9"]]

@@ -19,6 +19,7 @@ import tiny
 from edgeclf import Classifier, files
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.compare import main
+from edgeclf.choosing.comparison import MORE_ROUNDS, ROUNDS
 from edgeclf.choosing.outcome import Outcome
 from edgeclf.choosing.recommend import (
     Budget,
@@ -134,8 +135,9 @@ def test_compare_trains_only_what_is_new(arguments, tmp_path, capsys):
     again = json.loads(output.out)["candidates"][0]
     assert "tiny-discriminant-1-views-int8: finished before." in output.err
     assert Path(first["model"]).stat().st_mtime_ns == times
-    for row in (first, again):
-        del row["latency_ms"]  # measured anew
+    for row in (first, again):  # measured anew
+        low, middle, high = (row.pop(f"latency_{n}ms") for n in ("p10_", "", "p90_"))
+        assert 0 < low <= middle <= high
     assert first == again
 
 
@@ -353,7 +355,10 @@ def test_recommend_keeps_the_better_one_where_chance_is_no_explanation():
     small = outcome("small", range(13), macs=100)  # the same 8, and 5 more: p = 0.0625
     choice = recommend([small, large], Budget())
     assert choice.chosen is large
-    assert "none that is simpler is as good" in choice.sentences()[0]
+    assert choice.sentences()[0].endswith(
+        ": none is more accurate, and those that are simpler lie behind by one "
+        "standard error or more (McNemar's test)."
+    )
     assert recommend([small, large], Budget(), significance=0.05).chosen is small
 
 
@@ -372,12 +377,61 @@ def test_recommend_weighs_only_what_fits_the_budget():
     assert recommend(candidates, Budget()).chosen is large
     assert recommend(candidates, Budget(max_latency_ms=4)).chosen is middle
     assert recommend(candidates, Budget(max_size_mb=3.9)).chosen is small
+    first, second, _ = recommend(candidates, Budget(max_latency_ms=4)).sentences()
+    assert first.startswith(
+        "Recommended: middle, 70.0% right: none within --max_latency_ms 4 is more "
+        "accurate, and those that are simpler lie behind by "
+    )
+    assert second == (
+        "That is 30.0 points below the best over the budget, large (100.0%, 9.00 ms, "
+        "9.00 MB)."
+    )
     tight = Budget(max_latency_ms=0.5, max_size_mb=4)
     assert recommend(candidates, tight) is None
     assert explain_misfit(candidates, tight) == (
         "No candidate fits --max_latency_ms 0.5 and --max_size_mb 4: the quickest, "
         "small, takes 1.00 ms, the smallest, small, has 1.00 MB."
     )
+
+
+def test_recommend_names_no_test_that_was_not_made():
+    large = outcome("large", range(5), macs=900, latency=9.0)
+    small = outcome("small", range(9), macs=100, latency=2.0)
+    choice = recommend([large, small], Budget(max_latency_ms=3))
+    first, second, _ = choice.sentences()
+    assert first == (
+        "Recommended: small, 91.0% right: the only candidate within --max_latency_ms "
+        "3, weighed against no other."
+    )
+    assert second.startswith("That is 4.0 points below the best over the budget, large")
+    assert choice.describe()["p_value"] is None
+    assert choice.describe()["best_over_budget"] == "large"
+    best = outcome("best", [], macs=50)
+    assert "McNemar" not in recommend([best, small], Budget()).sentences()[0]
+
+
+def test_a_limit_among_the_timings_is_a_close_call():
+    near = outcome("near", [], latency=4.9)
+    near = dataclasses.replace(near, latency_p10_ms=4.5, latency_p90_ms=6.0)
+    far = dataclasses.replace(near, latency_p90_ms=4.95)
+    assert Budget(max_latency_ms=5).close_calls([near, far]) == [near]
+    assert Budget(max_size_mb=5).close_calls([near, far]) == []
+
+
+def test_compare_says_when_the_latency_is_a_close_call(arguments, monkeypatch, capsys):
+    times = [1.0, 2.0, 3.0, 4.0, 5.0]
+    asked = []
+    monkeypatch.setattr(
+        "edgeclf.choosing.comparison.time_inferences",
+        lambda model, *_: asked.append(Path(model).stem) or times,
+    )
+    assert main(arguments("tiny", max_latency_ms=3.5)) == 0
+    out = capsys.readouterr().out
+    assert out.count("A close call: --max_latency_ms 3.5 lies between the fast") == 1
+    assert "tiny-discriminant-1-views-int8 (1.00-5.00 ms). Repeat" in out
+    assert len(asked) == ROUNDS + MORE_ROUNDS
+    assert main(arguments("tiny", max_latency_ms=6)) == 0
+    assert "close call" not in capsys.readouterr().out
 
 
 # Source: scipy.stats.binomtest(fewer, fewer + more).pvalue

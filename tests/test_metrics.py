@@ -79,8 +79,9 @@ def test_wilson_interval_as_published():
     # Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263, method 3.
     low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert wilson_interval(0, 20)[0] == 0.0
-    assert wilson_interval(20, 20)[1] == 1.0
+    for trials in range(1, 200):
+        assert wilson_interval(0, trials)[0] == 0.0
+        assert wilson_interval(trials, trials)[1] == 1.0
 
 
 # Independent of the formula: the bounds are the shares whose own standard error, as a

@@ -130,6 +130,43 @@ def test_page_is_quiet_and_fits(browser, folder, name, size):
         assert page.evaluate(outside) == []
 
 
+def test_a_comparison_shows_every_column_at_once(browser, tmp_path):
+    outcomes = [
+        Outcome(
+            Candidate(
+                f"candidate-{number}",
+                f"mobilenet_v{number}_1.00_224_torchvision",
+                "",
+                8 * number,
+                ("regression", "discriminant")[number % 2],
+                ("int8", "float16")[number % 2],
+            ),
+            model="model.tflite",
+            accuracy=0.995,
+            accuracy_interval_95=(0.9234, 0.9987),
+            accuracy_float=0.995,
+            macro_f1=0.995,
+            cross_entropy=0.123,
+            parameters_trained=11_655,
+            parameters_frozen=23_561_152,
+            macs=5_678_900_000,
+            size_bytes=23_560_000,
+            training_s=1234.5,
+            latency_ms=112.34,
+            latency_p90_ms=123.45,
+        )
+        for number in range(2)
+    ]
+    path = tmp_path / "wide.html"
+    html = render_comparison(outcomes, outcomes[0], "2 candidates", [])
+    path.write_text(html, encoding="utf-8")
+    with Visit(browser, path) as visit:
+        assert visit.page.locator("thead th").count() == 16
+        code = "box => [box.scrollWidth, box.clientWidth]"
+        content, room = visit.page.locator(".scroll").evaluate(code)
+        assert content <= room
+
+
 def test_images_are_there(browser, folder):
     with Visit(browser, folder / "decors.html") as visit:
         described = REPORTS["decors"]

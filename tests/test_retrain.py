@@ -705,3 +705,25 @@ def test_a_full_disk_is_a_sentence_and_keeps_the_old_model(tmp_path, photos, bac
     assert f"error: {model}: File too large.\n" in done.stderr
     assert [path.read_bytes() for path in (model, *others)] == [b"before"] * 3
     assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []
+
+
+def test_of_many_tiny_classes_a_few_are_named(tmp_path, backbone, caplog):
+    for number in range(14):
+        folder = tmp_path / "photos" / f"class {number:02}"
+        folder.mkdir(parents=True)
+        color = list(tiny.COLORS)[number % 3]
+        for each in range(2):
+            picture = Image.fromarray(tiny.pixels(color, 7 * number + each))
+            picture.save(folder / f"{each}.png")
+    config = RetrainConfig(
+        image_dir=tmp_path / "photos",
+        output_graph=tmp_path / "model.tflite",
+        architecture=backbone,
+        bottleneck_dir=tmp_path / "bottlenecks",
+        quantize="none",
+        views=1,
+    )
+    retrain(config)
+    told = [line for line in caplog.messages if "has no picture for" in line]
+    assert len(told) == 10
+    assert "And so it is with 4 more classes." in caplog.messages

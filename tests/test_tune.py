@@ -112,14 +112,14 @@ def test_search_finds_the_setting_that_suits_the_pictures(slopes, backbone, cach
     assert words[words.index("--views") + 1] == "1"
 
 
-def test_tune_prints_a_line_that_runs(tune, slopes, tmp_path):
+def test_tune_prints_a_line_that_runs(tune, slopes, tmp_path, monkeypatch):
     status, out, _ = tune(*QUICK, image_dir=slopes)
     assert status == 0
     words = shlex.split(out.splitlines()[-1])
     assert words[:2] == ["edgeclf", "retrain"]
-    model = tmp_path / "model.tflite"
-    assert retrain_main([*words[2:], f"--output_graph={model}"]) == 0
-    assert model.exists()
+    monkeypatch.chdir(tmp_path)
+    assert retrain_main(words[2:]) == 0
+    assert (tmp_path / "model.tflite").exists()
 
 
 def test_tune_reports_every_setting_as_json(tune):
@@ -251,6 +251,18 @@ def test_tune_says_when_the_time_is_too_short(tune):
     assert "Raise --max_minutes." in err
 
 
+def test_search_says_each_round_what_is_left_and_best(folds, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("edgeclf.choosing.halving.LEAST_PICTURES", 4)
+    reference = Setting("discriminant", 1)
+    others = [Setting("prototype", 1), Setting(DESCENT, 1, 1e-6, 4)]
+    search(folds, others, reference)
+    first, second = (line for line in caplog.messages if line.startswith("Round "))
+    assert first == "Round 1 of 2: 3 settings left, on 50% of the pictures and steps"
+    assert second.startswith("Round 2 of 2: 2 settings left, on 100% of the ")
+    assert "; best so far: prototype, 1 view, loss 0." in second
+
+
 def test_search_halves_and_keeps_the_reference(folds):
     reference = Setting(DESCENT, 1, 1e-6, 4)  # knows nothing: the worst of all
     others = list_settings(["discriminant", "regression"], [1, 2], [], [])
@@ -340,7 +352,8 @@ def test_retrain_line_quotes_and_leaves_out_defaults():
     )
     line = retrain_line(config, ["views", "learning_rate", "seed", "solver"])
     assert line == (
-        "edgeclf retrain --image_dir 'my photos' --views 4 --learning_rate 0.25"
+        "edgeclf retrain --image_dir 'my photos' --output_graph model.tflite "
+        "--views 4 --learning_rate 0.25"
     )
 
 
@@ -352,7 +365,8 @@ def test_retrain_line_keeps_all_digits_and_names_with_dashes():
         input_std=30.0,
     )
     assert retrain_line(config, ["learning_rate", "input_std"]) == (
-        "edgeclf retrain --image_dir=-p --learning_rate 0.012345678 --input_std 30"
+        "edgeclf retrain --image_dir=-p --output_graph model.tflite "
+        "--learning_rate 0.012345678 --input_std 30"
     )
 
 

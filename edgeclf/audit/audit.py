@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from edgeclf.data.checks import (
     Inspected,
     group_copies,
+    inspect,
     inspect_pictures,
     report_copies,
     report_leaks,
 )
 from edgeclf.data.findings import Finding, count_kinds, in_order
 from edgeclf.data.listing import BACKGROUND, Picture, list_folder
-from edgeclf.errors import MissingExtraError
+from edgeclf.errors import DatasetError, MissingExtraError
 from edgeclf.image import DEFAULT_RESIZE
 from edgeclf.interpreter import num_processors
 
@@ -119,6 +120,7 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         splits: Split by file name; pictures that are alike should share one.
 
     Raises:
+        DatasetError: `splits` names none of the pictures.
         FileNotFoundError: There is no such folder.
         NotADirectoryError: It is a file.
         ModelError: The backbone cannot be read or cut.
@@ -127,8 +129,11 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         OSError: It cannot be read.
     """
     listing = list_folder(config.image_dir)
+    _check_named(listing.pictures, splits or {}, config)
     backbone, reason = None, "--no_model"
-    if config.use_model:
+    if config.use_model and not any(map(_can_be_read, listing.pictures)):
+        reason = "there is no picture that can be read"
+    elif config.use_model:
         try:
             backbone, reason = _load_backbone(config), ""
         except MissingExtraError as error:
@@ -159,6 +164,22 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         backbone.name if backbone else None,
         reason,
     )
+
+
+def _check_named(
+    pictures: Sequence[Picture], splits: Mapping[str, str], config: AuditConfig
+) -> None:
+    """Refuse a table of another folder."""
+    names = [picture.name for picture in pictures]
+    if splits and names and splits.keys().isdisjoint(names):
+        raise DatasetError(
+            f"Expected pictures of {config.image_dir} in the table of splits, named "
+            f"like {names[0]}. Received: {', '.join(list(splits)[:3])}."
+        )
+
+
+def _can_be_read(picture: Picture) -> bool:
+    return inspect(picture, DEFAULT_INPUT_SIZE).size is not None
 
 
 def _load_backbone(config: AuditConfig) -> Backbone:

@@ -198,8 +198,9 @@ def _parser() -> console.Parser:
             console.one_of([kind for kind in KINDS if kind not in OF_FOLDERS])
         ),
         metavar="A,B",
-        help=f"what to move ({','.join(QUARANTINED)}); of copies in one class one "
-        "stays, of those in several classes none",
+        help=f"what to move ({','.join(QUARANTINED)}); of copies in one class the one "
+        "changed longest ago stays, of equally old ones that of the shortest name; of "
+        "those in several classes none",
     )
     model = parser.add_argument_group("near-duplicates and wrong classes")
     model.add_argument(

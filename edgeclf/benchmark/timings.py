@@ -87,6 +87,11 @@ def time_steps(
 
 def time_invoke(model: str, settings: Mapping[str, Any], runs: int) -> float:
     """Return the median time of one inference in milliseconds, without the picture."""
+    return float(np.median(time_inferences(model, settings, runs)))
+
+
+def time_inferences(model: str, settings: Mapping[str, Any], runs: int) -> list[float]:
+    """Return the milliseconds of each inference after a first, without the picture."""
     network = open_network(model, **settings).network
     network.feed(np.zeros((*(network.input_size or ()), 3), np.uint8))
     network.invoke()
@@ -96,7 +101,7 @@ def time_invoke(model: str, settings: Mapping[str, Any], runs: int) -> float:
         network.invoke()
         times.append((time.perf_counter() - started) * 1e3)
     network.close()
-    return float(np.median(times))
+    return times
 
 
 def machine() -> dict[str, Any]:

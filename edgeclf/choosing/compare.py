@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
 
     def command() -> int:
-        outcomes, split = compare(shared, candidates, folder)
+        outcomes, split = compare(shared, candidates, folder, budget)
         choice = recommend(outcomes, budget, options.significance)
         notes = _notes(outcomes, budget, choice, shared, folder)
         report = {
@@ -117,14 +117,23 @@ def _notes(
     common = settings_in_common(outcomes)
     notes = [f"All with: {common}."] if common else []
     notes.append(
-        "ms: one inference, median, on this machine. train s: less where bottlenecks "
-        "were in the cache already."
+        "ms: one inference, median, on this machine; nine of ten are done within the "
+        "next figure. train s: less where bottlenecks were in the cache already."
     )
+    close = budget.close_calls(outcomes)
+    if close:
+        timings = ", ".join(
+            f"{o.candidate.name} ({o.latency_p10_ms:.2f}-{o.latency_p90_ms:.2f} ms)"
+            for o in close
+        )
+        notes.append(
+            f"A close call: --max_latency_ms {budget.max_latency_ms:g} lies between "
+            f"the fast and the slow timings of {timings}. Repeat the command on a "
+            "quiet machine; it then only times again."
+        )
     if choice is None:
         return [*notes, explain_misfit(outcomes, budget)]
     notes += choice.sentences()
-    if budget:
-        notes.append(f"Within {budget}, as measured on this machine.")
     return [*notes, _retrain_again(choice.chosen.candidate, shared, folder)]
 
 
@@ -224,7 +233,8 @@ def _parser() -> console.Parser:
         default=SIGNIFICANCE,
         metavar="P",
         help="recommend a simpler model if the best one's lead has at least this "
-        "p-value; 0.05 takes larger losses for chance",
+        "p-value. By default a lead counts from one standard error on; with 0.05 from "
+        "two on",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one line of JSON on stdout")

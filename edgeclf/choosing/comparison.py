@@ -7,13 +7,13 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edgeclf import files
-from edgeclf.benchmark.timings import time_invoke
+from edgeclf.benchmark.timings import time_inferences
 from edgeclf.choosing import outcome as outcomes
 from edgeclf.choosing.candidates import (
     Candidate,
@@ -22,6 +22,7 @@ from edgeclf.choosing.candidates import (
     fingerprint_run,
 )
 from edgeclf.choosing.outcome import Outcome
+from edgeclf.choosing.recommend import Budget
 from edgeclf.data.folders import read_background, read_folder
 from edgeclf.errors import EdgeclfError
 from edgeclf.training import RetrainConfig
@@ -29,11 +30,15 @@ from edgeclf.training import RetrainConfig
 logger = logging.getLogger("edgeclf")
 
 ROUNDS = 5  # over all models, so that a busy moment hits no single one
+MORE_ROUNDS = 15  # over those for which the limit lies among their timings
 RUNS = 10  # of a model in a round
 
 
 def compare(
-    shared: RetrainConfig, candidates: Sequence[Candidate], folder: Path
+    shared: RetrainConfig,
+    candidates: Sequence[Candidate],
+    folder: Path,
+    budget: Budget,
 ) -> tuple[list[Outcome], Path]:
     """Train every candidate on the same split, then time the written files in turn.
 
@@ -45,6 +50,7 @@ def compare(
         shared: Settings that all candidates have in common.
         candidates: What to compare. One that fails does not stop the others.
         folder: Where models, figures and splits are kept.
+        budget: What comes close to its latency is timed longer.
 
     Returns:
         One outcome per candidate, in order, and the path of the split.
@@ -58,7 +64,8 @@ def compare(
     pictures = fingerprint_pictures(found)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
-        return _compare(shared, candidates, folder, pictures)
+        results, split = _compare(shared, candidates, folder, pictures)
+        return _timed(results, budget), split
 
 
 @contextlib.contextmanager
@@ -106,7 +113,7 @@ def _compare(
                     files.write_bytes(split, own_split.read_bytes())
                 outcomes.keep(result, path, _fingerprint(config, pictures, split))
         results.append(result)
-    return _timed(results), split
+    return results, split
 
 
 def _fingerprint(config: RetrainConfig, pictures: str, split: Path) -> str:
@@ -119,20 +126,30 @@ def _fingerprint_split(shared: RetrainConfig, pictures: str) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def _timed(results: Sequence[Outcome]) -> list[Outcome]:
-    """Add the median time of one inference, measured now and on this machine."""
-    models = [result.model for result in results if result.model is not None]
-    times: dict[str, list[float]] = {model: [] for model in models}
-    if models:
+def _timed(results: Sequence[Outcome], budget: Budget) -> list[Outcome]:
+    """Add the times of one inference, measured now and on this machine."""
+    times: dict[str, list[float]] = {
+        result.model: [] for result in results if result.model is not None
+    }
+    if times:
         logger.info("Timing %d models ...", len(times))
-    for _ in range(ROUNDS):
-        for model, measured in times.items():
-            measured.append(time_invoke(model, {}, RUNS))
-    return [
-        result
-        if result.model is None
-        else dataclasses.replace(
-            result, latency_ms=float(np.median(times[result.model]))
-        )
-        for result in results
-    ]
+    _time(times, times, ROUNDS)
+    timed = [_with_latency(result, times) for result in results]
+    near = [result.model for result in budget.close_calls(timed) if result.model]
+    _time(near, times, MORE_ROUNDS)
+    return [_with_latency(result, times) for result in timed]
+
+
+def _time(models: Iterable[str], times: dict[str, list[float]], rounds: int) -> None:
+    for _ in range(rounds):
+        for model in models:
+            times[model] += time_inferences(model, {}, RUNS)
+
+
+def _with_latency(result: Outcome, times: Mapping[str, Sequence[float]]) -> Outcome:
+    if result.model is None:
+        return result
+    low, median, high = np.percentile(times[result.model], (10, 50, 90)).tolist()
+    return dataclasses.replace(
+        result, latency_ms=median, latency_p10_ms=low, latency_p90_ms=high
+    )

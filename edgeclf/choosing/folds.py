@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.fit import fit_head
 from edgeclf.training.folds import deal_folds
+from edgeclf.training.head import accuracy, cross_entropy
 from edgeclf.training.quiet import told_only_of_errors
 from edgeclf.training.views import View
 from edgeclf.zoo import load_backbone
@@ -132,15 +134,13 @@ class Folds:
         """
         dataset, held_out = self._without(share, fold)
         config = setting.configure(self._shared, share)
+        # Nobody reads what gradient descent reports on its way.
+        config = dataclasses.replace(config, eval_step_interval=sys.maxsize)
         with told_only_of_errors():
             head = fit_head(config, self._extractor, dataset).head
-        logits = head.logits(dataset.bottlenecks[held_out]).astype(np.float64)
+        logits = head.logits(dataset.bottlenecks[held_out])
         classes = dataset.classes[held_out]
-        logits -= logits.max(axis=1, keepdims=True)
-        picked = logits[np.arange(len(classes)), classes]
-        losses = np.log(np.exp(logits).sum(axis=1)) - picked
-        right = logits.argmax(axis=1) == classes
-        return float(losses.mean()), float(right.mean()), len(classes)
+        return cross_entropy(logits, classes), accuracy(logits, classes), len(classes)
 
     def _is_held_out(self, fold: int) -> NDArray[np.bool_]:
         """Return which pictures are scored.

@@ -116,6 +116,7 @@ def search(
     furthest: dict[Setting, Result] = {}
     is_finished = True
     for number, share in enumerate(shares):
+        _tell(number, shares, left, furthest)
         scores = _try(left, folds, share, deadline)
         if (reference in scores and len(scores) > 1) or not furthest:
             furthest |= _compare(scores, reference, share)
@@ -132,6 +133,30 @@ def search(
 def _shares(folds: Folds) -> list[float]:
     each = len(folds) * (NUM_FOLDS - 1) / NUM_FOLDS / folds.num_classes
     return [share for share in SHARES if share == 1 or share * each >= LEAST_PICTURES]
+
+
+def _tell(
+    number: int,
+    shares: Sequence[float],
+    left: Sequence[Setting],
+    furthest: Mapping[Setting, Result],
+) -> None:
+    """Log how far the search is."""
+    line = (
+        f"Round {number + 1} of {len(shares)}: {len(left)} settings left, on "
+        f"{shares[number]:.0%} of the pictures and steps"
+    )
+    if furthest:
+        best = min((furthest[setting] for setting in left), key=_loss)
+        line += (
+            f"; best so far: {best.setting}, loss {best.scores.loss:.3f}, "
+            f"{best.scores.accuracy:.1%} right"
+        )
+    logger.info("%s", line)
+
+
+def _loss(result: Result) -> float:
+    return result.scores.loss
 
 
 def _try(

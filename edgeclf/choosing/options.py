@@ -11,6 +11,7 @@ from typing import Any
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.config import RetrainConfig
 
+OUTPUT_GRAPH = "model.tflite"  # what the line writes
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
 SHARED = (
     "image_dir",
@@ -59,15 +60,15 @@ def add_shared(parser: argparse.ArgumentParser, **defaults: Any) -> None:
 
 
 def retrain_line(config: RetrainConfig, names: Sequence[str]) -> str:
-    """Return a command line with the settings that are not the defaults.
+    """Return a command line that runs, with the settings that are not the defaults.
 
     Args:
-        config: The settings.
-        names: Those to look at; `image_dir` comes first.
+        config: The settings; `OUTPUT_GRAPH` takes the place of its `output_graph`.
+        names: Those to look at; `image_dir` and `output_graph` come first.
     """
     words = ["edgeclf", "retrain"]
-    for name in dict.fromkeys(["image_dir", *names]):
-        value = getattr(config, name)
+    for name in dict.fromkeys(["image_dir", "output_graph", *names]):
+        value = OUTPUT_GRAPH if name == "output_graph" else getattr(config, name)
         if value != DEFAULTS[name]:
             text = _shortest(value) if isinstance(value, float) else str(value)
             # Otherwise it would be taken for an option.

@@ -42,6 +42,8 @@ class Outcome:
             were in the cache already were not computed again.
         misclassified: Names of the test pictures that the file gets wrong.
         latency_ms: Median of one inference on this machine.
+        latency_p10_ms: Its 10th percentile: what a quiet machine takes.
+        latency_p90_ms: Its 90th percentile; far from the median on a busy machine.
     """
 
     candidate: Candidate
@@ -60,6 +62,8 @@ class Outcome:
     training_s: float = 0.0
     misclassified: tuple[str, ...] = ()
     latency_ms: float | None = None
+    latency_p10_ms: float | None = None
+    latency_p90_ms: float | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return everything as plain values for JSON, the candidate's settings first.

@@ -77,4 +77,5 @@ def _table(outcomes: Sequence[Outcome], chosen: Outcome | None) -> Markup:
         missing = [MISSING] * (len(titles) - len(cells))
         lines.append([[f"{number}. ", file_name(backbone), mark], *cells, *missing])
     columns = [Column(name), *(Column(title, is_number=True) for title in titles)]
-    return join(table("Candidates", columns, lines, is_sortable=True), errors)
+    written = table("Candidates", columns, lines, is_sortable=True, is_dense=True)
+    return join(written, errors)

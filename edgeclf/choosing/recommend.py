@@ -2,7 +2,7 @@
 
 On few test pictures a difference of many points is not significant at the usual 5 %.
 Taking the simpler model then would be wrong more often than right, so a difference
-counts from one standard error on, which happens by chance in 32 % of cases.
+counts from one standard error on: by chance alone that happens in 32 % of cases.
 
 Source: L. Breiman et al., Classification and Regression Trees (1984), 3.4.3, the rule
 of one standard error.
@@ -51,6 +51,19 @@ class Budget:
         )
         return is_quick and (self.max_size_mb is None or size <= self.max_size_mb)
 
+    def close_calls(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return the trained ones that sometimes are quick enough and sometimes not."""
+        limit = self.max_latency_ms
+        if limit is None:
+            return []
+        return [
+            outcome
+            for outcome in outcomes
+            if outcome.latency_p10_ms is not None
+            and outcome.latency_p90_ms is not None
+            and outcome.latency_p10_ms <= limit < outcome.latency_p90_ms
+        ]
+
     def __str__(self) -> str:
         parts = [
             f"--{name} {value:g}"
@@ -67,20 +80,31 @@ class Recommendation:
     Attributes:
         chosen: The candidate.
         best: The most accurate one within the budget; may be the same.
-        p_value: Of McNemar's test between both; 1 for the same.
+        p_value: Of McNemar's test between both; None for the same.
         significance: From which p-value on a difference does not count.
+        budget: What the device allows.
+        num_others: How many others are within the budget.
+        has_simpler: Whether one of them is simpler.
+        over_budget: The most accurate of those that are not, if it is more accurate
+            than `best`; None otherwise.
     """
 
     chosen: Outcome
     best: Outcome
-    p_value: float
+    p_value: float | None
     significance: float
+    budget: Budget
+    num_others: int
+    has_simpler: bool
+    over_budget: Outcome | None
 
     def describe(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        over = self.over_budget
         return {
             "name": self.chosen.candidate.name,
             "best": self.best.candidate.name,
+            "best_over_budget": over.candidate.name if over else None,
             "p_value": self.p_value,
             "significance": self.significance,
             "smallest_difference": smallest_difference(self.best.num_test),
@@ -88,23 +112,52 @@ class Recommendation:
 
     def sentences(self) -> list[str]:
         """Return why, in words, and how little the test pictures can tell."""
-        chosen, best = self.chosen, self.best
-        first = f"Recommended: {chosen.candidate.name}, {chosen.accuracy:.1%} right"
-        if chosen is best:
-            first += ": none is more accurate, and none that is simpler is as good "
-            first += f"(McNemar's test, p < {self.significance:g})."
-        else:
-            first += (
-                f". {best.candidate.name} has {best.accuracy:.1%}, which may be "
-                f"chance (McNemar's test, p = {self.p_value:.2f}), and takes "
-                f"{best.macs / max(chosen.macs, 1):.1f} times the multiplications and "
-                f"{best.size_bytes / chosen.size_bytes:.1f} times the bytes."
+        chosen, over = self.chosen, self.over_budget
+        told = [
+            f"Recommended: {chosen.candidate.name}, {chosen.accuracy:.1%} right"
+            f"{self._reason()}"
+        ]
+        if over is not None:
+            behind = 100 * (over.accuracy - chosen.accuracy)
+            told.append(
+                f"That is {behind:.1f} points below the best over the budget, "
+                f"{over.candidate.name} ({over.accuracy:.1%}, "
+                f"{over.latency_ms or math.nan:.2f} ms, {over.size_bytes / 1e6:.2f} "
+                "MB)."
             )
+        return [*told, self._resolution()]
+
+    def _reason(self) -> str:
+        """Return what follows the name: why this one, and by which test."""
+        chosen, best = self.chosen, self.best
+        within = f" within {self.budget}" if self.budget else ""
+        if not self.num_others:
+            return f": the only candidate{within}, weighed against no other."
+        if chosen is best and not self.has_simpler:
+            return f": none{within} is more accurate, and none is simpler."
+        if chosen is best:
+            gap = "one standard error or more"
+            if self.significance != SIGNIFICANCE:
+                gap = f"more than chance explains at p = {self.significance:g}"
+            return (
+                f": none{within} is more accurate, and those that are simpler lie "
+                f"behind by {gap} (McNemar's test)."
+            )
+        return (
+            f". {best.candidate.name} has {best.accuracy:.1%}, which may be "
+            f"chance (McNemar's test, p = {self.p_value:.2f}), and takes "
+            f"{best.macs / max(chosen.macs, 1):.1f} times the multiplications and "
+            f"{best.size_bytes / chosen.size_bytes:.1f} times the bytes."
+        )
+
+    def _resolution(self) -> str:
+        """Return how little the test pictures can tell."""
+        best = self.best
         least = smallest_difference(best.num_test)
         small = "no difference is ever"
         if least <= 1:
             small = f"differences below {100 * least:.1f} points are never"
-        return [first, f"On {best.num_test} test pictures {small} sure (p < {SURE:g})."]
+        return f"On {best.num_test} test pictures {small} sure (p < {SURE:g})."
 
 
 def recommend(
@@ -123,17 +176,24 @@ def recommend(
         significance: From which p-value of McNemar's test on a candidate counts as
             no worse than the best, in (0, 1].
     """
-    fitting = [
-        outcome
-        for outcome in outcomes
-        if outcome.error is None and budget.allows(outcome)
-    ]
+    trained = [outcome for outcome in outcomes if outcome.error is None]
+    fitting = [outcome for outcome in trained if budget.allows(outcome)]
     if not fitting:
         return None
     best = min(fitting, key=_merit)
     good = [o for o in fitting if _p_value(best, o) >= significance]
     chosen = min(good, key=lambda outcome: (*_complexity(outcome), *_merit(outcome)))
-    return Recommendation(chosen, best, _p_value(best, chosen), significance)
+    leader = min(trained, key=_merit)
+    return Recommendation(
+        chosen,
+        best,
+        None if chosen is best else _p_value(best, chosen),
+        significance,
+        budget,
+        num_others=len(fitting) - 1,
+        has_simpler=min(map(_complexity, fitting)) < _complexity(best),
+        over_budget=leader if leader.accuracy > best.accuracy else None,
+    )
 
 
 def explain_misfit(outcomes: Sequence[Outcome], budget: Budget) -> str:

@@ -49,11 +49,12 @@ _COLUMNS = (
     _Column("float %", lambda o: _percent(o.accuracy_float)),
     _Column("macro-F1 %", lambda o: _percent(o.macro_f1)),
     _Column("loss", lambda o: _number(o.cross_entropy, 3)),
-    _Column("trained", lambda o: str(o.parameters_trained)),
-    _Column("frozen", lambda o: str(o.parameters_frozen)),
+    _Column("trained", lambda o: f"{o.parameters_trained:,}"),
+    _Column("frozen", lambda o: f"{o.parameters_frozen:,}"),
     _Column("MMACs", lambda o: _number(o.macs / 1e6, 1)),
     _Column("MB", lambda o: _number(o.size_bytes / 1e6, 2)),
     _Column("ms", lambda o: _number(o.latency_ms, 2)),
+    _Column("90 % ms", lambda o: _number(o.latency_p90_ms, 2)),
     _Column("train s", lambda o: _number(o.training_s, 1)),
 )
 
@@ -78,6 +79,8 @@ _FIELDS = (
     "macs",
     "size_bytes",
     "latency_ms",
+    "latency_p10_ms",
+    "latency_p90_ms",
     "training_s",
     "model",
     "error",

@@ -179,7 +179,7 @@ def group_copies(
 
     Returns:
         Positions, group by group. The first of a group is the one to keep: no link,
-        and of the shortest name.
+        the one that was changed longest ago (a copy is younger), of the shortest name.
     """
     first: dict[bytes, int] = {}
     groups: dict[int, list[int]] = {}
@@ -197,9 +197,13 @@ def group_copies(
         if same != row:
             groups[same] += groups.pop(row)
 
-    def rank(row: int) -> tuple[bool, int, str]:
-        picture = pictures[row]
-        return picture.path.is_symlink(), len(picture.name), picture.name
+    def rank(row: int) -> tuple[bool, int, int, str]:
+        path, name = pictures[row].path, pictures[row].name
+        try:
+            changed_ns = path.lstat().st_mtime_ns
+        except OSError:  # it could be read a moment ago
+            changed_ns = 0
+        return path.is_symlink(), changed_ns, len(name), name
 
     several = [sorted(group, key=rank) for group in groups.values() if len(group) > 1]
     return sorted(several)

@@ -14,7 +14,7 @@ import io
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def split_class(
     shares: Shares,
     seed: int,
     fixed: Mapping[int, str] | None = None,
+    warn: Callable[[str], None] = logger.warning,
 ) -> list[str]:
     """Assign the pictures of one class to splits, whole groups at a time.
 
@@ -70,6 +71,7 @@ def split_class(
         shares: How much is held out.
         seed: Another seed gives another split.
         fixed: Splits that are given, by position; the rest of a group follows.
+        warn: Called with a sentence where a figure of the class will be of no use.
 
     Returns:
         One of `SPLITS` per picture.
@@ -77,11 +79,10 @@ def split_class(
     fixed = fixed or {}
     if not fixed and shares.testing_percentage > 0 and len(set(groups)) == 1:
         if len(digests) > 1:
-            logger.warning(
-                "The %d pictures of class %s are all near-duplicates: they stand in "
-                "training and in test, and its figure will be too good.",
-                len(digests),
-                label,
+            warn(
+                f"The {len(digests)} pictures of class {label} are all "
+                "near-duplicates: they stand in training and in test, and its figure "
+                "will be too good."
             )
         groups = range(len(digests))
 
@@ -105,7 +106,12 @@ def split_class(
     splits = [
         fixed.get(position, assigned[group]) for position, group in enumerate(groups)
     ]
-    _report_missing(label, splits, shares)
+    missing = _missing(splits, shares)
+    if missing:
+        warn(
+            f"Class {label} ({len(splits)} pictures) has no picture for "
+            f"{' and '.join(missing)}."
+        )
     return splits
 
 
@@ -143,16 +149,10 @@ def _serve_every_split(
             assigned[spare[0]] = VALIDATION
 
 
-def _report_missing(label: str, splits: Sequence[str], shares: Shares) -> None:
+def _missing(splits: Sequence[str], shares: Shares) -> list[str]:
+    """Return the splits that are asked for and got nothing."""
     wanted = {TEST: shares.testing_percentage, VALIDATION: shares.validation_percentage}
-    missing = [name for name, share in wanted.items() if share and name not in splits]
-    if missing:
-        logger.warning(
-            "Class %s (%d pictures) has no picture for %s.",
-            label,
-            len(splits),
-            " and ".join(missing),
-        )
+    return [name for name, share in wanted.items() if share and name not in splits]
 
 
 def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -131,7 +131,9 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
         / (1 + square / trials)
         * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
     )
-    return max(0.0, centre - spread), min(1.0, centre + spread)
+    # Exactly 0 and 1 where none or all are right: rounding would leave a trace.
+    low = max(0.0, centre - spread) if successes > 0 else 0.0
+    return low, min(1.0, centre + spread) if successes < trials else 1.0
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -10,6 +10,8 @@ from edgeclf.report.layout import Section
 from edgeclf.report.markup import Child, Markup, element, join
 from edgeclf.report.style import STYLE
 
+FEW_SECTIONS = 3  # a table of contents would only take room away
+
 # Makes the headings of tables press to sort by them: figures from the highest, names
 # from A, and the other way round when pressed again. Without it the page reads as well.
 SCRIPT = """
@@ -53,9 +55,11 @@ def document(
     Args:
         title: Of the window.
         header: What stands above the sections, with the page's `h1`.
-        sections: In order; each gets a heading and a place in the contents.
+        sections: In order; each gets a heading and a place in the contents, which
+            are left out where there are few.
         footer: What stands below.
     """
+    has_contents = len(sections) > FEW_SECTIONS
     style, script = Markup(STYLE), Markup(SCRIPT)
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
@@ -77,9 +81,9 @@ def document(
         element("header", header),
         element(
             "div",
-            _contents(sections),
+            _contents(sections) if has_contents else None,
             element("main", map(_section, sections), id="figures", tabindex=-1),
-            class_="columns",
+            class_="columns" if has_contents else "column-only",
         ),
         element("footer", footer) if footer else None,
         element("script", script),

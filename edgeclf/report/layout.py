@@ -44,6 +44,7 @@ def table(
     rows: Iterable[Sequence[Child]],
     *,
     is_sortable: bool = False,
+    is_dense: bool = False,
 ) -> Markup:
     """Return a table that scrolls in its own box where it is too wide.
 
@@ -52,11 +53,13 @@ def table(
         columns: The first one names the rows.
         rows: A cell for each column.
         is_sortable: Whether a click on a heading sorts it.
+        is_dense: Whether its columns are many, and set closer for that.
     """
     head = [
         element("th", column.title, scope="col", class_=_kind(column))
         for column in columns
     ]
+    kinds = ["sortable"] * is_sortable + ["dense"] * is_dense
     body = []
     for first, *others in rows:
         cells = [element("th", first, scope="row", class_=_kind(columns[0]))]
@@ -68,7 +71,7 @@ def table(
         element("caption", caption),
         element("thead", element("tr", head)),
         element("tbody", body),
-        class_="sortable" if is_sortable else None,
+        class_=" ".join(kinds) or None,
     )
     return scrolling(caption, written)
 

@@ -34,7 +34,8 @@ a { color: var(--link); }
 .skip { position: absolute; left: -99em; }
 .skip:focus { left: 1em; top: 1em; padding: .5em 1em; background: var(--paper);
   z-index: 2; }
-header, .columns, footer { max-width: 1180px; margin: 0 auto; padding: 0 24px; }
+header, .columns, .column-only, footer { max-width: 1180px; margin: 0 auto;
+  padding: 0 24px; }
 header { padding-top: 48px; }
 h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 8px; }
 h2 { font-size: 1.3rem; line-height: 1.3; letter-spacing: -.01em; margin: 0 0 12px; }
@@ -92,6 +93,12 @@ td.number { white-space: nowrap; }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 tbody th { font-weight: 500; max-width: 22em; }
+.dense { font-size: .84rem; line-height: 1.4; }
+.dense th, .dense td { padding: 8px 6px; min-width: 0; }
+.dense tr > :first-child { padding-left: 0; min-width: 9em; }
+.dense tr > :last-child { padding-right: 0; }
+.dense p { margin: 0; }
+.dense thead th { font-size: .78rem; }
 tbody tr:last-child > * { border-bottom: 0; }
 tbody tr:hover { background: color-mix(in srgb, var(--track) 35%, transparent); }
 thead th { color: var(--soft); font-size: .84rem; font-weight: 600; line-height: 1.3;
@@ -174,7 +181,7 @@ details > .scroll { margin-top: 8px; }
   section { scroll-margin-top: 60px; }
 }
 @media (max-width: 720px) {
-  header, .columns, footer { padding-left: 16px; padding-right: 16px; }
+  header, .columns, .column-only, footer { padding-left: 16px; padding-right: 16px; }
   header { padding-top: 28px; }
   nav { margin: 0 -16px 16px; }
   nav ul { padding: 0 4px; }
@@ -196,7 +203,7 @@ details > .scroll { margin-top: 8px; }
   body { font-size: 10.5pt; }
   nav, .skip { display: none; }
   .columns { display: block; }
-  header, .columns, footer { max-width: none; padding: 0; }
+  header, .columns, .column-only, footer { max-width: none; padding: 0; }
   section { border: 0; padding: 12px 0; }
   .card, .tile, .hero, tr, .drawing, figure { break-inside: avoid; }
   h2, h3 { break-after: avoid; }

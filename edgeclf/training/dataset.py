@@ -27,7 +27,7 @@ from edgeclf.training.head import LabelledBottlenecks
 
 logger = logging.getLogger("edgeclf")
 
-NAMED_AT_MOST = 10  # pictures in one message
+NAMED_AT_MOST = 10  # pictures in one message, classes in a row of messages
 
 
 @dataclass(frozen=True)
@@ -239,9 +239,13 @@ def _report_conflicts(groups: Sequence[Sequence[str]]) -> None:
 def _check_classes(
     labels: Sequence[str], found: Sequence[str], config: RetrainConfig
 ) -> None:
-    for label in found:
-        if label not in labels:
-            logger.warning("Class %s has no usable picture: left out.", label)
+    _warn_of_classes(
+        [
+            f"Class {label} has no usable picture: left out."
+            for label in found
+            if label not in labels
+        ]
+    )
     if len(labels) < 2:
         raise DatasetError(
             f"Expected at least two classes with usable pictures in "
@@ -292,7 +296,9 @@ def _split(
             len(unnamed),
             _name_some(unnamed),
         )
+    told = []
     for index, label in enumerate(labels):
+        warnings: list[str] = []
         rows = np.flatnonzero(classes == index)
         own_names = [names[row] for row in rows.tolist()]
         splits[rows] = split_class(
@@ -306,14 +312,26 @@ def _split(
                 for position, name in enumerate(own_names)
                 if name in fixed
             },
+            warnings.append,
         )
+        if warnings:
+            told.append(" ".join(warnings))
         if not (splits[rows] == TRAIN).any():
             counts = dict(Counter(splits[rows].tolist()))
             raise DatasetError(
                 f"Expected a training picture of class {label} in "
                 f"{config.split_file}. Received: {counts}."
             )
+    _warn_of_classes(told)
     return splits
+
+
+def _warn_of_classes(told: Sequence[str]) -> None:
+    """Warn of the first few; there may be a thousand tiny classes."""
+    for line in told[:NAMED_AT_MOST]:
+        logger.warning("%s", line)
+    if len(told) > NAMED_AT_MOST:
+        logger.warning("And so it is with %d more classes.", len(told) - NAMED_AT_MOST)
 
 
 def _name_some(names: Sequence[str]) -> str:
