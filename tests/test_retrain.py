@@ -602,6 +602,11 @@ def test_gradient_descent_writes_event_files(command, tmp_path, capsys):
         assert classifier.labels == ("blue", "green", "red")
 
 
+def test_no_mistake_is_said(command, capsys):
+    assert command("--print_misclassified_test_images", "--no_report") == 0
+    assert "Misclassified test images: none\n" in capsys.readouterr().out
+
+
 def test_a_pb_name_becomes_the_tflite_beside_it(command, tmp_path, capsys):
     assert command(f"--output_graph={tmp_path}/retrained_graph.pb") == 0
     assert (tmp_path / "retrained_graph.tflite").exists()

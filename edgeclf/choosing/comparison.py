@@ -22,6 +22,7 @@ from edgeclf.choosing.candidates import (
     fingerprint_run,
 )
 from edgeclf.choosing.outcome import Outcome
+from edgeclf.console import number_of
 from edgeclf.data.folders import read_background, read_folder
 from edgeclf.errors import EdgeclfError
 from edgeclf.training import RetrainConfig
@@ -124,7 +125,7 @@ def _timed(results: Sequence[Outcome]) -> list[Outcome]:
     models = [result.model for result in results if result.model is not None]
     times: dict[str, list[float]] = {model: [] for model in models}
     if models:
-        logger.info("Timing %d models ...", len(times))
+        logger.info("Timing %s ...", number_of(len(times), "model"))
     for _ in range(ROUNDS):
         for model, measured in times.items():
             measured.append(time_invoke(model, {}, RUNS))

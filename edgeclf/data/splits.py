@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf import files
+from edgeclf.console import number_of
 from edgeclf.errors import DatasetError
 
 logger = logging.getLogger("edgeclf")
@@ -148,9 +149,9 @@ def _report_missing(label: str, splits: Sequence[str], shares: Shares) -> None:
     missing = [name for name, share in wanted.items() if share and name not in splits]
     if missing:
         logger.warning(
-            "Class %s (%d pictures) has no picture for %s.",
+            "Class %s (%s) has no picture for %s.",
             label,
-            len(splits),
+            number_of(len(splits), "picture"),
             " and ".join(missing),
         )
 

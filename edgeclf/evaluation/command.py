@@ -17,7 +17,7 @@ from typing import Any
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.console import Parser, run
+from edgeclf.console import Parser, number_of, run
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import SPLITS, TEST, read_split_file
 from edgeclf.errors import DatasetError
@@ -120,7 +120,7 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     if not evaluation.names:
         raise DatasetError(
             f"Expected a readable picture in {options.image_dir}. "
-            f"Received: {len(unreadable)} pictures, none of them readable."
+            f"Received: {number_of(len(unreadable), 'picture')}, none readable."
         )
     trained_on = _count_training_pictures(options, examples)
     content = options.model.read_bytes()
@@ -200,12 +200,12 @@ def _count_training_pictures(
     seen = count_trained_on(options.model, examples)
     if seen:
         logger.warning(
-            "By their names in %s, the model has been trained with %d of these %d "
-            "pictures: then the figures are too good. With --split_file and that table "
+            "By their names in %s, the model has been trained with %d of these %s: "
+            "then the figures are too good. With --split_file and that table "
             "it is measured on the others.",
             split_table(options.model),
             seen,
-            len(examples),
+            number_of(len(examples), "picture"),
         )
     return seen
 

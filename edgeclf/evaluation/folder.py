@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgeclf.classifier import Classifier
+from edgeclf.console import number_of
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import SPLITS, read_split_file
 from edgeclf.errors import DatasetError, LabelError, ModelError
@@ -100,7 +101,8 @@ def read_examples(
             count,
         )
     if len(strange) > NAMED_AT_MOST:
-        logger.warning("So are %d other folders.", len(strange) - NAMED_AT_MOST)
+        more = number_of(len(strange) - NAMED_AT_MOST, "other folder")
+        logger.warning("So it is with %s.", more)
     there = {example.label for example in examples}
     missing = [label for label in dict.fromkeys(labels) if label not in there]
     if missing:

@@ -51,7 +51,7 @@ def _print_result(
 ) -> None:
     metrics = result.metrics
     if list_misclassified:
-        print("Misclassified test images:")
+        print(f"Misclassified test images:{'' if result.misclassified else ' none'}")
         for wrong in result.misclassified:
             print(
                 f"  {wrong.name}: {wrong.label} taken for {wrong.predicted} "
@@ -65,7 +65,8 @@ def _print_result(
             (TEST, "test"),
         )
     )
-    print(f"{len(metrics['labels'])} classes; pictures: {counts}")
+    classes = console.number_of(len(metrics["labels"]), "class", "classes")
+    print(f"{classes}; pictures: {counts}")
     if metrics["test"] is None:
         print("No test figure: no picture was held out for testing.")
     else:
