@@ -123,18 +123,16 @@ def describe_pictures(
     split: str,
     evaluation: Evaluation,
     labels: Sequence[str],
-    shown: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what a report says of the pictures, for JSON.
+    """Return what a report says of the pictures and their classes, for JSON.
 
     Args:
         image_dir: Where they are.
         split: The one that counts them.
         evaluation: Of those that could be read.
         labels: The model's.
-        shown: Those of them that the report has.
     """
-    counts = Counter(labels[index] for index in evaluation.classes.tolist())
+    counts = Counter(labels[index] for index in sorted(evaluation.classes.tolist()))
 
     def by_split(number: int) -> dict[str, int]:
         return {name: number if name == split else 0 for name in SPLITS}
@@ -142,7 +140,7 @@ def describe_pictures(
     total = by_split(len(evaluation.names))
     return {
         "image_dir": os.fspath(image_dir),
-        "classes": [{"label": label, **by_split(counts[label])} for label in shown],
+        "classes": [{"label": label, **by_split(counts[label])} for label in counts],
         **{f"num_{name}": number for name, number in total.items()},
     }
 
