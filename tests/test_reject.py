@@ -499,7 +499,7 @@ def test_retrain_says_what_reject_would_keep(
     arguments += [f"--bottleneck_dir={tmp_path / 'b'}"]
     assert retrain_command(arguments) == 0
     assert re.search(
-        r"\nWith --reject it keeps \d+\.\d% of them, of which \d+\.\d% are right, and "
-        r"rejects \d+\.\d% of 2 pictures of no class\n",
+        r"\nWith --reject it keeps \d+\.\d% of these pictures, of which \d+\.\d% are "
+        r"right, and rejects \d+\.\d% of 2 pictures of no class\n",
         capsys.readouterr().out,
     )
