@@ -64,6 +64,11 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
+def number_of(count: int, noun: str, nouns: str | None = None) -> str:
+    """Return `1 picture`, `2 pictures`; `nouns` where an s is not enough."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def run(command: Callable[[], int]) -> int:
     """Run a command's body: messages to stderr, one sentence for an expected error.
 

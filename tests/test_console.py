@@ -63,3 +63,10 @@ def test_a_bug_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         console.run(command)
     assert not logging.getLogger("edgeclf").handlers
+
+
+def test_one_thing_is_singular():
+    assert console.number_of(1, "picture") == "1 picture"
+    assert console.number_of(0, "picture") == "0 pictures"
+    assert console.number_of(1, "class", "classes") == "1 class"
+    assert console.number_of(1200, "class", "classes") == "1,200 classes"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 import model_files as models
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from edgeclf import Classifier
 from edgeclf.evaluation.command import main
+from edgeclf.report.card import command
 
 
 @pytest.fixture
@@ -318,8 +320,65 @@ def test_metrics_beside_the_model_stay(evaluate, tmp_path):
         assert evaluate("--no_heat_maps", "--labels", label_file(tmp_path))[0] == 0
         assert (tmp_path / "model.json").read_text() == content
     assert "accuracy" in json.loads((tmp_path / "model.report.json").read_text())
-    (tmp_path / "model.json").write_text('{"format_version": 1, "command": "retrain"}')
-    assert evaluate("--no_heat_maps")[1]["command"] == "evaluate"
+    (tmp_path / "model.json").write_text('{"format_version": 1, "command": "evaluate"}')
+    assert "accuracy" in evaluate("--no_heat_maps")[1]
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.report.json"])
+def test_the_report_of_the_training_stays(evaluate, tmp_path, name):
+    (tmp_path / "model.json").write_text("{}")
+    content = '{"format_version": 1, "command": "retrain"}'
+    (tmp_path / name).write_text(content)
+    (tmp_path / "model.html").write_text("of the training")
+    for _ in range(2):
+        status, _, out, err = evaluate("--no_heat_maps")
+        assert status == 0
+        page = tmp_path / "model.evaluation.html"
+        assert f"{tmp_path / 'model.html'} tells of the training and stays.\n" in err
+        assert f"Report: {page}\n" in out
+    assert (tmp_path / "model.html").read_text() == "of the training"
+    assert (tmp_path / name).read_text() == content
+    made = json.loads((tmp_path / "model.evaluation.json").read_text())
+    assert made["command"] == "evaluate"
+    assert (tmp_path / "model.evaluation.confusion.png").exists()
+
+
+def test_the_command_in_the_report_can_be_run_again(evaluate, color_folder, tmp_path):
+    folder = color_folder.rename(tmp_path / "my photos")
+    _, report, _, _ = evaluate("--no_heat_maps", folder=folder)
+    words = shlex.split(command(report).replace("\\\n", ""))
+    assert words[:2] == ["edgeclf", "evaluate"]
+    assert main(words[2:]) == 0
+    assert _read(tmp_path / "model.json")["settings"] == {"no_heat_maps": True}
+
+
+def test_pictures_of_no_class_are_measured(evaluate, color_folder):
+    strangers = color_folder / "_background"
+    strangers.mkdir()
+    for number, level in enumerate((100, 128)):
+        picture = Image.new("RGB", (20, 20), (level, level, level))
+        picture.save(strangers / f"{number}.png")
+    Image.new("RGB", (20, 20), models.PIXELS["red"]).save(strangers / "red.png")
+    (strangers / "broken.png").write_bytes(b"?")
+    content = models.own(entry=models.record(reject={"min_score": 0.5}))
+    _, report, out, err = evaluate(content=content)
+    share = pytest.approx(2 / 3)
+    assert report["reject"]["background"] == {"num": 3, "rejected": share}
+    assert "With --reject it keeps 100.0% of these pictures, of which 100.0" in out
+    assert ", and rejects 66.7% of 3 pictures of no class\n" in out
+    assert "Not measured:" in err
+    assert report["data"]["num_test"] == 9
+    _, report, out, err = evaluate()
+    assert "Not measured: 4 pictures of no class. The model has no rule" in err
+    assert report["reject"]["background"] is None
+    assert "--reject" not in out
+
+
+def test_classes_of_the_collection_are_those_with_pictures(evaluate, color_folder):
+    (color_folder / "green").rename(color_folder / ".green")
+    _, report, _, _ = evaluate()
+    assert [entry["label"] for entry in report["data"]["classes"]] == ["red", "blue"]
+    assert report["per_class"][1]["f1"] is None
 
 
 def test_labels_are_not_written_over(evaluate, tmp_path):

@@ -406,7 +406,10 @@ def test_background_is_no_class_and_trains_no_head(
     assert metrics["reject"]["background_rejected"] == 1.0
     for name in ("num_train", "num_validation", "num_test", "accuracy"):
         assert metrics[name] == plain.metrics[name]
-    assert "9 pictures of no class: 5 fit the rule for unknown, 4 meas" in caplog.text
+    assert (
+        "9 pictures of no class: 5 to fit the rule for unknown, 4 to meas"
+        in caplog.text
+    )
     assert "known.png: it stands in a class too" in caplog.text
     assert "broken.png: " in caplog.text
     with Classifier(result.model_path) as classifier:
@@ -496,7 +499,7 @@ def test_retrain_says_what_reject_would_keep(
     arguments += [f"--bottleneck_dir={tmp_path / 'b'}"]
     assert retrain_command(arguments) == 0
     assert re.search(
-        r"\nWith --reject it keeps \d+\.\d% of them, of which \d+\.\d% are right, and "
-        r"rejects \d+\.\d% of 2 pictures of no class\n",
+        r"\nWith --reject it keeps \d+\.\d% of these pictures, of which \d+\.\d% are "
+        r"right, and rejects \d+\.\d% of 2 pictures of no class\n",
         capsys.readouterr().out,
     )

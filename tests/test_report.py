@@ -386,6 +386,9 @@ def test_reject_rule_is_in_words(described, page):
     described["reject"]["background"] = {"num": 15, "rejected": 0.8}
     words = Page(render(described, {})).section("limits")
     assert "Of 15 pictures of no class that it had not seen, it took 80.0%" in words
+    described["command"] = "evaluate"
+    words = Page(render(described, {})).section("limits")
+    assert "Of 15 pictures of no class, it took 80.0%" in words
 
 
 def test_matrix_fills_the_cells_that_count():
@@ -465,9 +468,10 @@ def test_command_can_be_run_again(described):
         "--views", "8", "--reject", "--title", "two words",
     ]  # fmt: skip
     described = {**described, "command": "evaluate", "settings": {"labels": ["a", "b"]}}
+    described["model"] = {**described["model"], "path": "old models/model.tflite"}
     words = shlex.split(command(described).replace("\\\n", ""))
-    assert words == ["edgeclf", "evaluate", "model.tflite", "my photos", "--labels",
-                     "a,b"]  # fmt: skip
+    assert words == ["edgeclf", "evaluate", "old models/model.tflite", "my photos",
+                     "--labels", "a,b"]  # fmt: skip
     assert command({"command": "retrain"}) is None
     assert command({"command": "evaluate"}) is None
 
@@ -484,6 +488,29 @@ def test_card_tells_the_limits_that_were_measured(described, page):
     assert "trained with make the figures too good" in evaluated.section("limits")
     few = Page(render(reports.report(num_test=4), {}))
     assert "7 classes have fewer than 10 test pictures" in few.section("limits")
+
+
+def test_labels_without_pictures_are_no_finding(described):
+    described = copy.deepcopy(described)
+    for entry in described["per_class"][1:]:
+        entry |= {"num_test": 0, "recall": None}
+    described["per_class"][0]["num_test"] = 9
+    described["data"]["classes"][0] |= {"train": 0, "validation": 0, "test": 0}
+    html = render(described, {})
+    assert "1 class has fewer than 10 test pictures" in Page(html).section("limits")
+    assert "Always the commonest class" not in html
+    assert "no picture." not in html
+
+
+def test_a_curve_of_one_point_is_not_drawn(described):
+    described = copy.deepcopy(described)
+    del described["reject"]["curve"][1:]
+    page = Page(render(described, {}))
+    assert "answers 87.0%, of these 95.1% right" in page.section("reject")
+    assert "From right to left" not in page.section("reject")
+    html = render({**described, "calibration": None, "learning_curve": None,
+                   "training_curves": None}, {})  # fmt: skip
+    assert 'class="chart"' not in html
 
 
 def test_same_report_gives_the_same_page(described, html):

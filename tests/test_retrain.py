@@ -602,6 +602,29 @@ def test_gradient_descent_writes_event_files(command, tmp_path, capsys):
         assert classifier.labels == ("blue", "green", "red")
 
 
+def test_reports_of_an_earlier_model_are_named(command, tmp_path, capsys):
+    assert command() == 0
+    assert command("--no_report") == 0  # the same model
+    assert "earlier model" not in capsys.readouterr().err
+    before = (tmp_path / "model.html").read_bytes()
+    assert command("--no_report", "--seed=1") == 0
+    told = capsys.readouterr().err
+    names = ("html", "json", "confusion.png", "curves.png")
+    paths = ", ".join(str(tmp_path / f"model.{name}") for name in names)
+    assert f"warning: Of an earlier model, and not written anew: {paths}.\n" in told
+    assert (tmp_path / "model.html").read_bytes() == before
+    assert command("--seed=2") == 0
+    assert "earlier model" not in capsys.readouterr().err
+    (tmp_path / "model.json").write_text("of somebody else")
+    assert command("--no_report", "--seed=3") == 0
+    assert "earlier model" not in capsys.readouterr().err
+
+
+def test_no_mistake_is_said(command, capsys):
+    assert command("--print_misclassified_test_images", "--no_report") == 0
+    assert "Misclassified test images: none\n" in capsys.readouterr().out
+
+
 def test_a_pb_name_becomes_the_tflite_beside_it(command, tmp_path, capsys):
     assert command(f"--output_graph={tmp_path}/retrained_graph.pb") == 0
     assert (tmp_path / "retrained_graph.tflite").exists()

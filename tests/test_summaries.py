@@ -7,7 +7,9 @@ import pytest
 import tiny
 from PIL import Image
 
-from edgeclf.training import RetrainConfig, retrain
+from edgeclf.training import RetrainConfig, finetune, retrain
+from edgeclf.training.fit import fit_head
+from edgeclf.training.head import FineTuning
 
 pytest.importorskip("tensorboard", reason="needs tensorboard to read event files")
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -74,6 +76,36 @@ def test_descent_has_its_test_figures_behind_the_last_step(config, tmp_path):
     assert [event.step for event in train] == [0, 10, 20, 29]
     (test,) = events(tmp_path / "logs" / "test").Scalars("accuracy_1")
     assert test.step == 29
+
+
+def test_epochs_of_fine_tuning_have_a_folder_of_their_own(
+    config, monkeypatch, tmp_path
+):
+    """With gradient descent on both backbones, of which one descent is kept."""
+    names = ("train_accuracy", "train_cross_entropy")
+    names += ("validation_accuracy", "validation_cross_entropy")
+    curves = [
+        {"step": 4 * number, **dict.fromkeys(names, 1 / number)} for number in (1, 2, 3)
+    ]
+
+    def fine_tune(config, extractor, dataset, frozen):
+        tuned = fit_head(config, extractor, dataset)
+        tuning = FineTuning(True, 0.5, 3, {}, {}, "", "", curves)
+        return extractor, dataset, dataclasses.replace(tuned, fine_tuning=tuning)
+
+    monkeypatch.setattr(finetune, "fine_tune", fine_tune)
+    monkeypatch.setattr(finetune, "check_trainable", lambda backbone: None)
+    settings = {"how_many_training_steps": 15, "summaries_dir": tmp_path / "logs"}
+    config = dataclasses.replace(config, fine_tune=True, **settings)
+    for _ in range(2):  # the second run replaces what the first has written
+        retrain(config)
+    for part in ("train", "validation"):
+        read = events(tmp_path / "logs" / "fine_tuning" / part)
+        for tag in ("accuracy_1", "cross_entropy_1"):
+            found = [(event.step, event.value) for event in read.Scalars(tag)]
+            assert found == [(4, 1), (8, 0.5), (12, pytest.approx(1 / 3))]
+        head = events(tmp_path / "logs" / part).Scalars("accuracy_1")
+        assert [event.step for event in head] == [0, 10, 14]
 
 
 def test_confusion_matrix_and_mistakes_are_pictures(config, finished):

@@ -1,11 +1,13 @@
 import csv
 import logging
+import shlex
 import shutil
 
 import pytest
 import tiny
 from PIL import Image
 
+from edgeclf.audit.command import main as audit_command
 from edgeclf.training import RetrainConfig, retrain
 
 
@@ -53,6 +55,11 @@ def test_retrain_counts_what_is_odd_and_names_suspects(tmp_path, run):
     }
     assert "unreadable 1, in several classes 2, copies within a class 1" in told
     assert "red/blue one.png (blue? " in told
+    words = shlex.split(told.split("by another method: ")[1].splitlines()[0])
+    backbone, cache = str(tmp_path / "tiny.tflite"), str(tmp_path / "bottlenecks")
+    assert words[:3] == ["edgeclf", "audit", str(folder)]
+    assert words[3:] == ["--architecture", backbone, "--bottleneck_dir", cache]
+    assert audit_command(words[2:]) == 1
     with result.split_path.open(encoding="utf-8", newline="") as file:
         splits = {row["file"]: row["split"] for row in csv.DictReader(file)}
     assert splits["green/005.jpg"] == splits["green/again.jpg"]

@@ -16,6 +16,7 @@ from edgeclf.adding.known_model import KnownModel
 from edgeclf.adding.new_row import Discriminant, extended_row, new_row
 from edgeclf.adding.pictures import Unreadable, find_pictures, read_pictures
 from edgeclf.classifier import Classifier
+from edgeclf.console import number_of
 from edgeclf.errors import DatasetError, LabelError
 from edgeclf.network import named_errors
 
@@ -129,10 +130,9 @@ def add_class(
             labels = classifier.labels or ()
     if count < FEW_PICTURES:
         logger.warning(
-            "%s is learned from %d picture%s only: more show what they have in common.",
+            "%s is learned from %s only: more show what they have in common.",
             label,
-            count,
-            "" if count == 1 else "s",
+            number_of(count, "picture"),
         )
     backup = None
     if target.resolve() == source.resolve():

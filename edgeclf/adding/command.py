@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from edgeclf.adding.add_class import AddClassResult, add_class, check_label
-from edgeclf.console import Parser, run
+from edgeclf.console import Parser, number_of, run
 from edgeclf.errors import LabelError
 
 LEAST_NAMED = 0.005  # a share that is printed as 1 % or more
@@ -49,9 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print_result(result: AddClassResult) -> None:
     done = "extended by" if result.extended else "learned from"
-    pictures = "picture" if result.num_pictures == 1 else "pictures"
     print(
-        f"{result.label}: {done} {result.num_pictures} {pictures}; "
+        f"{result.label}: {done} {number_of(result.num_pictures, 'picture')}; "
         f"{len(result.labels)} classes now"
     )
     if result.num_recognised is not None:

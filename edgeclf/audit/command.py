@@ -22,7 +22,6 @@ from edgeclf.audit.audit import NEED_A_MODEL, Audit, AuditConfig, audit
 from edgeclf.audit.quarantine import Outcome, check_folder, quarantine, undo
 from edgeclf.audit.text import EXAMPLES, text
 from edgeclf.data.findings import ERROR, KINDS
-from edgeclf.data.listing import number_of
 from edgeclf.data.splits import read_split_file
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.labelling.arguments import positive
@@ -131,7 +130,7 @@ def _print(options: argparse.Namespace, found: Audit, outcome: Outcome) -> None:
             found.without_model.rstrip("."),
         )
     if options.quarantine:
-        moved = number_of(len(outcome.moved), "file")
+        moved = console.number_of(len(outcome.moved), "file")
         logger.info("Moved to %s: %s.", options.quarantine, moved)
     if outcome.moved:
         back = [folder, "--undo", str(options.quarantine)]
@@ -144,7 +143,7 @@ def _undo(options: argparse.Namespace) -> int:
         entry = {"restored": sorted(outcome.moved), "failed": sorted(outcome.failed)}
         write_json_line({"image_dir": str(options.image_dir), **entry})
     else:
-        count = number_of(len(outcome.moved), "file")
+        count = console.number_of(len(outcome.moved), "file")
         print(f"{options.image_dir}: {count} put back from {options.undo}")
     return 1 if outcome.failed else 0
 

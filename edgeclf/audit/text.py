@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgeclf.audit.audit import Audit
+from edgeclf.console import number_of
 from edgeclf.data.findings import KINDS, Finding
-from edgeclf.data.listing import BACKGROUND, number_of
+from edgeclf.data.listing import BACKGROUND
 
 EXAMPLES = 5
 OTHERS = 2  # that an example names
@@ -37,7 +38,7 @@ def _summary(audit: Audit, folder: str) -> str:
     counts = dict(audit.counts)
     strange = counts.pop(BACKGROUND, 0)
     sizes = counts.values()
-    classes = "1 class" if len(sizes) == 1 else f"{len(sizes):,} classes"
+    classes = number_of(len(sizes), "class", "classes")
     line = f"{folder}: {number_of(sum(sizes), 'picture')} in {classes}"
     if len(sizes) > 1:
         line += f", {min(sizes):,} to {max(sizes):,} a class"

@@ -156,7 +156,7 @@ def _write(
 ) -> None:
     """Write the comparison as a page, as JSON and as CSV."""
     chosen = choice.chosen if choice else None
-    title = f"{len(outcomes)} candidates compared"
+    title = f"{console.number_of(len(outcomes), 'candidate')} compared"
     page = folder / "comparison.html"
     files.write_together(
         {

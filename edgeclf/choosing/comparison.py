@@ -23,6 +23,7 @@ from edgeclf.choosing.candidates import (
 )
 from edgeclf.choosing.outcome import Outcome
 from edgeclf.choosing.recommend import Budget
+from edgeclf.console import number_of
 from edgeclf.data.folders import read_background, read_folder
 from edgeclf.errors import EdgeclfError
 from edgeclf.training import RetrainConfig
@@ -132,7 +133,7 @@ def _timed(results: Sequence[Outcome], budget: Budget) -> list[Outcome]:
         result.model: [] for result in results if result.model is not None
     }
     if times:
-        logger.info("Timing %d models ...", len(times))
+        logger.info("Timing %s ...", number_of(len(times), "model"))
     _time(times, times, ROUNDS)
     timed = [_with_latency(result, times) for result in results]
     near = [result.model for result in budget.close_calls(timed) if result.model]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from edgeclf.choosing.folds import NUM_FOLDS, Folds, Scores
 from edgeclf.choosing.settings import Setting
+from edgeclf.console import number_of
 from edgeclf.errors import EdgeclfError
 
 logger = logging.getLogger("edgeclf")
@@ -169,7 +170,7 @@ def _try(
     results: dict[Setting, Scores] = {}
     bar = tqdm(
         total=len(settings) * NUM_FOLDS,
-        desc=f"{len(settings)} settings, {share:.0%} of the pictures",
+        desc=f"{number_of(len(settings), 'setting')}, {share:.0%} of the pictures",
         unit="fit",
         disable=None,
     )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from edgeclf.console import number_of
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import IMAGE_ENDINGS, find_images, is_passed_over
@@ -96,8 +97,8 @@ def read_folder(image_dir: str | os.PathLike[str], at_least: int = 2) -> list[Ex
     ]
     if outside:
         logger.warning(
-            "%d pictures lie in %s itself, in no class folder: left out.",
-            len(outside),
+            "%s in %s itself, in no class folder: left out.",
+            number_of(len(outside), "picture lies", "pictures lie"),
             root,
         )
     if len(labels) < at_least:

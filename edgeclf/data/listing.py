@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edgeclf.console import number_of
 from edgeclf.data.findings import Finding
 from edgeclf.decoder import open_image, pillow_settings
 from edgeclf.errors import ImageError
@@ -161,8 +162,3 @@ def _similar(labels: Iterable[str]) -> list[list[str]]:
         plain = unicodedata.normalize("NFKC", label.replace("_", " ")).casefold()
         groups.setdefault(" ".join(plain.split()), []).append(label)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def number_of(count: int, noun: str) -> str:
-    """Return `1 picture`, `2 pictures`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -17,11 +17,11 @@ from typing import Any
 
 from edgeclf import files
 from edgeclf.classifier import Classifier
-from edgeclf.console import Parser, run
-from edgeclf.data.folders import Example
+from edgeclf.console import Parser, number_of, run
+from edgeclf.data.folders import Example, read_background
 from edgeclf.data.splits import SPLITS, TEST, read_split_file
 from edgeclf.errors import DatasetError
-from edgeclf.evaluation.evaluate import evaluate
+from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
     count_trained_on,
@@ -33,11 +33,13 @@ from edgeclf.evaluation.folder import (
 )
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
 from edgeclf.evaluation.pictures import illustrate
-from edgeclf.evaluation.report import describe_evaluation, new_report
+from edgeclf.evaluation.report import describe_evaluation, new_report, reject_line
 from edgeclf.evaluation.report_files import (
     ENDING,
     VALUES_ENDING,
+    ReportPaths,
     beside,
+    evaluation_page,
     foreign_values,
     report_contents,
     report_paths,
@@ -92,8 +94,8 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     """Measure, write the files, return the report."""
     page = _page(options)
     paths = report_paths(page, foreign_values(page))
-    for path in () if options.no_report else paths:
-        files.check_writable(path)
+    if not options.no_report:
+        _check_writable(options, paths)
     labels = checked_labels(classifier, os.fspath(options.model))
     splits = options.split_file and read_split_file(options.split_file)
     split = options.split or TEST
@@ -120,14 +122,17 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     if not evaluation.names:
         raise DatasetError(
             f"Expected a readable picture in {options.image_dir}. "
-            f"Received: {len(unreadable)} pictures, none of them readable."
+            f"Received: {number_of(len(unreadable), 'picture')}, none readable."
         )
     trained_on = _count_training_pictures(options, examples)
     content = options.model.read_bytes()
     report = new_report(
         "evaluate", f"{options.model.name} on {options.image_dir.name or 'pictures'}"
     )
-    report["model"] = describe_model(content, options.model, classifier)
+    report["model"] = {
+        **describe_model(content, options.model, classifier),
+        "path": os.fspath(options.model),
+    }
     evaluation = merged(evaluation, labels)
     report |= describe_evaluation(
         evaluation,
@@ -135,13 +140,13 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         report["model"]["quantize"],
         report["model"]["temperature"],
     )
+    report["reject"]["background"] = _measure_background(options, classifier)
     settings = _settings(options)
     data = describe_pictures(
         options.image_dir,
         split,
         evaluation,
         labels,
-        [entry["label"] for entry in report["per_class"]],
     )
     conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
@@ -174,7 +179,16 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
 
 
 def _page(options: argparse.Namespace) -> Path:
-    return options.report or beside(options.model, ENDING)
+    return options.report or evaluation_page(options.model)
+
+
+def _check_writable(options: argparse.Namespace, paths: ReportPaths) -> None:
+    """Fail now rather than after the work; say where the report goes."""
+    usual = beside(options.model, ENDING)
+    if options.report is None and paths.page != usual:
+        logger.info("%s tells of the training and stays.", usual)
+    for path in paths:
+        files.check_writable(path)
 
 
 def _check_nothing_is_lost(paths: Sequence[Path], read: Sequence[Path]) -> None:
@@ -200,14 +214,29 @@ def _count_training_pictures(
     seen = count_trained_on(options.model, examples)
     if seen:
         logger.warning(
-            "By their names in %s, the model has been trained with %d of these %d "
-            "pictures: then the figures are too good. With --split_file and that table "
+            "By their names in %s, the model has been trained with %d of these %s: "
+            "then the figures are too good. With --split_file and that table "
             "it is measured on the others.",
             split_table(options.model),
             seen,
-            len(examples),
+            number_of(len(examples), "picture"),
         )
     return seen
+
+
+def _measure_background(
+    options: argparse.Namespace, classifier: Classifier
+) -> dict[str, Any] | None:
+    """Return what the model's rule does to pictures of no class, for JSON."""
+    strangers = read_background(options.image_dir)
+    if strangers and not classifier.info.record.get("reject"):
+        logger.info(
+            "Not measured: %s of no class. The model has no rule for unknown.",
+            number_of(len(strangers), "picture"),
+        )
+        return None
+    num, rejected = count_rejected(classifier, strangers, options.num_workers)
+    return {"num": num, "rejected": rejected / num} if num else None
 
 
 def _changed(options: argparse.Namespace) -> dict[str, Any]:
@@ -233,6 +262,8 @@ def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> Non
         f"95% interval {low:.1%} to {high:.1%}"
     )
     print(f"Macro-F1 = {device['macro_f1']:.3f}")
+    if line := reject_line(report["reject"]):
+        print(line)
     if not options.no_report:
         print(f"Report: {_page(options)}")
 
@@ -252,7 +283,8 @@ def _parser() -> Parser:
         "--report",
         type=Path,
         metavar="FILE",
-        help="the HTML file; default: the model's path with .html",
+        help="the HTML file; default: the model's path with .html, or with "
+        ".evaluation.html where the report of its training stands",
     )
     add("--no_report", action="store_true", help="write nothing")
     add("--no_heat_maps", action="store_true", help="do not draw where evidence lies")

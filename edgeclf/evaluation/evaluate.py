@@ -104,24 +104,22 @@ def evaluate(
     ]
 
 
-def rejected_share(
+def count_rejected(
     classifier: Classifier, examples: Sequence[Example], num_workers: int | None = None
-) -> float | None:
-    """Return the share of strangers that a model takes for unknown, in [0, 1].
+) -> tuple[int, int]:
+    """Return how many strangers can be read, and how many are taken for unknown.
 
     Args:
         classifier: It has a reject rule.
         examples: Pictures of none of its classes. One that cannot be read any more is
             left out with a warning.
         num_workers: As for `evaluate`.
-
-    Returns:
-        None when none of them can be read.
     """
 
     def is_unknown(example: Example) -> bool | None:
         try:
-            return classifier.examine(example.path).is_unknown
+            (best,) = classifier.classify(example.path, top_k=1, reject=True)
+            return best.index is None
         except (ImageError, OSError) as error:
             logger.warning("Not measured: %s", sentence(error))
             return None
@@ -129,4 +127,4 @@ def rejected_share(
     with ThreadPoolExecutor(num_workers or num_processors()) as executor:
         answers = list(executor.map(is_unknown, examples))
     known = [answer for answer in answers if answer is not None]
-    return sum(known) / len(known) if known else None
+    return len(known), sum(known)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgeclf.classifier import Classifier
+from edgeclf.console import number_of
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import SPLITS, read_split_file
 from edgeclf.errors import DatasetError, LabelError, ModelError
@@ -100,7 +101,8 @@ def read_examples(
             count,
         )
     if len(strange) > NAMED_AT_MOST:
-        logger.warning("So are %d other folders.", len(strange) - NAMED_AT_MOST)
+        more = number_of(len(strange) - NAMED_AT_MOST, "other folder")
+        logger.warning("So it is with %s.", more)
     there = {example.label for example in examples}
     missing = [label for label in dict.fromkeys(labels) if label not in there]
     if missing:
@@ -121,18 +123,16 @@ def describe_pictures(
     split: str,
     evaluation: Evaluation,
     labels: Sequence[str],
-    shown: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what a report says of the pictures, for JSON.
+    """Return what a report says of the pictures and their classes, for JSON.
 
     Args:
         image_dir: Where they are.
         split: The one that counts them.
         evaluation: Of those that could be read.
         labels: The model's.
-        shown: Those of them that the report has.
     """
-    counts = Counter(labels[index] for index in evaluation.classes.tolist())
+    counts = Counter(labels[index] for index in sorted(evaluation.classes.tolist()))
 
     def by_split(number: int) -> dict[str, int]:
         return {name: number if name == split else 0 for name in SPLITS}
@@ -140,7 +140,7 @@ def describe_pictures(
     total = by_split(len(evaluation.names))
     return {
         "image_dir": os.fspath(image_dir),
-        "classes": [{"label": label, **by_split(counts[label])} for label in shown],
+        "classes": [{"label": label, **by_split(counts[label])} for label in counts],
         **{f"num_{name}": number for name, number in total.items()},
     }
 

@@ -70,7 +70,7 @@ class Evaluation:
 
     @property
     def f1(self) -> list[float | None]:
-        """F1 of each class; None for one that is neither there nor predicted.
+        """F1 of each class; None for one without pictures, as its recall is unknown.
 
         Source: C. J. van Rijsbergen, Information Retrieval, 2nd ed. (1979), 7: the
         harmonic mean of precision and recall.
@@ -79,8 +79,10 @@ class Evaluation:
         # 2 * true positives / (2 * true positives + false positives + negatives)
         wholes = matrix.sum(axis=0) + matrix.sum(axis=1)
         return [
-            _ratio(2 * right, whole)
-            for right, whole in zip(np.diag(matrix), wholes, strict=True)
+            _ratio(2 * right, whole) if there else None
+            for right, whole, there in zip(
+                np.diag(matrix), wholes, matrix.sum(axis=1), strict=True
+            )
         ]
 
     @property
@@ -89,8 +91,7 @@ class Evaluation:
 
         What is taken for a class without pictures costs the others' recall.
         """
-        there, f1 = np.unique(self.classes).tolist(), self.f1
-        return float(np.mean([f1[index] for index in there]))
+        return float(np.mean([share for share in self.f1 if share is not None]))
 
     def describe(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return the figures as plain values for JSON."""

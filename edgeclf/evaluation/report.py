@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeclf.console import number_of
 from edgeclf.evaluation.calibration import describe_calibration
 from edgeclf.evaluation.coverage import coverage_curve
 from edgeclf.evaluation.metrics import Evaluation
@@ -69,9 +70,29 @@ def describe_evaluation(
         "reject": {
             "curve": coverage_curve(evaluation.scores, evaluation.classes),
             "rule": evaluation.describe_reject(),
+            "background": None,
         },
         "pictures": remarkable(evaluation, labels),
     }
+
+
+def reject_line(reject: Mapping[str, Any]) -> str | None:
+    """Return what `label_image --reject` does; None for a model without a rule.
+
+    Args:
+        reject: As the report has it: of the `rule` `coverage` and `accuracy`, of the
+            `background` `num` and `rejected`, or None.
+    """
+    rule, background = reject["rule"], reject["background"]
+    if rule is None or rule["coverage"] is None:
+        return None
+    line = f"With --reject it keeps {rule['coverage']:.1%} of these pictures"
+    if rule["accuracy"] is not None:
+        line += f", of which {rule['accuracy']:.1%} are right"
+    if background is not None:
+        pictures = number_of(background["num"], "picture")
+        line += f", and rejects {background['rejected']:.1%} of {pictures} of no class"
+    return line
 
 
 def with_classes_that_matter(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from edgeclf.files import encoded
 from edgeclf.report.pictures import Thumbnails
 
 ENDING, VALUES_ENDING = ".html", ".json"
+EVALUATION_ENDING = ".evaluation.html"  # where the training's report stays
 SPLIT_ENDING = ".split.csv"  # of the table of which picture is in which split
 
 
@@ -63,6 +65,54 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
         page.with_name(f"{stem}.confusion.png"),
         page.with_name(f"{stem}.curves.png"),
     )
+
+
+def evaluation_page(model: Path) -> Path:
+    """Return where `evaluate` reports by default: over no report of a training.
+
+    Args:
+        model: `model.tflite`.
+    """
+    page = beside(model, ENDING)
+    if (read_values(page) or {}).get("command") == "retrain":
+        return beside(model, EVALUATION_ENDING)
+    return page
+
+
+def read_values(page: Path) -> dict[str, Any] | None:
+    """Return what the JSON of a report says; None if there is none of ours.
+
+    Args:
+        page: The report's HTML file.
+    """
+    paths = report_paths(page)
+    for path in (paths.values, report_paths(page, paths.values).values):
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and {"format_version", "command"} <= set(found):
+            return found
+    return None
+
+
+def outdated_files(model: Path, content: bytes, written: Iterable[Path]) -> list[Path]:
+    """Return the files of reports on an earlier model that will stand beside another.
+
+    Args:
+        model: Where the model goes.
+        content: The model.
+        written: What is written with it.
+    """
+    new = {path.resolve() for path in written}
+    digest = hashlib.sha256(content).hexdigest()
+    found: list[Path] = []
+    for ending in (ENDING, EVALUATION_ENDING):
+        page = beside(model, ending)
+        described = (read_values(page) or {}).get("model") or {"sha256": digest}
+        if described.get("sha256") != digest:
+            found += report_paths(page, foreign_values(page))
+    return [path for path in found if path.resolve() not in new and path.exists()]
 
 
 def foreign_values(page: Path) -> Path | None:

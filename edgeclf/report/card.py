@@ -32,8 +32,8 @@ from edgeclf.report.markup import Child, Markup, element, join
 _FEW = 10  # test pictures; with fewer a recall says little
 _MAX_NAMED = 12  # classes that are listed in a sentence
 # Facts with a name or a form of their own; the others are listed after them.
-_SAID = ("file", "size_bytes", "sha256", "architecture", "quantize", "input_size",
-         "labels", "parameters", "num_background")  # fmt: skip
+_SAID = ("file", "path", "size_bytes", "sha256", "architecture", "quantize",
+         "input_size", "labels", "parameters", "num_background")  # fmt: skip
 
 
 def limits_section(report: Mapping[str, Any]) -> Section | None:
@@ -126,7 +126,7 @@ def command(report: Mapping[str, Any]) -> str | None:
     image_dir = (report.get("data") or {}).get("image_dir")
     words = ["edgeclf", str(report.get("command") or "retrain")]
     if words[1] == "evaluate":
-        model = (report.get("model") or {}).get("file")
+        model = (report.get("model") or {}).get("path")
         if not model or not image_dir:
             return None
         words += [str(model), str(image_dir)]
@@ -206,7 +206,7 @@ def _uncertain(report: Mapping[str, Any]) -> Child:
     few = [
         entry
         for entry in report.get("per_class") or []
-        if (entry.get("num_test") or 0) < _FEW
+        if 0 < (entry.get("num_test") or 0) < _FEW
     ]
     if not few:
         return None
@@ -246,10 +246,13 @@ def _unknown(report: Mapping[str, Any]) -> Child:
         )
     background, strangers = report["reject"].get("background"), ""
     if background:
+        new = "" if report.get("command") == "evaluate" else " that it had not seen"
         strangers = (
-            f" Of {plural(background['num'], 'picture')} of no class that it had not"
-            f" seen, it took {percent(background['rejected'])} for unknown."
+            f" Of {plural(background['num'], 'picture')} of no class{new}, it took"
+            f" {percent(background['rejected'])} for unknown."
         )
+        if not new and (report.get("model") or {}).get("num_background"):
+            strangers += " Any of them that fitted the rule make that too good."
     return (
         "With its rule for \u201cunknown\u201d switched on (--reject), it answered"
         f" {percent(rule['coverage'])} of the test pictures, and"

@@ -72,21 +72,14 @@ def _counts(classes: Sequence[Mapping[str, Any]]) -> Child:
     if len(rows) > 2 * LONG:
         drawn = folded(f"All {len(rows)} classes", drawn)
     least = min(totals)
-    if most <= 2 * least:
+    if most <= 2 * least or not least:
         return drawn
     largest = label(classes[totals.index(most)]["label"])
     smallest = label(classes[totals.index(least)]["label"])
-    if not least:
-        empty = totals.count(0)
-        words = paragraph(
-            smallest if empty == 1 else f"{count(empty)} classes",
-            f" {'has' if empty == 1 else 'have'} no picture.",
-        )
-    else:
-        words = paragraph(
-            "The classes differ in size: ", largest,
-            f" has {most / least:.0f} times the pictures of ", smallest, ".",
-        )  # fmt: skip
+    words = paragraph(
+        "The classes differ in size: ", largest,
+        f" has {most / least:.0f} times the pictures of ", smallest, ".",
+    )  # fmt: skip
     return join(words, drawn)
 
 

@@ -92,13 +92,7 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
     )
     line = [(point["coverage"], point["accuracy"]) for point in curve]
     marks = [plot.line(line, "one")]
-    words: list[Child] = [
-        paragraph(
-            "From right to left, the model keeps silent on more and more of the"
-            " pictures of which it is least sure. What it still answers should be right"
-            " more often."
-        )
-    ]
+    words: list[Child] = []
     if answered:
         place = (answered["coverage"], answered["accuracy"])
         title = (
@@ -115,9 +109,17 @@ def reject_section(report: Mapping[str, Any]) -> Section | None:
         words.append(
             paragraph("The model file carries no rule for saying \u201cunknown\u201d.")
         )
+    title = "When to say \u201cunknown\u201d"
+    if len(line) < 2:  # all scores are alike
+        return Section("reject", title, join(*words))
     chart = plot.chart("Accuracy of the answered pictures by their share", *marks)
+    intent = paragraph(
+        "From right to left, the model keeps silent on more and more of the pictures of"
+        " which it is least sure. What it still answers should be right more often."
+    )
+    words = [intent, *words]
     words.append(folded("The figures", _reject_table(curve)))
-    return Section("reject", "When to say \u201cunknown\u201d", beside(chart, *words))
+    return Section("reject", title, beside(chart, *words))
 
 
 def _reject_table(curve: Sequence[Mapping[str, Any]]) -> Child:

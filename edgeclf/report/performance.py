@@ -215,9 +215,10 @@ def _latency_note(latency: Mapping[str, Any]) -> str:
 
 
 def _commonest(report: Mapping[str, Any]) -> float | None:
-    """Return the share of the largest class among the test pictures."""
-    tested = [entry.get("num_test") or 0 for entry in report.get("per_class") or []]
-    return max(tested) / sum(tested) if sum(tested) else None
+    """Return the share of the largest class among the test pictures; None of one."""
+    entries = report.get("per_class") or []
+    tested = [entry["num_test"] for entry in entries if entry.get("num_test")]
+    return max(tested) / sum(tested) if len(tested) > 1 else None
 
 
 def _range(accuracy: float, ends: tuple[float, float] | None) -> Markup | None:

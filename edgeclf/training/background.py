@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.console import number_of
 from edgeclf.data.folders import Example
 from edgeclf.training.bottlenecks import BottleneckExtractor, Unreadable, plain
 from edgeclf.training.dataset import BottleneckDataset
@@ -62,8 +63,8 @@ def load_background(
     # The first of each pair fits: of a single picture nothing is left to measure.
     bottlenecks = [bottleneck for _, bottleneck in ordered[::2]]
     logger.info(
-        "%d pictures of no class: %d fit the rule for unknown, %d measure it.",
-        len(ordered),
+        "%s of no class: %d to fit the rule for unknown, %d to measure it.",
+        number_of(len(ordered), "picture"),
         len(bottlenecks),
         len(ordered) - len(bottlenecks),
     )

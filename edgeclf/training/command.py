@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeclf import console
 from edgeclf.data.splits import TEST
+from edgeclf.evaluation.report import reject_line
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.config import (
@@ -51,7 +52,7 @@ def _print_result(
 ) -> None:
     metrics = result.metrics
     if list_misclassified:
-        print("Misclassified test images:")
+        print(f"Misclassified test images:{'' if result.misclassified else ' none'}")
         for wrong in result.misclassified:
             print(
                 f"  {wrong.name}: {wrong.label} taken for {wrong.predicted} "
@@ -65,7 +66,8 @@ def _print_result(
             (TEST, "test"),
         )
     )
-    print(f"{len(metrics['labels'])} classes; pictures: {counts}")
+    classes = console.number_of(len(metrics["labels"]), "class", "classes")
+    print(f"{classes}; pictures: {counts}")
     if metrics["test"] is None:
         print("No test figure: no picture was held out for testing.")
     else:
@@ -78,26 +80,21 @@ def _print_result(
         )
         if config.quantize != "none":
             print(f"The same before quantization: {metrics['accuracy_float']:.1%}")
-    _print_reject(metrics)
+    if line := _reject_line(metrics):
+        print(line)
     print(f"{result.model_path}: {metrics['size_bytes'] / 1e6:.2f} MB")
     if config.report_paths is not None:
         print(f"Report: {config.report_paths.page}")
 
 
-def _print_reject(metrics: Mapping[str, Any]) -> None:
-    """Say what `label_image --reject` would keep of the test pictures."""
+def _reject_line(metrics: Mapping[str, Any]) -> str | None:
+    """Return what `label_image --reject` would keep of the test pictures."""
     rule = metrics["reject"]
-    if rule is None or rule["coverage"] is None:
-        return
-    line = f"With --reject it keeps {rule['coverage']:.1%} of them"
-    if rule["accuracy"] is not None:
-        line += f", of which {rule['accuracy']:.1%} are right"
-    if rule["background_rejected"] is not None:
-        line += (
-            f", and rejects {rule['background_rejected']:.1%} of "
-            f"{rule['num_background_measured']} pictures of no class"
-        )
-    print(line)
+    share = rule and rule["background_rejected"]
+    background = None
+    if share is not None:
+        background = {"num": rule["num_background_measured"], "rejected": share}
+    return reject_line({"rule": rule, "background": background})
 
 
 def _kind(config: RetrainConfig) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.console import number_of
 from edgeclf.data import duplicates
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import TRAIN, split_class
@@ -233,7 +234,8 @@ def _report_conflicts(groups: Sequence[Sequence[str]]) -> None:
             _name_some(names),
         )
     if len(groups) > NAMED_AT_MOST:
-        logger.warning("So do %d other pictures.", len(groups) - NAMED_AT_MOST)
+        more = number_of(len(groups) - NAMED_AT_MOST, "other picture")
+        logger.warning("And %s.", more)
 
 
 def _check_classes(
@@ -269,7 +271,8 @@ def _report_look_alikes(
             "Nearly the same picture stands in several classes: %s", _name_some(alike)
         )
     if len(several) > NAMED_AT_MOST:
-        logger.warning("So do %d other pictures.", len(several) - NAMED_AT_MOST)
+        more = number_of(len(several) - NAMED_AT_MOST, "other picture")
+        logger.warning("And %s.", more)
 
 
 def _split(
@@ -291,9 +294,9 @@ def _split(
         )
     if fixed and unnamed:
         logger.warning(
-            "%s does not name %d pictures (%s): they are split by their hash.",
+            "%s does not name %s (%s): split by the hash.",
             config.split_file,
-            len(unnamed),
+            number_of(len(unnamed), "picture"),
             _name_some(unnamed),
         )
     told = []

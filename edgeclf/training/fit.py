@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +31,6 @@ from edgeclf.training.head import (
 )
 from edgeclf.training.moments import Moments
 from edgeclf.training.record import with_record
-from edgeclf.training.summaries import Summaries
 from edgeclf.training.trials import DISCRIMINANT, PROTOTYPE
 from edgeclf.training.view_bottlenecks import all_views, view_blocks, with_views
 from edgeclf.training.views import Distortions
@@ -242,29 +239,18 @@ def _descend(
         content = with_record(floating, config, backbone, dataset, {})
         files.write_bytes(folder / f"intermediate_{step}.tflite", content)
 
-    def run(report: Callable[[DescentStep], None]) -> FittedHead:
-        steps: list[DescentStep] = []
+    steps: list[DescentStep] = []
 
-        def keep(step: DescentStep) -> None:
-            steps.append(step)
-            report(step)
+    def keep(step: DescentStep) -> None:
+        steps.append(step)
+        _log_step(step)
 
-        # One thread adds in one order: the same weights in every run.
-        with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-            fitted = descend(
-                train, validation, num_classes, settings, config.seed, keep, store
-            )
-        return replace(fitted, steps=steps)
-
-    if config.summaries_dir is None:
-        return run(_log_step)
-    with contextlib.closing(Summaries(config.summaries_dir)) as summaries:
-
-        def log_and_add(step: DescentStep) -> None:
-            _log_step(step)
-            summaries.add(step)
-
-        return run(log_and_add)
+    # One thread adds in one order: the same weights in every run.
+    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+        fitted = descend(
+            train, validation, num_classes, settings, config.seed, keep, store
+        )
+    return replace(fitted, steps=steps)
 
 
 def _log_step(step: DescentStep) -> None:

@@ -126,7 +126,7 @@ class FineTuning:
     tuned: Mapping[str, float | None]
     frozen_sha256: str
     tensorflow: str
-    curves: Sequence[Mapping[str, float]]
+    curves: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from edgeclf.classifier import Classifier
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import TEST
 from edgeclf.evaluation.calibration import describe_calibration
-from edgeclf.evaluation.evaluate import evaluate, rejected_share
+from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
@@ -87,15 +87,13 @@ def measure_reject(
         num_workers: Threads that decode; None for all processors.
     """
     described = (measured and measured.describe_reject()) or {}
-    share = None
-    if strangers:
-        with Classifier(model) as classifier:
-            share = rejected_share(classifier, strangers, num_workers)
+    with Classifier(model) as classifier:
+        num, rejected = count_rejected(classifier, strangers, num_workers)
     return {
         "coverage": described.get("coverage"),
         "accuracy": described.get("accuracy"),
-        "background_rejected": share,
-        "num_background_measured": len(strangers),
+        "background_rejected": rejected / num if num else None,
+        "num_background_measured": num,
     }
 
 

@@ -12,6 +12,7 @@ from edgeclf import files
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import format_splits, read_split_file
 from edgeclf.errors import DatasetError
+from edgeclf.evaluation.report_files import outdated_files
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.summaries import clear_summaries
@@ -88,7 +89,13 @@ def write_outputs(
     if config.metrics_json is not None:
         text = json.dumps(metrics, ensure_ascii=False, indent=2, sort_keys=True)
         contents[Path(config.metrics_json)] = files.encoded(text + "\n")
+    outdated = outdated_files(config.model_path, model, contents)
     files.write_together(contents)
+    if outdated:
+        logger.warning(
+            "Of an earlier model, and not written anew: %s.",
+            ", ".join(map(str, outdated)),
+        )
 
 
 def _says(given: Any, split_path: Path, table: str) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf import image
+from edgeclf.console import number_of
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.errors import ImageError, ModelError
 from edgeclf.interpreter import create_interpreter, num_processors
@@ -60,7 +61,7 @@ class Int8Drop:
     def __str__(self) -> str:
         return (
             f"{self.points:.2f} +- {self.error:.2f} points of accuracy on "
-            f"{self.num_pictures} pictures"
+            f"{number_of(self.num_pictures, 'picture')}"
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.classifier import Classifier
+from edgeclf.console import number_of
 from edgeclf.data.splits import SPLITS
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
@@ -102,7 +103,8 @@ def _versions(fitted: FittedHead) -> dict[str, str]:
 
 
 def _title(dataset: BottleneckDataset) -> str:
-    return f"{len(dataset.labels)} classes, {len(dataset.examples)} pictures"
+    classes = number_of(len(dataset.labels), "class", "classes")
+    return f"{classes}, {number_of(len(dataset.examples), 'picture')}"
 
 
 def _plain(value: Any) -> Any:

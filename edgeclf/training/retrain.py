@@ -119,7 +119,9 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     probabilities = out_of_fold_probabilities(
         dataset, trained.backbone.widths, shrinkage=DEFAULT_SHRINKAGE
     )
-    metrics["audit"] = survey(dataset, probabilities, trained.backbone.input_size)
+    metrics["audit"] = survey(
+        config, dataset, probabilities, trained.backbone.input_size
+    )
     parts = report_parts(
         config,
         dataset,
@@ -138,7 +140,6 @@ def retrain(config: RetrainConfig) -> RetrainResult:
             trained.fitted,
             evaluations,
             kind,
-            None if config.descent is None else config.descent.steps,
         )
     wrong = misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, wrong)

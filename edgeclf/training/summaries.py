@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from edgeclf.training.projector import PROJECTOR, write_projector
 ACCURACY, CROSS_ENTROPY = "accuracy_1", "cross_entropy_1"
 MAX_MISCLASSIFIED = 50  # pictures; the worst come first
 PICTURE_SIDE = 224
+FINE_TUNING = "fine_tuning"  # folder of what its epochs have won
 CAPTION = 62  # height of three lines below a picture
 
 _EVENTS = "events.out.tfevents.*"
@@ -32,42 +34,15 @@ _EVENTS = "events.out.tfevents.*"
 def clear_summaries(folder: str | os.PathLike[str]) -> None:
     """Remove the event files of an earlier run: TensorBoard would mix them.
 
-    Only what `Summaries` and `write_summaries` call their own is removed.
+    Only what `write_summaries` calls its own is removed.
 
     Args:
         folder: TensorBoard's `--logdir`.
     """
-    for run in (TRAIN, VALIDATION, TEST, PROJECTOR):
+    tuning = (f"{FINE_TUNING}/{run}" for run in (TRAIN, VALIDATION))
+    for run in (TRAIN, VALIDATION, TEST, PROJECTOR, *tuning):
         for path in Path(folder, run).glob(_EVENTS):
             path.unlink()
-
-
-class Summaries:
-    """Accuracy and cross-entropy by step, in the folders `train` and `validation`.
-
-    Args:
-        folder: TensorBoard's `--logdir`.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        root = Path(folder)
-        self._train = _writer(root / TRAIN)
-        self._validation = _writer(root / VALIDATION)
-
-    def add(self, step: DescentStep) -> None:
-        """Write the figures of one evaluation."""
-        for writer, share, loss in (
-            (self._train, step.train_accuracy, step.train_cross_entropy),
-            (self._validation, step.validation_accuracy, step.validation_cross_entropy),
-        ):
-            if share is not None:
-                writer.add_scalar(ACCURACY, share, step.step)
-                writer.add_scalar(CROSS_ENTROPY, loss, step.step)
-
-    def close(self) -> None:
-        """Finish the files."""
-        self._train.close()
-        self._validation.close()
 
 
 def write_summaries(
@@ -76,11 +51,12 @@ def write_summaries(
     fitted: FittedHead,
     evaluations: Mapping[str, Evaluation],
     kind: str,
-    steps: int | None,
 ) -> None:
     """Write what is known at the end of a run.
 
-    A head that was fitted without steps has its figures at step 0. `test` gets the
+    `train` and `validation` get the figures of the head by step, or at step 0 if it was
+    fitted without steps; the same folders in `fine_tuning` get those of the backbone
+    with the head that it was trained with, at the end of each epoch. `test` gets the
     accuracy and cross-entropy of the written file, as `accuracy_1/float` and so on
     those of the float model, the confusion matrix and the pictures that the file gets
     wrong; `bottlenecks` gets the embedding projector.
@@ -91,13 +67,14 @@ def write_summaries(
         fitted: The head.
         evaluations: Of each kind of model, on test pictures; empty without any.
         kind: Of the file that is written.
-        steps: That were made, and written by `Summaries`; None for no steps.
     """
-    root, step = Path(folder), max((steps or 0) - 1, 0)
-    if steps is None:
-        summaries = Summaries(root)
-        summaries.add(_fitted_step(dataset, fitted))
-        summaries.close()
+    root = Path(folder)
+    steps = fitted.steps or [_fitted_step(dataset, fitted)]
+    step = steps[-1].step
+    _write_curves(root, steps)
+    if fitted.fine_tuning is not None:
+        epochs = [DescentStep(**epoch) for epoch in fitted.fine_tuning.curves]
+        _write_curves(root / FINE_TUNING, epochs)
     write_projector(root / PROJECTOR, dataset)
     _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
     if kind not in evaluations:
@@ -125,6 +102,19 @@ def write_summaries(
         if picture is not None:
             _add_image(writer, f"misclassified/{number:02}", picture, step)
     writer.close()
+
+
+def _write_curves(root: Path, steps: Sequence[DescentStep]) -> None:
+    """Write accuracy and cross-entropy by step, in `train` and `validation`."""
+    for run in (TRAIN, VALIDATION):
+        writer = _writer(root / run)
+        for step in steps:
+            figures = asdict(step)
+            if figures[f"{run}_accuracy"] is not None:
+                writer.add_scalar(ACCURACY, figures[f"{run}_accuracy"], step.step)
+                loss = figures[f"{run}_cross_entropy"]
+                writer.add_scalar(CROSS_ENTROPY, loss, step.step)
+        writer.close()
 
 
 def _fitted_step(dataset: BottleneckDataset, fitted: FittedHead) -> DescentStep:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.console import number_of
 from edgeclf.data.checks import is_tiny
 from edgeclf.data.findings import KINDS
-from edgeclf.data.listing import number_of
+from edgeclf.training.config import RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.mislabelled import Suspect, find_mislabelled
 
 logger = logging.getLogger("edgeclf")
 
 NAMED = 3  # of the pictures that are probably in the wrong class
-# How a line calls them; `edgeclf audit` lists them.
+# How a line calls them; `edgeclf audit` looks closer.
 _PHRASES = {
     "unreadable": "unreadable",
     "conflicting": "in several classes",
@@ -29,8 +32,19 @@ _PHRASES = {
     "near_duplicate": "nearly the same as one of their class",
 }
 
+# What changes which pictures it finds, and where it finds what is computed.
+_AUDIT_OPTIONS = (
+    "architecture",
+    "input_mean",
+    "input_std",
+    "resize",
+    "bottleneck_dir",
+    "model_dir",
+)
+
 
 def survey(
+    config: RetrainConfig,
     dataset: BottleneckDataset,
     probabilities: NDArray[np.floating],
     input_size: tuple[int, int],
@@ -38,6 +52,7 @@ def survey(
     """Count what is odd about the pictures, and log it if there is anything.
 
     Args:
+        config: Settings.
         dataset: The pictures.
         probabilities: Float `(n, classes)`, of heads that have not seen them.
         input_size: `(height, width)` of the model's input in pixels.
@@ -58,10 +73,20 @@ def survey(
     told = [f"{_PHRASES[kind]} {count}" for kind, count in counts.items() if count]
     if told:
         pictures = number_of(len(dataset.examples), "picture")
-        logger.info("Of %s: %s. `edgeclf audit` lists them.", pictures, ", ".join(told))
+        logger.info("Of %s: %s.", pictures, ", ".join(told))
+        logger.info("A closer look, by another method: %s", _audit_line(config))
     if suspects:
         logger.info("Look at %s.", _name(dataset, suspects[:NAMED]))
     return counts
+
+
+def _audit_line(config: RetrainConfig) -> str:
+    """Return the command that audits the same folder with the same backbone."""
+    words = ["edgeclf", "audit", os.fspath(config.image_dir)]
+    for name in _AUDIT_OPTIONS:
+        if is_changed(config, name):
+            words += [f"--{name}", str(getattr(config, name))]
+    return shlex.join(words)
 
 
 def _count_alike(dataset: BottleneckDataset) -> dict[str, int]:
