@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.errors import LabelError, ModelError
-from edgeclf.labels import Labels, check_number, given_labels
+from edgeclf.labels import UNKNOWN, Labels, check_number, given_labels
 from edgeclf.model_info import ModelInfo
 from edgeclf.network import (
     PROBE_SIZE,
@@ -41,7 +41,6 @@ logger = logging.getLogger("edgeclf")
 
 DEFAULT_TOP_K = 5
 DEFAULT_TAG_THRESHOLD = 0.5  # of multi-label models without thresholds of their own
-UNKNOWN = "unknown"
 _PROBES = (0, 128, 255)  # levels of the gray pictures that tell logits by their scores
 
 

@@ -60,6 +60,8 @@ class RejectRule(NamedTuple):
         mean_lean: Mean over known pictures of the lean of `Distances.nearest`. None:
             the model has no background.
         lean_spread: Its standard deviation, above 0; None likewise.
+        scales: How much wider each class lies than those that were trained together,
+            at least 1: the distance to it is divided by that. None: all are 1.
     """
 
     min_score: float
@@ -71,6 +73,17 @@ class RejectRule(NamedTuple):
     max_unfamiliarity: float
     mean_lean: float | None = None
     lean_spread: float | None = None
+    scales: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> RejectRule:
+        """Return the rule that a record holds, as `entry` gives it."""
+        values = {name: entry[name] for name in entry if name != "scales"}
+        scales = entry.get("scales")
+        return cls(
+            **{name: float(value) for name, value in values.items()},
+            scales=None if scales is None else tuple(map(float, scales)),
+        )
 
     @staticmethod
     def surprise(score: float) -> float:
@@ -94,7 +107,7 @@ class RejectRule(NamedTuple):
             value -= log_tail((lean - self.mean_lean) / self.lean_spread)
         return value
 
-    def entry(self) -> dict[str, float]:
+    def entry(self) -> dict[str, Any]:
         """Return the rule as the record holds it."""
         named = self._asdict().items()
         return {name: value for name, value in named if value is not None}
@@ -113,8 +126,7 @@ class Familiarity:
     """
 
     def __init__(self, content: bytes, info: ModelInfo, num_classes: int) -> None:
-        entry: Mapping[str, Any] = info.record["reject"]
-        self._rule = RejectRule(**{name: float(value) for name, value in entry.items()})
+        self._rule = RejectRule.from_entry(info.record["reject"])
         statistics = read_statistics(content)
         if statistics is None or len(statistics.means) != num_classes:
             count = "none" if statistics is None else str(len(statistics.means))
@@ -128,7 +140,7 @@ class Familiarity:
                 "rule. Received: none. Copy the file again."
             )
         self._depth = len(statistics.variances)
-        self._distances = Distances(statistics)
+        self._distances = Distances(statistics, self._rule.scales)
 
     def check_depth(self, shape: tuple[int, ...]) -> None:
         """Refuse a bottleneck of this shape if the statistics are of another length.

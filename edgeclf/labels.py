@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -9,9 +10,12 @@ from typing import TypeAlias
 
 from edgeclf.errors import LabelError
 
+logger = logging.getLogger("edgeclf")
+
 Labels: TypeAlias = "str | os.PathLike[str] | Sequence[str]"
 
 BACKGROUND = "background"
+UNKNOWN = "unknown"  # what a picture is called that the model rejects
 _NUMBERED = r"\s*(\d{1,9})(?:\s*:\s*|\s+)(\S.*)"
 
 
@@ -28,6 +32,16 @@ def read_labels(text: bytes) -> tuple[str, ...]:
     while lines and not lines[-1]:
         lines.pop()
     return tuple(lines)
+
+
+def warn_of_unknown(label: str) -> None:
+    """Warn of a class whose name is what a rejected picture is called."""
+    if label == UNKNOWN:
+        logger.warning(
+            "A class named %s cannot be told from a rejection in text: give it "
+            "another name.",
+            UNKNOWN,
+        )
 
 
 def given_labels(labels: Labels) -> tuple[tuple[str, ...], str]:

@@ -28,7 +28,8 @@ _RULE = {
     *("min_score", "coverage", "mean_distance", "score_weight", "max_unfamiliarity"),
     *("mean_surprise", "distance_spread"),
 }
-_RULES = ({"min_score"}, _RULE, {*_RULE, "mean_lean", "lean_spread"})
+_LEANING = {*_RULE, "mean_lean", "lean_spread"}
+_RULES = ({"min_score"}, _RULE, _LEANING, {*_RULE, "scales"}, {*_LEANING, "scales"})
 
 
 def read_model_info(content: bytes) -> ModelInfo:
@@ -97,12 +98,12 @@ def _check_record(record: Mapping[str, Any], labels: tuple[str, ...] | None) -> 
     ):
         raise ModelError(f"Expected {RECORD_NAME} to have a threshold for each label.")
     if reject is not None:
-        _check_rule(reject)
+        _check_rule(reject, labels)
     if not isinstance(bottleneck, (str, type(None))):
         raise ModelError(f"Expected bottleneck in {RECORD_NAME} to name a tensor.")
 
 
-def _check_rule(rule: Any) -> None:
+def _check_rule(rule: Any, labels: tuple[str, ...] | None) -> None:
     """Check the reject rule: a least score, or that and all about distances."""
     if not isinstance(rule, dict) or set(rule) not in _RULES:
         raise ModelError(
@@ -111,7 +112,14 @@ def _check_rule(rule: Any) -> None:
             "edgeclf may read it: pip install --upgrade edgeclf"
         )
     for name, value in rule.items():
-        if (
+        if name == "scales":
+            scales = finite_values(value) or ()
+            if len(scales) != len(labels or ()) or not min(scales, default=0) >= 1:
+                raise ModelError(
+                    f"Expected scales in {RECORD_NAME} to be a number of at least 1 "
+                    f"for each label. Received: {value!r}."
+                )
+        elif (
             type(value) not in (int, float)
             or not abs(value) < _MOST
             or (name in _POSITIVE and value < 1 / _MOST)

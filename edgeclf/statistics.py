@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,10 +80,17 @@ class Distances:
 
     Args:
         statistics: Of the classes, and of the background if there is any.
+        scales: What the distance to each class is divided by, above 0, `(classes,)`.
+            None for 1.
     """
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(
+        self, statistics: Statistics, scales: Sequence[float] | None = None
+    ) -> None:
         self._statistics = statistics
+        self._squared_scales = np.ones(len(statistics.means))
+        if scales is not None:
+            self._squared_scales = np.square(np.asarray(scales, np.float64))
         places = statistics.means.astype(np.float64)
         if statistics.background is not None:
             places = np.concatenate([places, statistics.background[np.newaxis]])
@@ -94,7 +102,7 @@ class Distances:
         self._own = np.sum(places * self._solved, axis=1)
 
     def squares(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the squared distance to each mean.
+        """Return the squared distance to each mean, by the class's scale.
 
         Args:
             bottlenecks: Several, `(n, depth)`.
@@ -107,6 +115,7 @@ class Distances:
         squares = np.sum(points * self._statistics.solve(points), axis=1)
         squares = squares[:, np.newaxis] - 2.0 * points @ self._solved.T + self._own
         squares = np.maximum(squares, 0.0)
+        squares[:, : len(self._squared_scales)] /= self._squared_scales
         squares[:, np.flatnonzero(self._statistics.counts == 0)] = math.inf
         return np.asarray(squares)
 

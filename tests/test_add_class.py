@@ -196,7 +196,7 @@ def test_a_class_that_needs_longer_weights_gets_them(trained, green, tmp_path):
     row = new_row(discriminant, pictures.bottlenecks)
     long = row._replace(weights=8 * row.weights, bias=8 * row.bias)
     changed = tmp_path / "changed.tflite"
-    changed.write_bytes(known.with_row("green", long, pictures))
+    changed.write_bytes(known.with_row("green", long, pictures)[0])
     layer = layer_of(changed)
     step = np.abs(long.weights).max() / 127
     assert layer.steps == pytest.approx([step], rel=1e-6)
@@ -409,6 +409,96 @@ def test_logits_get_room_for_the_new_class(trained):
     assert (127 - zero) * scale >= 2 * high - scale
 
 
+def share_unknown(path, pictures):
+    with Classifier(path) as classifier:
+        return np.mean([classifier.examine(picture).is_unknown for picture in pictures])
+
+
+def test_a_class_that_was_added_is_not_unknown(model, green):
+    new = [tiny.pixels("green", seed) for seed in range(100, 120)]
+    old = [tiny.pixels(c, seed) for c in KNOWN for seed in range(100, 120)]
+    noise = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    assert share_unknown(model, new) == 1
+    before = share_unknown(model, old)
+    result = add_class(model, green, "green")
+    assert share_unknown(model, new) <= 0.1
+    assert share_unknown(model, sorted(green.iterdir())) == 0
+    assert share_unknown(model, old) <= before
+    assert result.num_unknown == 0
+    scales = read_model_info(model.read_bytes()).record["reject"]["scales"]
+    assert scales[1] > 1
+    assert scales[::2] == [1, 1]
+    assert share_unknown(result.backup_path, noise) == 1
+
+
+def test_more_pictures_of_another_kind_are_not_unknown(model, green):
+    new = [tiny.pixels("green", seed) for seed in range(100, 120)]
+    old = [tiny.pixels("red", seed) for seed in range(100, 120)]
+    before = share_unknown(model, old)
+    assert share_unknown(model, new) == 1
+    result = add_class(model, green, "red")
+    assert result.num_unknown <= 1
+    assert share_unknown(model, new) <= 0.1
+    assert share_unknown(model, old) <= before
+
+
+def test_one_picture_widens_its_class_by_what_two_differ(model, tmp_path):
+    folder = tiny.write_folder(tmp_path, {"green": 1}) / "green"
+    result = add_class(model, folder, "green")
+    assert result.num_unknown is None
+    scales = read_model_info(model.read_bytes()).record["reject"]["scales"]
+    assert scales == pytest.approx([1, 2**0.5, 1])
+
+
+def test_a_background_that_is_now_a_class_is_dropped():
+    from edgeclf.adding.familiar import with_class
+    from edgeclf.adding.new_row import LeftOut
+    from edgeclf.familiarity import RejectRule
+    from edgeclf.statistics import Statistics
+
+    source = np.random.default_rng(0)
+    means = np.zeros((3, 20))
+    means[1, 0], means[2, 1] = 30, 30
+    points = means[2] + source.normal(size=(30, 20))
+    ones, none = np.ones(20), np.zeros((0, 20))
+    known = Statistics(means, np.ones(3), ones, none, means[2])
+    others = np.full(30, 2.0)
+    left_out = LeftOut(points, np.tile(means[2], (30, 1)), 20 * others, None, others)
+    rule = RejectRule(0.5, 0.95, 0.1, 4.4, 0.7, 1.0, 6.3, -900.0, 30.0)
+    result = with_class(rule, known, 2, left_out, None)
+    assert result.statistics.background is None
+    assert (result.rule.mean_lean, result.rule.lean_spread) == (None, None)
+    assert result.num_unknown <= 3
+    # Quantiles of gamma distributions of shape 3 and 2, by SciPy.
+    gamma = pytest.importorskip("scipy.stats").gamma
+    expected = gamma.isf(gamma.sf(6.3, 3), 2)
+    assert result.rule.max_unfamiliarity == pytest.approx(expected)
+    away = known._replace(background=np.full(20, 50.0))
+    kept = with_class(rule._replace(mean_lean=-2e4), away, 2, left_out, None)
+    assert kept.statistics.background is away.background
+    assert kept.rule.lean_spread == 30
+
+
+def test_pictures_of_a_known_class_under_another_label_are_named(
+    model, tmp_path, caplog
+):
+    folder = tiny.write_folder(tmp_path, {"red": 8}) / "red"
+    add_class(model, folder, "crimson")
+    assert "The model knows 8 of 8 pictures as red already" in caplog.text
+
+
+def test_a_class_that_is_new_is_not_said_to_be_known(model, green, caplog):
+    add_class(model, green, "green")
+    assert caplog.text == ""
+
+
+def test_labels_that_mean_something_else(model, green, caplog):
+    with pytest.raises(LabelError, match=r"label of a class\. Received: _background"):
+        add_class(model, green, "_background")
+    add_class(model, green, "unknown")
+    assert caplog.text.count("named unknown cannot be told from a rejection") == 1
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_mediapipe_reads_the_file(model, green):
     mediapipe = pytest.importorskip(
@@ -438,6 +528,19 @@ class TestCommand:
         assert "Labelled green when not shown themselves: 8 of 8\n" in out
         assert f"{model}.bak: the model as it was\n" in out
         assert "Done in" in err
+
+    def test_says_what_reject_does_and_what_the_report_describes(
+        self, model, green, capsys
+    ):
+        report = model.with_suffix(".html")
+        arguments = [str(model), f"--images={green}", "--label=green"]
+        assert main([*arguments, f"--output={model.parent / 'other.tflite'}"]) == 0
+        report.write_text("")
+        assert main(arguments) == 0
+        first, _, second = capsys.readouterr().out.partition("other.tflite: ")
+        assert "Unknown with --reject when not shown themselves: 0 of 8\n" in first
+        assert "describes" not in first
+        assert f"{report}: describes the model as it was" in second
 
     def test_one_picture_tells_nothing_of_others(self, model, tmp_path, capsys):
         folder = tiny.write_folder(tmp_path, {"green": 1}) / "green"

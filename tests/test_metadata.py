@@ -217,6 +217,14 @@ def own_with(**changes: Any) -> bytes:
             own_with(reject=RULE._replace(mean_surprise=-1.0).entry()),
             "mean_surprise in edgeclf.json to be a number above 0. Received: -1.0",
         ),
+        *(
+            (
+                own_with(reject=RULE._replace(scales=scales).entry()),
+                "scales in edgeclf.json to be a number of at least 1 for each label",
+            )
+            for scales in ([1, 2], [1, 1, 0.5], "111", 3, [])
+        ),
+        (own_with(reject={"min_score": "x", "scales": [1, 1, 1]}), "to hold min_score"),
         (own_with(reject={"min_score": "x"}), "min_score in edgeclf.json to be a num"),
         (own_with(bottleneck=3), "bottleneck in edgeclf.json to name a tensor"),
         (
@@ -252,6 +260,9 @@ def test_record_of_zero_thresholds_and_reject_rule_is_read() -> None:
     info = read_model_info(own_with(thresholds=[0, 0.5, 1], reject={"min_score": 0}))
     assert info.record["thresholds"] == [0, 0.5, 1]
     assert info.record["reject"] == {"min_score": 0}
+    wide = RULE._replace(scales=(1.0, 2.5, 1.0))
+    info = read_model_info(own_with(reject=wide.entry()))
+    assert RejectRule.from_entry(info.record["reject"]) == wide
     info = read_model_info(own_with(reject=RULE.entry()))
     assert RejectRule(**info.record["reject"]) == RULE
 

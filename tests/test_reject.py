@@ -129,9 +129,9 @@ def test_background_adds_a_third_oddness() -> None:
     assert np.mean(new <= rule.max_unfamiliarity) == pytest.approx(0.95, abs=0.02)
     near = reject.unfamiliarity(rule, *draw(500, 3), source.normal(20, 10, 500))
     assert np.mean(near > rule.max_unfamiliarity) > 0.99
-    assert set(rule.entry()) == set(RejectRule._fields)
+    assert set(rule.entry()) == set(RejectRule._fields[:-1])
     assert set(reject.fit_rule(scores, distances).entry()) == set(
-        RejectRule._fields[:-2]
+        RejectRule._fields[:-3]
     )
 
 
@@ -365,6 +365,53 @@ def test_every_solver_has_a_rule(
     assert result.metrics["reject"]["coverage"] >= 0.5
     with Classifier(result.model_path) as classifier:
         assert classifier.classify(strange(0), reject=True)[0].label == "unknown"
+
+
+def test_pictures_that_are_nearly_alike_are_known_to_the_int8_file(
+    tmp_path: Path, backbone: Path
+) -> None:
+    """As of a camera that stands still: int8 adds more noise than there is."""
+    source = np.random.default_rng(0)
+    for color in tiny.COLORS:
+        still = tiny.pixels(color, 0).astype(int)
+        (tmp_path / "photos" / color).mkdir(parents=True)
+        for number in range(20):
+            pixels = (still + source.integers(-1, 2, still.shape)).clip(0, 255)
+            path = tmp_path / "photos" / color / f"{number}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    for limit in (1.0, None):
+        config = configure(
+            tmp_path / "photos", backbone, tmp_path, views=1, max_int8_drop=limit
+        )
+        assert retrain(config).metrics["reject"]["coverage"] >= 0.8
+
+
+def test_a_class_folder_named_unknown_is_warned_of(
+    backbone: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos = tiny.write_folder(tmp_path / "photos", 4)
+    (photos / "red").rename(photos / "unknown")
+    retrain(configure(photos, backbone, tmp_path))
+    assert caplog.text.count("named unknown cannot be told from a rejection") == 1
+
+
+def test_noise_of_the_file_widens_the_rule() -> None:
+    source = np.random.default_rng(0)
+    statistics = spread(3, 50)._replace(background=np.full(50, 3.0, np.float32))
+    rule = RULE._replace(mean_lean=-5.0, lean_spread=2.0)
+    known = reject.Known(statistics, rule)
+    floating = source.normal(0, 0.1, (400, 50)).astype(np.float32)
+    noisy = floating + source.normal(0, 0.5, (400, 50)).astype(np.float32)
+    wide = reject.as_measured(known, (floating, noisy)).rule
+    assert wide is not None
+    lengths = [np.linalg.norm(points, axis=1) for points in (noisy, floating)]
+    shift = lengths[0] - lengths[1]
+    assert wide.mean_distance == pytest.approx(30 + shift.mean(), rel=1e-3)
+    assert wide.distance_spread**2 == pytest.approx(25 + shift.var(), rel=1e-3)
+    assert wide.lean_spread is not None
+    assert wide.lean_spread > 2
+    assert reject.as_measured(known, None) == known
+    assert reject.as_measured(known, (floating[:0], noisy[:0])) == known
 
 
 def test_few_pictures_have_statistics_and_no_rule(

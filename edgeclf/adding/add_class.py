@@ -17,7 +17,9 @@ from edgeclf.adding.new_row import Discriminant, extended_row, new_row
 from edgeclf.adding.pictures import Unreadable, find_pictures, read_pictures
 from edgeclf.classifier import Classifier
 from edgeclf.console import number_of
+from edgeclf.data.listing import BACKGROUND
 from edgeclf.errors import DatasetError, LabelError
+from edgeclf.labels import warn_of_unknown
 from edgeclf.network import named_errors
 
 logger = logging.getLogger("edgeclf")
@@ -43,6 +45,8 @@ class AddClassResult:
         losses: For every other class the share of its pictures that may now get the
             label, in [0, 1], by what the file says of how they vary; empty when the
             class was known.
+        num_unknown: How many of the pictures are unknown with `reject`, by a row that
+            was made without them; None of a single picture, or without such a rule.
         unreadable: Pictures that were left out.
         size_bytes: Of the file.
     """
@@ -56,6 +60,7 @@ class AddClassResult:
     num_recognised: int | None
     taken_for: Mapping[str, int]
     losses: Mapping[str, float]
+    num_unknown: int | None
     unreadable: Sequence[Unreadable]
     size_bytes: int
 
@@ -84,13 +89,14 @@ def add_class(
 
     Raises:
         FileNotFoundError, NotADirectoryError: There is no such model or folder.
-        LabelError: The label is empty or not one line of UTF-8.
+        LabelError: The label is empty, not one line of UTF-8, or `_background`.
         DatasetError: No picture can be read, or these pictures were added before.
         ModelError: The model is damaged, or has not what this takes.
         OSError: The output cannot be written.
         MissingExtraError: A package is missing.
     """
     check_label(label)
+    warn_of_unknown(label)
     source = Path(model)
     target = source if output is None else Path(output)
     content = source.read_bytes()
@@ -122,9 +128,19 @@ def add_class(
         discriminant = Discriminant(known.weights, known.bias, known.statistics)
         if place is None:
             row = new_row(discriminant, pictures.bottlenecks)
+            rival = known.rival(row.left_out)
+            if rival is not None:
+                logger.warning(
+                    "The model knows %d of %d pictures as %s already: it will hardly "
+                    "tell %s from that.",
+                    rival[1],
+                    count,
+                    rival[0],
+                    label,
+                )
         else:
             row = extended_row(discriminant, place, pictures.bottlenecks)
-        changed = known.with_row(label, row, pictures)
+        changed, num_unknown = known.with_row(label, row, pictures)
         with Classifier(changed) as classifier:  # before anything is replaced
             classifier.scores(np.zeros((16, 16, 3), np.uint8))
             labels = classifier.labels or ()
@@ -140,7 +156,8 @@ def add_class(
         _write_durably(backup, content)
     _write_durably(target, changed)
     losses = [] if row.losses is None else row.losses.tolist()
-    missed = row.rivals[row.margins <= 0].tolist() if count > 1 else []
+    left_out = row.left_out
+    missed = left_out.rivals[left_out.margins <= 0].tolist() if count > 1 else []
     return AddClassResult(
         target,
         backup,
@@ -151,6 +168,7 @@ def add_class(
         count - len(missed) if count > 1 else None,
         dict(Counter(known.labels[rival] for rival in missed).most_common()),
         dict(zip(known.labels, losses, strict=False)),
+        num_unknown if count > 1 else None,
         pictures.unreadable,
         len(changed),
     )
@@ -160,8 +178,13 @@ def check_label(label: str) -> None:
     """Refuse a name that a file with one UTF-8 label a line cannot hold.
 
     Raises:
-        LabelError: It is empty, not one line, or not UTF-8.
+        LabelError: It is empty, not one line, or not UTF-8; or it is `_background`.
     """
+    if label == BACKGROUND:
+        raise LabelError(
+            f"Expected the label of a class. Received: {label}, which is the folder of "
+            "pictures of no class for retrain."
+        )
     try:
         label.encode()
     except UnicodeEncodeError:

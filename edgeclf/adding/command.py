@@ -66,9 +66,17 @@ def _print_result(result: AddClassResult) -> None:
     if taken:
         listed = ", ".join(f"{share:.0%} of {rival}" for rival, share in taken.items())
         print(f"May now be called {result.label}, by estimate: {listed}")
+    if result.num_unknown is not None:
+        print(
+            f"Unknown with --reject when not shown themselves: {result.num_unknown} of "
+            f"{result.num_pictures}"
+        )
     print(f"{result.model_path}: {result.size_bytes / 1e6:.2f} MB")
     if result.backup_path is not None:
         print(f"{result.backup_path}: the model as it was")
+    report = result.model_path.with_suffix(".html")
+    if report.is_file():
+        print(f"{report}: describes the model as it was, until the next retraining")
 
 
 def _parser() -> Parser:

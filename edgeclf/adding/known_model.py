@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf import __version__
+from edgeclf.adding.familiar import known_before, with_class
 from edgeclf.adding.last_layer import LastLayer
-from edgeclf.adding.new_row import Row
+from edgeclf.adding.new_row import LeftOut, Row
 from edgeclf.adding.pictures import Pictures
 from edgeclf.adding.rounding import LEVELS, rounded
 from edgeclf.errors import DatasetError, ModelError
+from edgeclf.familiarity import RejectRule
 from edgeclf.image import DEFAULT_RESIZE
 from edgeclf.metadata import RECORD_NAME, read_model_info
 from edgeclf.statistics import STATISTICS_NAME, pack, read_statistics
@@ -88,6 +90,8 @@ class KnownModel:
         if not statistics.counts.any():
             raise ModelError("Expected class statistics. Received: of no picture.")
         self._record = copy.deepcopy(dict(info.record))
+        entry = self._record.get("reject") or {}
+        self._rule = RejectRule.from_entry(entry) if "mean_distance" in entry else None
         if not isinstance(self._record.get("provenance"), dict):
             self._record["provenance"] = {}
         self._provenance: dict[str, Any] = self._record["provenance"]
@@ -120,14 +124,33 @@ class KnownModel:
                     "Received: those that were added to it before."
                 )
 
+    def rival(self, left_out: LeftOut) -> tuple[str, int] | None:
+        """Return the class that most new pictures belong to already, and how many.
+
+        None: there is no such class, or the file has no rule that could tell.
+        """
+        if self._rule is None:
+            return None
+        is_known = known_before(self._rule, self.statistics, left_out)
+        counts = np.bincount(left_out.rivals[is_known], minlength=len(self.labels))
+        place = int(counts.argmax())
+        if 2 * counts[place] <= len(is_known):
+            return None
+        return self.labels[place], int(counts[place])
+
     def _added(self) -> list[dict[str, Any]]:
         """Return what was added so far."""
         entries = self._provenance.get("added")
         entries = entries if isinstance(entries, list) else []
         return [entry for entry in entries if isinstance(entry, dict)]
 
-    def with_row(self, label: str, row: Row, pictures: Pictures) -> bytes:
+    def with_row(
+        self, label: str, row: Row, pictures: Pictures
+    ) -> tuple[bytes, int | None]:
         """Return the file with a row for a new class, or another for a known one.
+
+        Also how many of the pictures its reject rule takes for unknown when each is
+        left out; None without a rule.
 
         Args:
             label: Of the class. A new one goes where it stands by code point, or to
@@ -149,6 +172,12 @@ class KnownModel:
             means=put(self.statistics.means, row.mean).astype(np.float32),
             counts=put(self.statistics.counts, count).astype(np.float32),
         )
+        rule, num_unknown = self._rule, None
+        if rule is not None:
+            old_mean = self.statistics.means[place] if extended else None
+            statistics, rule, num_unknown = with_class(
+                rule, statistics, place, row.left_out, old_mean
+            )
         labels = list(self.labels)
         if not extended:
             labels.insert(place, label)
@@ -162,6 +191,8 @@ class KnownModel:
         layer.widen_logits(*_range(logits @ weights.T + bias))
         packed = graph.pack_model(model)
         record = self._changed_record(label, place, pictures, extended=extended)
+        if rule is not None:
+            record["reject"] = rule.entry()
         record["crc32"] = zlib.crc32(packed)
         attached = AttachedFiles(self._content)
         contents = {name: attached.read(name) for name in attached.names}
@@ -169,7 +200,7 @@ class KnownModel:
         contents[RECORD_NAME] = text.encode(errors="backslashreplace")
         contents[LABELS_NAME] = "".join(f"{name}\n" for name in labels).encode()
         contents[STATISTICS_NAME] = pack(statistics)
-        return packed + packed_files(contents)
+        return packed + packed_files(contents), num_unknown
 
     def _rounded(
         self, weights: _Matrix, bias: _Matrix, place: int, steps: _Matrix | None

@@ -25,6 +25,7 @@ SHIFTS = np.linspace(0.0, 8.0, 81)
 MOST_LOSS = 0.01  # of the pictures of the other classes, in the mean over these
 LEAST_SHARE = 1e-4  # of the largest: smaller differences between classes are noise
 LEAST_SPREAD = 1.0  # of a class's logits, in nats; few pictures look too much alike
+MOST_MARGIN = 50.0  # nats: the score is 1
 LEAST_GAIN = 1e-3  # of a class's pictures; for less no bias is moved
 FORMULA_COUNTS = 3.0  # as many pictures, where these say how much a class varies
 
@@ -115,6 +116,30 @@ class Discriminant:
         return _normal(ahead / np.sqrt(variances))
 
 
+class LeftOut(NamedTuple):
+    """Pictures, each with a row of its class that was made without it.
+
+    Attributes:
+        bottlenecks: Of the pictures, `(n, depth)`.
+        means: Of the class without the picture, likewise.
+        margins: How far each one's logit is above the best other one, `(n,)`.
+        rivals: The class of that other one.
+        rest: Sum over the other classes of `exp(logit)`, divided by the best of them.
+    """
+
+    bottlenecks: _Matrix
+    means: _Matrix
+    margins: _Matrix
+    rivals: NDArray[np.intp]
+    rest: _Matrix
+
+    @property
+    def scores(self) -> _Matrix:
+        """Best score of each picture, `(n,)`."""
+        own = np.exp(np.minimum(self.margins, MOST_MARGIN))
+        return np.asarray(np.maximum(own, 1.0) / (own + self.rest))
+
+
 class Row(NamedTuple):
     """The row of a class, and what it makes of the pictures that it comes from.
 
@@ -122,9 +147,7 @@ class Row(NamedTuple):
         mean: Of the class, `(depth,)`.
         weights: `(depth,)`.
         bias: Of it.
-        margins: How far each picture's logit is above the best other one in a row that
-            was made without this picture, `(n,)`.
-        rivals: The class of that other one.
+        left_out: What becomes of each picture by a row that was made without it.
         losses: Of a new class the share of each known one that it would take away, by
             estimate, `(num_classes,)`; None of a known class.
     """
@@ -132,8 +155,7 @@ class Row(NamedTuple):
     mean: _Matrix
     weights: _Matrix
     bias: float
-    margins: _Matrix
-    rivals: NDArray[np.intp]
+    left_out: LeftOut
     losses: _Matrix | None = None
 
 
@@ -152,9 +174,9 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
     """
     mean = bottlenecks.mean(axis=(0, 1))
     weights, bias = discriminant.rows(mean[np.newaxis])
-    margins, rivals = _left_out_margins(
-        discriminant, bottlenecks, *discriminant.rows(_means_of_others(bottlenecks))
-    )
+    others = _means_of_others(bottlenecks)
+    left_out = _left_out(discriminant, bottlenecks, others, *discriminant.rows(others))
+    margins, rivals = left_out.margins, left_out.rivals
     variances = discriminant.variances(weights[0])
     # Views and shrinkage make C wider than pictures are. These pictures say by how
     # much; a few of them may look too much alike.
@@ -173,7 +195,8 @@ def new_row(discriminant: Discriminant, bottlenecks: _Matrix) -> Row:
             if total < least - LEAST_GAIN:
                 least, shift, losses = total, step, taken
     bias_of_row = float(bias[0]) + shift
-    return Row(mean, weights[0], bias_of_row, margins + shift, rivals, losses)
+    left_out = left_out._replace(margins=margins + shift)
+    return Row(mean, weights[0], bias_of_row, left_out, losses)
 
 
 def extended_row(discriminant: Discriminant, place: int, bottlenecks: _Matrix) -> Row:
@@ -198,11 +221,9 @@ def extended_row(discriminant: Discriminant, place: int, bottlenecks: _Matrix) -
     added = len(bottlenecks)
     mean = bottlenecks.mean(axis=(0, 1), keepdims=True)[0]
     (mean,), (weights,), (bias,) = moved(mean, added)
-    _, others, biases = moved(_means_of_others(bottlenecks), added - 1)
-    margins, rivals = _left_out_margins(
-        discriminant, bottlenecks, others, biases, place
-    )
-    return Row(mean, weights, float(bias), margins, rivals)
+    others = moved(_means_of_others(bottlenecks), added - 1)
+    left_out = _left_out(discriminant, bottlenecks, *others, place)
+    return Row(mean, weights, float(bias), left_out)
 
 
 def _means_of_others(bottlenecks: _Matrix) -> _Matrix:
@@ -216,20 +237,23 @@ def _means_of_others(bottlenecks: _Matrix) -> _Matrix:
     return np.asarray(own)
 
 
-def _left_out_margins(
+def _left_out(
     discriminant: Discriminant,
     bottlenecks: _Matrix,
+    means: _Matrix,
     weights: _Matrix,
     bias: _Matrix,
     place: int | None = None,
-) -> tuple[_Matrix, NDArray[np.intp]]:
+) -> LeftOut:
     """Compare the logit of each plain picture by its own row with the best other."""
     plain = bottlenecks[:, 0]
     logits = plain @ discriminant.weights.T + discriminant.bias
     if place is not None:
         logits[:, place] = -np.inf
-    margins = np.sum(plain * weights, axis=1) + bias - logits.max(axis=1)
-    return margins, logits.argmax(axis=1)
+    best = logits.max(axis=1)
+    rest = np.exp(logits - best[:, np.newaxis]).sum(axis=1)
+    margins = np.sum(plain * weights, axis=1) + bias - best
+    return LeftOut(plain, means, margins, logits.argmax(axis=1), rest)
 
 
 def _normal(values: _Matrix) -> _Matrix:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import filecmp
 import os
 import shutil
 from pathlib import Path
+
+from edgeclf.files import sync_folder
 
 _PART = ".edgeclf-part"  # ends the name of a copy that is not complete
 
@@ -33,14 +34,14 @@ def move(source: Path, target: Path) -> None:
             if error.errno != errno.EXDEV:
                 raise
             _copy(source, target)
-    sync(target.parent)
+    sync_folder(target.parent)
     try:
         source.unlink(missing_ok=True)
     except OSError:
         if is_new:  # it stays where it was
             target.unlink()
         raise
-    sync(source.parent)
+    sync_folder(source.parent)
 
 
 def _name_again(source: Path, target: Path) -> None:
@@ -85,13 +86,3 @@ def is_same(source: Path, target: Path) -> bool:
         both = source.is_symlink() and target.is_symlink()
         return both and source.readlink() == target.readlink()
     return source.samefile(target) or filecmp.cmp(source, target, shallow=False)
-
-
-def sync(folder: Path) -> None:
-    """Write a folder's names to the disk, where that is possible."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

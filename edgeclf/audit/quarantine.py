@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeclf.audit.journal import FILE_NAME, Journal, Move
-from edgeclf.audit.moving import is_same, move, sync
+from edgeclf.audit.moving import is_same, move
 from edgeclf.console import sentence
 from edgeclf.data.findings import Finding
 from edgeclf.errors import DatasetError
+from edgeclf.files import sync_folder
 from edgeclf.inputs.paths import is_passed_over
 
 logger = logging.getLogger("edgeclf")
@@ -88,7 +89,7 @@ def quarantine(root: Path, folder: Path, findings: Iterable[Finding]) -> Outcome
     folder.mkdir(parents=True, exist_ok=True)
     with Journal(folder) as journal:
         _check_root(journal, root)
-        sync(folder)
+        sync_folder(folder)
         planned = [move for move in journal.pending if _is_left(root, folder, move)]
         known = {_place(root / move.file) for move in planned}
         taken = {move.to for move in journal.moves}

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf import files
+from edgeclf.console import number_of
 from edgeclf.errors import DatasetError
 
 logger = logging.getLogger("edgeclf")
@@ -109,7 +110,7 @@ def split_class(
     missing = _missing(splits, shares)
     if missing:
         warn(
-            f"Class {label} ({len(splits)} pictures) has no picture for "
+            f"Class {label} ({number_of(len(splits), 'picture')}) has no picture for "
             f"{' and '.join(missing)}."
         )
     return splits

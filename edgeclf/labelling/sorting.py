@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edgeclf.classifier import UNKNOWN
 from edgeclf.decoder import ImageSource, open_image, pillow_settings
 from edgeclf.errors import EdgeclfError
 from edgeclf.files import check_writable, replacing
 from edgeclf.inputs.paths import IMAGE_ENDINGS
+from edgeclf.labels import UNKNOWN
 from edgeclf.results import Category, label_of
 from edgeclf.sources import is_url
 

@@ -82,6 +82,37 @@ def fit(
     return Known(statistics, fit_rule(scores, distances[usable], leans))
 
 
+def as_measured(
+    known: Known, pairs: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+) -> Known:
+    """Widen the rule by what the file's own arithmetic does to bottlenecks.
+
+    It was fitted to float bottlenecks. Where pictures of a class are nearly alike, the
+    noise of int8 is what they differ by.
+
+    Args:
+        known: The rule, and what distances are measured with.
+        pairs: Bottlenecks of the same pictures in float and by the file, both
+            `(n, depth)`; None for a file that computes in float.
+    """
+    if known.rule is None or pairs is None or not len(pairs[0]):
+        return known
+    distances = Distances(known.statistics)
+    (floating, lean), (quantized, moved) = map(distances.nearest, pairs)
+    rule, shifts = known.rule, quantized - floating
+    rule = rule._replace(
+        mean_distance=rule.mean_distance + float(shifts.mean()),
+        distance_spread=math.hypot(rule.distance_spread, float(shifts.std())),
+    )
+    if rule.mean_lean is not None and rule.lean_spread is not None:
+        shifts = moved - lean
+        rule = rule._replace(
+            mean_lean=rule.mean_lean + float(shifts.mean()),
+            lean_spread=math.hypot(rule.lean_spread, float(shifts.std())),
+        )
+    return Known(known.statistics, rule)
+
+
 def _measured(
     held_out: HeldOut,
     widths: Sequence[int],

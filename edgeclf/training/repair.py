@@ -75,12 +75,15 @@ class Exported:
         drop: What int8 costs; None where it was not asked for.
         repair: "calibration_pictures", "widest_ranges" or "float_head" if one was
             needed; None otherwise.
+        bottlenecks: Of some pictures, in float and by the int8 file, both `(n, depth)`;
+            None of a file that computes in float.
     """
 
     graph: bytes
     head: str
     drop: Int8Drop | None = None
     repair: str | None = None
+    bottlenecks: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what the metrics say of it; the drop is in percentage points."""
@@ -122,10 +125,12 @@ def export_repaired(
         return export(changed, floating, dataset, backbone, fitted.head, cache, merging)
 
     first = Exported(attempt(config), config.head)
-    limit = config.max_int8_drop
-    if limit is None or config.quantize != "int8":
+    if config.quantize != "int8":
         return first
     checker = _Checker(config, dataset, backbone, fitted, cache)
+    limit = config.max_int8_drop
+    if limit is None:
+        return checker.with_bottlenecks(first)
     drop = checker.drop(first.graph, CHECKED)
     if drop.points > limit:
         drop = checker.drop(first.graph, CHECKED_AGAIN)
@@ -141,7 +146,7 @@ def export_repaired(
                 break
     best = min(tried, key=lambda exported: _points(exported.drop))
     _check(best, limit)
-    return best
+    return checker.with_bottlenecks(best)
 
 
 def _repairs(
@@ -196,10 +201,19 @@ class _Checker:
         )
         self._used = np.sort(self._rows)
 
+    def with_bottlenecks(self, exported: Exported) -> Exported:
+        """Return a file with bottlenecks of the first pictures it is looked at with."""
+        rows = self._rows[:CHECKED]
+        quantized, _ = self._outputs(exported.graph, rows)
+        readable = np.isfinite(quantized).all(axis=1)
+        floating = self._dataset.bottlenecks[rows[readable]]
+        pairs = floating, quantized[readable]
+        return dataclasses.replace(exported, bottlenecks=pairs)
+
     def drop(self, graph: bytes, num_pictures: int) -> Int8Drop:
         """Return what a file is expected to cost on new pictures."""
         rows = self._rows[:num_pictures]
-        quantized = self._quantized_logits(graph, rows)
+        _, quantized = self._outputs(graph, rows)
         readable = np.isfinite(quantized).all(axis=1)
         rows, quantized = rows[readable], quantized[readable]
         if not len(rows):
@@ -217,13 +231,17 @@ class _Checker:
         error = max(float(losses.std()) / len(losses) ** 0.5, 100 / len(losses))
         return Int8Drop(float(losses.mean()), error, len(losses))
 
-    def _quantized_logits(
+    def _outputs(
         self, graph: bytes, rows: NDArray[np.intp]
-    ) -> NDArray[np.float32]:
-        """Return the int8 file's logits, NaN for pictures that cannot be read."""
-        shape = (len(rows), len(self._dataset.labels))
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the int8 file's bottlenecks and logits, `(n, depth)`, `(n, classes)`.
+
+        They are NaN for pictures that cannot be read.
+        """
+        depth = self._dataset.bottlenecks.shape[1]
+        shape = (len(rows), depth + len(self._dataset.labels))
         settings = (
-            "int8 logits",
+            "int8 outputs",
             version("ai-edge-litert"),
             image.PREPROCESSING_VERSION,
             self._config.resize,
@@ -233,18 +251,21 @@ class _Checker:
         key = hashlib.sha256(repr(settings).encode()).digest()
         entry = self._cache.get(key)
         if entry is not None:
-            return np.frombuffer(entry, "<f4").astype(np.float32).reshape(shape)
-        logits = self._run(graph, rows)
-        if np.isfinite(logits).all():
-            self._cache.put([(key, logits.astype("<f4").tobytes())])
-        return logits
+            values = np.frombuffer(entry, "<f4").astype(np.float32).reshape(shape)
+        else:
+            values = self._run(graph, rows, np.full(shape, np.nan, np.float32))
+            if np.isfinite(values).all():
+                self._cache.put([(key, values.astype("<f4").tobytes())])
+        return values[:, :depth], values[:, depth:]
 
-    def _run(self, graph: bytes, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        parts = Graph(graph)
-        (source,), target = parts.inputs, parts.tensor_named(LOGITS)
-        interpreter = create_interpreter(parts.with_outputs([target]))
-        (details,) = interpreter.get_output_details()
-        logits = np.full((len(rows), len(self._dataset.labels)), np.nan, np.float32)
+    def _run(
+        self, graph: bytes, rows: NDArray[np.intp], values: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        parts, (*_, bottleneck) = Graph(graph), self._dataset.activations
+        (source,), names = parts.inputs, (bottleneck, LOGITS)
+        outputs = [parts.tensor_named(name) for name in names]
+        interpreter = create_interpreter(parts.with_outputs(outputs))
+        details = interpreter.get_output_details()
         with ThreadPoolExecutor(self._config.num_workers or num_processors()) as pool:
             for place, pixels in enumerate(pool.map(self._load, rows.tolist())):
                 if pixels is None:
@@ -252,9 +273,12 @@ class _Checker:
                 # `export` makes the uint8 input the pixel itself.
                 interpreter.set_tensor(source, pixels[np.newaxis])
                 interpreter.invoke()
-                values = interpreter.get_tensor(details["index"])
-                logits[place] = dequantize(values, details).reshape(-1)
-        return logits
+                answers = [
+                    dequantize(interpreter.get_tensor(output["index"]), output)
+                    for output in details
+                ]
+                values[place] = np.concatenate([answer.ravel() for answer in answers])
+        return values
 
     def _load(self, row: int) -> NDArray[np.uint8] | None:
         path, size = self._dataset.examples[row].path, self._backbone.input_size

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgeclf.data.folders import read_background, read_folder
 from edgeclf.data.splits import read_split_file
+from edgeclf.labels import warn_of_unknown
 from edgeclf.training import reject
 from edgeclf.training.assemble import assemble
 from edgeclf.training.background import Background, load_background
@@ -162,6 +163,8 @@ def _train(config: RetrainConfig) -> _Trained:
     """Read the pictures, fit the head, export the graph."""
     logger.info("Looking for pictures in %s", config.image_dir)
     found = read_folder(config.image_dir)
+    for label in sorted({example.label for example in found}):
+        warn_of_unknown(label)
     strangers = read_background(config.image_dir)
     check_no_picture_is_written(config, [*found, *strangers])
     fixed = read_split_file(config.split_file) if config.split_file else {}
@@ -193,6 +196,7 @@ def _train(config: RetrainConfig) -> _Trained:
         fitted = dataclasses.replace(fitted, held_out=None)  # its moments are large
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         exported = export_repaired(config, floating, dataset, backbone, fitted, cache)
+        known = reject.as_measured(known, exported.bottlenecks)
     return _Trained(backbone, dataset, fitted, known, background, floating, exported)
 
 
