@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -134,8 +133,6 @@ class Folds:
         """
         dataset, held_out = self._without(share, fold)
         config = setting.configure(self._shared, share)
-        # Nobody reads what gradient descent reports on its way.
-        config = dataclasses.replace(config, eval_step_interval=sys.maxsize)
         with told_only_of_errors():
             head = fit_head(config, self._extractor, dataset).head
         logits = head.logits(dataset.bottlenecks[held_out])
