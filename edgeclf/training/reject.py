@@ -110,7 +110,15 @@ def as_measured(
             mean_lean=rule.mean_lean + float(shifts.mean()),
             lean_spread=math.hypot(rule.lean_spread, float(shifts.std())),
         )
-    return Known(known.statistics, rule)
+    # Steps of int8 are no normal noise: the same pictures are to be as odd as before.
+    ones = np.ones(len(shifts))
+    before = unfamiliarity(known.rule, ones, floating, lean)
+    after = unfamiliarity(rule, ones, quantized, moved)
+    rise = _upper_quantile(after, rule.coverage) - _upper_quantile(
+        before, rule.coverage
+    )
+    limit = rule.max_unfamiliarity + max(rise, 0.0)
+    return Known(known.statistics, rule._replace(max_unfamiliarity=limit))
 
 
 def _measured(
