@@ -97,8 +97,9 @@ def as_measured(
     """
     if known.rule is None or pairs is None or not len(pairs[0]):
         return known
-    distances = Distances(known.statistics)
-    (floating, lean), (quantized, moved) = map(distances.nearest, pairs)
+    with threadpool_limits(1, user_api="blas"):  # as in `fit`
+        distances = Distances(known.statistics)
+        (floating, lean), (quantized, moved) = map(distances.nearest, pairs)
     rule, shifts = known.rule, quantized - floating
     rule = rule._replace(
         mean_distance=rule.mean_distance + float(shifts.mean()),
