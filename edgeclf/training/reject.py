@@ -97,8 +97,9 @@ def as_measured(
     """
     if known.rule is None or pairs is None or not len(pairs[0]):
         return known
-    distances = Distances(known.statistics)
-    (floating, lean), (quantized, moved) = map(distances.nearest, pairs)
+    with threadpool_limits(1, user_api="blas"):  # as in `fit`
+        distances = Distances(known.statistics)
+        (floating, lean), (quantized, moved) = map(distances.nearest, pairs)
     rule, shifts = known.rule, quantized - floating
     rule = rule._replace(
         mean_distance=rule.mean_distance + float(shifts.mean()),
@@ -110,7 +111,15 @@ def as_measured(
             mean_lean=rule.mean_lean + float(shifts.mean()),
             lean_spread=math.hypot(rule.lean_spread, float(shifts.std())),
         )
-    return Known(known.statistics, rule)
+    # Steps of int8 are no normal noise: the same pictures are to be as odd as before.
+    ones = np.ones(len(shifts))
+    before = unfamiliarity(known.rule, ones, floating, lean)
+    after = unfamiliarity(rule, ones, quantized, moved)
+    rise = _upper_quantile(after, rule.coverage) - _upper_quantile(
+        before, rule.coverage
+    )
+    limit = rule.max_unfamiliarity + max(rise, 0.0)
+    return Known(known.statistics, rule._replace(max_unfamiliarity=limit))
 
 
 def _measured(
