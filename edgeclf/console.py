@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edgeclf.errors import EdgeclfError
@@ -126,3 +127,15 @@ class _PlainFormatter(logging.Formatter):
         if record.levelno < logging.WARNING:
             return message
         return f"{record.levelname.lower()}: {message}"
+
+
+@contextlib.contextmanager
+def errors_only() -> Iterator[None]:
+    """Log nothing but errors: the rest was said before, or nobody asked for it."""
+    logger = logging.getLogger("edgeclf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -21,7 +21,7 @@ from edgeclf.doctor.facts import INTERPRETERS, MODULES
 from edgeclf.errors import EdgeclfError
 from edgeclf.image import decode, stretch
 from edgeclf.interpreter import num_processors
-from edgeclf.network import Network, open_network
+from edgeclf.network import PROBE_SIZE, ModelSource, Network, open_network
 
 STEPS = ("decode", "resize", "feed", "invoke", "rest")
 
@@ -90,11 +90,14 @@ def time_invoke(model: str, settings: Mapping[str, Any], runs: int) -> float:
     return float(np.median(time_inferences(model, settings, runs)))
 
 
-def time_inferences(model: str, settings: Mapping[str, Any], runs: int) -> list[float]:
+def time_inferences(
+    model: ModelSource, settings: Mapping[str, Any], runs: int
+) -> list[float]:
     """Return the milliseconds of each inference after a first, without the picture."""
     network = open_network(model, **settings).network
-    network.feed(np.zeros((*(network.input_size or ()), 3), np.uint8))
-    network.invoke()
+    size = network.input_size or PROBE_SIZE
+    network.feed(np.zeros((*size, 3), np.uint8))
+    network.invoke()  # the first one is slower
     times = []
     for _ in range(runs):
         started = time.perf_counter()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.choosing.settings import Setting
+from edgeclf.console import errors_only
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION, read_split_file
 from edgeclf.errors import DatasetError
@@ -21,7 +22,6 @@ from edgeclf.training.dataset import BottleneckDataset, load_dataset
 from edgeclf.training.fit import fit_head
 from edgeclf.training.folds import deal_folds
 from edgeclf.training.head import accuracy, cross_entropy
-from edgeclf.training.quiet import told_only_of_errors
 from edgeclf.training.views import View
 from edgeclf.zoo import load_backbone
 from edgeclf.zoo.depths import with_depths
@@ -133,7 +133,7 @@ class Folds:
         """
         dataset, held_out = self._without(share, fold)
         config = setting.configure(self._shared, share)
-        with told_only_of_errors():
+        with errors_only():
             head = fit_head(config, self._extractor, dataset).head
         logits = head.logits(dataset.bottlenecks[held_out])
         classes = dataset.classes[held_out]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgeclf import __version__
-from edgeclf.benchmark.timings import processor
+from edgeclf.benchmark.timings import processor, time_inferences
 from edgeclf.classifier import Classifier
 from edgeclf.interpreter import num_processors
-from edgeclf.network import PROBE_SIZE, open_network
 from edgeclf.tflite.graph import Graph
 
 RUNS = 30  # inferences that are timed
@@ -112,16 +110,7 @@ def measure_latency(
         settings: Arguments of `Classifier` besides it and its labels.
         runs: How many.
     """
-    network = open_network(content, **settings).network
-    height, width = network.input_size or PROBE_SIZE
-    network.feed(np.zeros((height, width, 3), np.uint8))
-    network.invoke()  # the first one is slower
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        network.invoke()
-        times.append((time.perf_counter() - started) * 1e3)
-    network.close()
+    times = time_inferences(content, settings, runs)
     return {
         "median_ms": float(np.median(times)),
         "p90_ms": float(np.percentile(times, 90)),

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 
 from edgeclf.class_activation_map import ClassActivationMapper
 from edgeclf.classifier import Classifier
+from edgeclf.console import errors_only
 from edgeclf.decoder import ImageSource
 from edgeclf.drawing import overlay, show
 from edgeclf.labelling.arguments import model_arguments
 from edgeclf.labelling.illustrations import Illustrations
-from edgeclf.labelling.opening import said_before
 from edgeclf.labelling.sorting import PictureFolder, Sorter
 from edgeclf.results import Category
 
@@ -56,7 +56,7 @@ def keepers(
         found.append(keep_shown)
     if options.heatmap is not None:
         maps = Illustrations(options.heatmap, "--heatmap", options.image, total)
-        with said_before():
+        with errors_only():
             mapper = stack.enter_context(
                 ClassActivationMapper(
                     options.model, labels=options.labels, **model_arguments(options)

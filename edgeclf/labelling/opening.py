@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import TypeVar
 
-logger = logging.getLogger("edgeclf")
+from edgeclf.console import errors_only
 
 Opened = TypeVar("Opened")
 
@@ -25,17 +24,6 @@ def open_each(
         workers: How many, 1 or more.
     """
     opened = [stack.enter_context(open_one())]
-    with said_before():
+    with errors_only():
         opened += [stack.enter_context(open_one()) for _ in range(workers - 1)]
     return opened
-
-
-@contextmanager
-def said_before() -> Iterator[None]:
-    """Log nothing but errors: the rest was said when the model was first opened."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.console import errors_only
 from edgeclf.data.splits import TRAIN, VALIDATION
 from edgeclf.errors import MissingExtraError
 from edgeclf.interpreter import num_processors
@@ -26,7 +27,6 @@ from edgeclf.training.differentiable import DifferentiableGraph
 from edgeclf.training.fit import fit_head
 from edgeclf.training.fresh_views import ViewLoader
 from edgeclf.training.head import FineTuning, FittedHead, Head
-from edgeclf.training.quiet import told_only_of_errors
 from edgeclf.training.temperature import sharpness_of
 from edgeclf.training.tuning import Examples, Tuner, check_agreement
 from edgeclf.training.views import PLAIN, View, draw_variations
@@ -132,7 +132,7 @@ def _train(
     tensorflow = import_tensorflow()
     backbone = extractor.backbone
     # The warm start must not have seen the pictures that tell when to stop.
-    with told_only_of_errors():
+    with errors_only():
         warm = fit_head(_solved(config), extractor, _only_train(dataset))
     known = dataset.subset(TRAIN).bottlenecks
     tuner = Tuner(backbone, warm.head, known, LEARNING_RATE, HEAD_RATE, tensorflow)
@@ -229,7 +229,7 @@ def _best_share(
         )
         tuned = extractor.of(backbone)
         moved = with_bottlenecks(dataset, tuned, f"{share:.0%} tuned")
-        with told_only_of_errors():
+        with errors_only():
             fitted = _fit(_solved(config, views=1), tuned, moved)
         loss = None if fitted is None else fitted.validation_cross_entropy
         if loss is not None and math.isfinite(loss):
@@ -269,7 +269,7 @@ def _softened(config: RetrainConfig, best: _Trial, tuned: FittedHead) -> FittedH
     """
     if tuned.temperature is None:
         return tuned
-    with told_only_of_errors():
+    with errors_only():
         judge = _fit(_solved(config), best.extractor, _only_train(best.dataset))
     if judge is None:
         return tuned
