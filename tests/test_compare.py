@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import tiny
 from edgeclf import Classifier, files
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.compare import main
-from edgeclf.choosing.comparison import MORE_ROUNDS, ROUNDS
+from edgeclf.choosing.comparison import MORE_ROUNDS, ROUNDS, RUNS
 from edgeclf.choosing.outcome import Outcome
 from edgeclf.choosing.recommend import (
     Budget,
@@ -419,19 +420,25 @@ def test_a_limit_among_the_timings_is_a_close_call():
 
 
 def test_compare_says_when_the_latency_is_a_close_call(arguments, monkeypatch, capsys):
-    times = [1.0, 2.0, 3.0, 4.0, 5.0]
-    asked = []
-    monkeypatch.setattr(
-        "edgeclf.choosing.comparison.time_inferences",
-        lambda model, *_: asked.append(Path(model).stem) or times,
-    )
-    assert main(arguments("tiny", max_latency_ms=3.5)) == 0
-    out = capsys.readouterr().out
-    assert out.count("A close call: --max_latency_ms 3.5 lies between the fast") == 1
-    assert "tiny-discriminant-1-views-int8 (1.00-5.00 ms). Repeat" in out
-    assert len(asked) == ROUNDS + MORE_ROUNDS
-    assert main(arguments("tiny", max_latency_ms=6)) == 0
-    assert "close call" not in capsys.readouterr().out
+    """By a clock that is read twice an inference: each of five times comes as often."""
+    steps, readings = itertools.cycle([0.001, 0.002, 0.003, 0.004, 0.005]), [0.0]
+
+    def perf_counter():
+        readings.append(readings[-1] + next(steps))
+        return readings[-1]
+
+    monkeypatch.setattr(time, "perf_counter", perf_counter)
+    said = {}
+    counts = {}
+    for limit in (6, 3.5):
+        before = len(readings)
+        assert main(arguments("tiny", max_latency_ms=limit)) == 0
+        counts[limit] = len(readings) - before
+        said[limit] = capsys.readouterr().out
+    assert counts == {6: 2 * ROUNDS * RUNS, 3.5: 2 * (ROUNDS + MORE_ROUNDS) * RUNS}
+    assert "close call" not in said[6]
+    assert said[3.5].count("A close call: --max_latency_ms 3.5 lies between the f") == 1
+    assert "tiny-discriminant-1-views-int8 (1.00-5.00 ms). Repeat" in said[3.5]
 
 
 # Source: scipy.stats.binomtest(fewer, fewer + more).pvalue

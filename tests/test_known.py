@@ -1,16 +1,18 @@
 """What a model is to know of its classes, whatever has fitted its head."""
 
 import dataclasses
-import importlib
 
 import numpy as np
 import pytest
 import tiny
+import training_data
 
-from edgeclf.data.splits import TRAIN, VALIDATION
-from edgeclf.training import RetrainConfig, finetune, known, reject, retrain
+from edgeclf.data.splits import TEST, VALIDATION
+from edgeclf.training import RetrainConfig, finetune, reject
 from edgeclf.training.discriminant import HeldOut
-from edgeclf.training.head import FineTuning, FittedHead, Head, LabelledBottlenecks
+from edgeclf.training.fit import fit_head
+from edgeclf.training.head import FineTuning, LabelledBottlenecks, softmax
+from edgeclf.training.known import fit_known
 from edgeclf.training.moments import Moments
 from edgeclf.training.shrinkage import Setting
 
@@ -23,64 +25,71 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture
-def train(tmp_path, photos, monkeypatch):
-    """Trains, and returns the head and what its reject rule was fitted to."""
+def configure(tmp_path, photos):
     backbone = tmp_path / "tiny.tflite"
     backbone.write_bytes(tiny.backbone_file())
-    fit, fit_known, seen = reject.fit, known.fit_known, {}
 
-    def spy_on_rule(held_out, unseen, widths, background, is_new):
-        seen.update(held_out=held_out, unseen=unseen, is_new=is_new)
-        return fit(held_out, unseen, widths, background, is_new)
-
-    def spy_on_head(config, extractor, dataset, fitted, background):
-        tuning = FineTuning(seen.pop("tuned"), 0.5, 1, {}, {}, "", "", ())
-        fitted = dataclasses.replace(fitted, fine_tuning=tuning)
-        seen.update(fitted=fitted, dataset=dataset)
-        return fit_known(config, extractor, dataset, fitted, background)
-
-    monkeypatch.setattr(reject, "fit", spy_on_rule)
-    module = importlib.import_module("edgeclf.training.retrain")
-    monkeypatch.setattr(module, "fit_known", spy_on_head)
-
-    def run(*, tuned=False, **changes):
-        seen["tuned"] = tuned
-        config = RetrainConfig(
+    def build(**changes):
+        return RetrainConfig(
             photos,
             tmp_path / "model.tflite",
             architecture=backbone,
             bottleneck_dir=tmp_path / "bottlenecks",
+            validation_percentage=50,
             views=1,
-            no_report=True,
             **changes,
         )
-        retrain(config)
-        return seen
+
+    return build
+
+
+@pytest.fixture
+def train(configure):
+    """Returns a dataset, the head for it, and how to get that head's reject rule."""
+
+    def run(**changes):
+        config = configure(**changes)
+        with training_data.opened(config) as (extractor, dataset):
+            fitted = fit_head(config, extractor, dataset)
+        nobody = np.empty((0, tiny.DEPTH), np.float32)
+
+        def rule_of(head):
+            return fit_known(config, extractor, dataset, head, nobody).rule
+
+        return dataset, fitted, rule_of
 
     return run
 
 
+def surprise(logits):
+    """The mean negative logarithm of the best score, as a rule keeps it."""
+    return pytest.approx(-np.log(softmax(logits).max(axis=1)).mean(), rel=1e-4)
+
+
 @pytest.mark.parametrize("solver", ["discriminant", "prototype", "regression"])
 def test_the_rule_is_fitted_to_the_scores_of_the_head_itself(train, solver):
-    seen = train(solver=solver)
-    assert seen["unseen"] is seen["fitted"].unseen
-    assert seen["is_new"] is None
+    _, fitted, rule_of = train(solver=solver)
+    assert rule_of(fitted).mean_surprise == surprise(fitted.unseen)
 
 
 def test_training_pictures_are_not_new_to_gradient_descent(train):
-    seen = train(how_many_training_steps=20)
-    dataset, head = seen["dataset"], seen["fitted"].head
-    rows = np.flatnonzero(np.isin(dataset.splits, (TRAIN, VALIDATION)))
-    np.testing.assert_allclose(
-        seen["unseen"], head.logits(dataset.bottlenecks[rows]), rtol=1e-5
-    )
-    assert (seen["is_new"] == (dataset.splits[rows] == VALIDATION)).all()
-    assert seen["is_new"].any()
+    dataset, fitted, rule_of = train(how_many_training_steps=20)
+    new = dataset.subset(VALIDATION)
+    assert len(new) >= reject.MIN_PICTURES
+    found = rule_of(fitted).mean_surprise
+    assert found == surprise(new.logits(fitted.head))
+    assert found != surprise(fitted.head.logits(dataset.bottlenecks))
 
 
-def test_training_pictures_are_not_new_to_a_fine_tuned_backbone(train):
-    seen = train(tuned=True)
-    assert seen["is_new"].sum() == len(seen["dataset"].positions(VALIDATION))
+@pytest.mark.parametrize("kept", [True, False])
+def test_training_pictures_are_not_new_to_a_fine_tuned_backbone(train, kept):
+    dataset, fitted, rule_of = train(solver="discriminant")
+    tuning = FineTuning(kept, 0.5, 1, {}, {}, "", "", ())
+    used = dataset.splits[dataset.splits != TEST]
+    expected = fitted.unseen[used == VALIDATION] if kept else fitted.unseen
+    rule = rule_of(dataclasses.replace(fitted, fine_tuning=tuning))
+    assert rule.mean_surprise == surprise(expected)
+    assert (rule != rule_of(fitted)) == kept
 
 
 @pytest.mark.parametrize(("num_new", "is_heeded"), [(60, True), (5, False)])
@@ -106,28 +115,19 @@ def test_only_new_pictures_fit_the_rule_if_they_are_enough(num_new, is_heeded):
     assert (rules[0] != rules[1]) == is_heeded
 
 
-def test_softened_scores_are_softer_for_unseen_pictures_too(monkeypatch):
-    """A judge that is too sure, of 20 pictures of which it gets half wrong."""
-    head = Head(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
-    unseen = np.array([[3, -3], [-1, 1]], np.float32)
-    tuned = FittedHead(head, None, None, None, temperature=2.0, unseen=unseen)
-    points = np.tile(np.array([[2, 0], [0, 2]], np.float32), (10, 1))
-    classes = np.array([0, 1, 1, 0] * 5)
-    data = LabelledBottlenecks(points, classes)
-
-    class Best:
-        extractor = None
-
-        class dataset:  # noqa: N801
-            @staticmethod
-            def subset(split):
-                assert split == VALIDATION
-                return data
-
-    for name in ("_fit", "_solved", "_only_train"):
-        monkeypatch.setattr(finetune, name, lambda *_: tuned)
-    softened = finetune._softened(None, Best, tuned)
-    factor = softened.head.weights[0, 0]
-    assert factor == pytest.approx(finetune.LEAST_FACTOR)
-    np.testing.assert_allclose(softened.unseen, unseen * factor)
-    assert softened.temperature == pytest.approx(2.0 / factor)
+def test_softened_scores_are_softer_for_unseen_pictures_too(configure):
+    """Half of the validation pictures are mixed up, which no training picture tells."""
+    config = configure(solver="discriminant")
+    with training_data.opened(config) as (extractor, dataset):
+        mixed = dataset.positions(VALIDATION)[::2]
+        classes = dataset.classes.copy()
+        classes[mixed] = (classes[mixed] + 1) % len(dataset.labels)
+        dataset = dataclasses.replace(dataset, classes=classes)
+        tuned = fit_head(config, extractor, dataset)
+        best = finetune._Trial(0.5, extractor, dataset, 1.0)
+        softened = finetune._softened(config, best, tuned)
+    factor = np.float32(finetune.LEAST_FACTOR)
+    np.testing.assert_allclose(softened.head.weights, tuned.head.weights * factor)
+    np.testing.assert_allclose(softened.head.bias, tuned.head.bias * factor)
+    np.testing.assert_allclose(softened.unseen, tuned.unseen * factor)
+    assert softened.temperature == pytest.approx(tuned.temperature / factor)

@@ -9,13 +9,15 @@ import sys
 import numpy as np
 import pytest
 import tiny
+import training_data
 from PIL import Image, ImageFile
 
 from edgeclf import Classifier, DatasetError, Embedder
-from edgeclf.data.splits import read_split_file
+from edgeclf.data.splits import TEST, read_split_file
 from edgeclf.metadata import read_model_info
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.training.command import main
+from edgeclf.training.measurements import measure
 
 
 @pytest.fixture(scope="module")
@@ -331,25 +333,15 @@ def test_a_test_batch_is_drawn_from_all_classes(configure):
 
 
 def test_a_picture_that_vanishes_before_evaluation_is_left_out(
-    configure, tmp_path, monkeypatch, caplog
+    configure, tmp_path, caplog
 ):
-    from edgeclf.evaluation import evaluate
-
-    folder = tiny.write_folder(tmp_path / "data", 12)
-    first = retrain(configure(image_dir=folder))
-    splits = read_split_file(first.split_path)
-    held_out = [name for name, split in splits.items() if split == "test"]
-    real_load = evaluate.image.load
-
-    def load(source, *arguments, **options):
-        if source == folder / held_out[0]:
-            source.unlink(missing_ok=True)
-        return real_load(source, *arguments, **options)
-
-    monkeypatch.setattr(evaluate.image, "load", load)
-    second = retrain(configure(image_dir=folder))
-    counts = [entry["num_test"] for entry in second.metrics["test"]["per_class"]]
-    assert sum(counts) == len(held_out) - 1
+    config = configure(image_dir=tiny.write_folder(tmp_path / "data", 12))
+    model = retrain(config).model_path.read_bytes()
+    with training_data.opened(config) as (_, dataset):
+        gone, *others = (dataset.examples[row] for row in dataset.positions(TEST))
+    gone.path.unlink()
+    measured = measure(config, dataset, {"int8": model})["int8"]
+    assert measured.names == [example.name for example in others]
     assert "Not measured: " in caplog.text
 
 

@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import tiny
+import training_data
 from PIL import Image
 
-from edgeclf.training import RetrainConfig, finetune, retrain
+from edgeclf.training import RetrainConfig, retrain
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FineTuning
+from edgeclf.training.summaries import clear_summaries, write_summaries
 
 pytest.importorskip("tensorboard", reason="needs tensorboard to read event files")
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -78,27 +80,19 @@ def test_descent_has_its_test_figures_behind_the_last_step(config, tmp_path):
     assert test.step == 29
 
 
-def test_epochs_of_fine_tuning_have_a_folder_of_their_own(
-    config, monkeypatch, tmp_path
-):
+def test_epochs_of_fine_tuning_have_a_folder_of_their_own(config, tmp_path):
     """With gradient descent on both backbones, of which one descent is kept."""
     names = ("train_accuracy", "train_cross_entropy")
     names += ("validation_accuracy", "validation_cross_entropy")
     curves = [
         {"step": 4 * number, **dict.fromkeys(names, 1 / number)} for number in (1, 2, 3)
     ]
-
-    def fine_tune(config, extractor, dataset, frozen):
-        tuned = fit_head(config, extractor, dataset)
-        tuning = FineTuning(True, 0.5, 3, {}, {}, "", "", curves)
-        return extractor, dataset, dataclasses.replace(tuned, fine_tuning=tuning)
-
-    monkeypatch.setattr(finetune, "fine_tune", fine_tune)
-    monkeypatch.setattr(finetune, "check_trainable", lambda backbone: None)
-    settings = {"how_many_training_steps": 15, "summaries_dir": tmp_path / "logs"}
-    config = dataclasses.replace(config, fine_tune=True, **settings)
-    for _ in range(2):  # the second run replaces what the first has written
-        retrain(config)
+    config = dataclasses.replace(config, how_many_training_steps=15)
+    with training_data.opened(config) as (extractor, dataset):
+        fitted = fit_head(config, extractor, dataset)
+    tuning = FineTuning(True, 0.5, 3, {}, {}, "", "", curves)
+    fitted = dataclasses.replace(fitted, fine_tuning=tuning)
+    write_summaries(tmp_path / "logs", dataset, fitted, {}, "int8")
     for part in ("train", "validation"):
         read = events(tmp_path / "logs" / "fine_tuning" / part)
         for tag in ("accuracy_1", "cross_entropy_1"):
@@ -153,12 +147,12 @@ def test_too_many_pictures_are_thinned_out(monkeypatch, config, tmp_path):
 
 
 def test_files_of_others_in_the_folder_stay(config, tmp_path):
-    from edgeclf.training.summaries import clear_summaries
-
     for name in ("train/notes.txt", "other/events.out.tfevents.1"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("mine")
-    (tmp_path / "train" / "events.out.tfevents.1.host").write_text("old")
+    for run in ("train", "fine_tuning/train", "fine_tuning/validation"):
+        (tmp_path / run).mkdir(parents=True, exist_ok=True)
+        (tmp_path / run / "events.out.tfevents.1.host").write_text("old")
     clear_summaries(tmp_path)
     left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")}
     assert left == {"train/notes.txt", "other/events.out.tfevents.1"}
