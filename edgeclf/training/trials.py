@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.interpreter import num_processors
 from edgeclf.training.estimate import Totals, estimate_from
 from edgeclf.training.head import ROWS_AT_ONCE, LabelledBottlenecks, cross_entropy
 from edgeclf.training.moments import Moments
@@ -112,16 +114,21 @@ class Trials:
         moments, scored, classes = self._moments, self._scored, self._scored.classes
         logits = np.zeros((len(settings), len(classes), moments.counts.shape[1]))
         known = np.zeros(len(classes), bool)
-        for fold in np.unique(self._folds).tolist():
+
+        def score(fold: int) -> None:
             rows = np.flatnonzero(self._folds == fold)
             estimate = estimate_from(moments, fold, self.totals, np.float32)
             if estimate.present.sum() < 2:
-                continue
+                return
             known[rows] = estimate.present[classes[rows]]
             for number, setting in enumerate(settings):
                 weights, bias = weights_and_bias(estimate, self._widths, setting)
                 for some, points in _blocks(scored, rows):
                     logits[number, some] = points @ weights.T + bias
+
+        # Each fold on a thread of its own writes its own rows: the same in every run.
+        with ThreadPoolExecutor(num_processors()) as executor:
+            list(executor.map(score, np.unique(self._folds).tolist()))
         for setting, answers in zip(settings, logits, strict=True):
             sharpness, loss = None, 0.0
             if known.any():
