@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 from edgeclf.data.folders import read_folder
 from edgeclf.training import RetrainConfig
+from edgeclf.training.backbone import backbone_of
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
-from edgeclf.zoo import load_backbone
-from edgeclf.zoo.depths import with_depths
 
 
 @contextmanager
@@ -19,7 +18,7 @@ def opened(
     config: RetrainConfig,
 ) -> Iterator[tuple[BottleneckExtractor, BottleneckDataset]]:
     """The extractor of the backbone, open, and the pictures with their bottlenecks."""
-    backbone = with_depths(load_backbone(config.architecture))
+    backbone = backbone_of(config)
     with BottleneckCache(config.bottleneck_dir) as cache:
         extractor = BottleneckExtractor(backbone, cache, resize=config.resize)
         found = read_folder(config.image_dir)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from edgeclf.adding.add_class import AddClassResult, add_class, check_label
 from edgeclf.console import Parser, number_of, run
 from edgeclf.errors import LabelError
+from edgeclf.labelling.arguments import positive
 
 LEAST_NAMED = 0.005  # a share that is printed as 1 % or more
 
@@ -107,7 +108,7 @@ def _parser() -> Parser:
     )
     add(
         "--num_workers",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="threads (default: one for each processor)",
     )
@@ -120,14 +121,6 @@ def _label(text: str) -> str:
     except LabelError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"expected a whole number of at least 1, received {text}"
-        )
-    return int(text)
 
 
 if __name__ == "__main__":

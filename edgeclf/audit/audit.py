@@ -184,17 +184,9 @@ def _can_be_read(picture: Picture) -> bool:
 
 def _load_backbone(config: AuditConfig) -> Backbone:
     from edgeclf.training import retrain  # noqa: F401  # says what is missing
-    from edgeclf.zoo import load_backbone
-    from edgeclf.zoo.depths import with_depths
+    from edgeclf.training.backbone import backbone_of
 
-    return with_depths(
-        load_backbone(
-            config.architecture,
-            input_mean=config.input_mean,
-            input_std=config.input_std,
-            folder=config.model_dir,
-        )
-    )
+    return backbone_of(config)
 
 
 def _look(

@@ -15,6 +15,7 @@ from edgeclf.console import errors_only
 from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION, read_split_file
 from edgeclf.errors import DatasetError
+from edgeclf.training.backbone import backbone_of
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadable
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
@@ -23,8 +24,6 @@ from edgeclf.training.fit import fit_head
 from edgeclf.training.folds import deal_folds
 from edgeclf.training.head import accuracy, cross_entropy
 from edgeclf.training.views import View
-from edgeclf.zoo import load_backbone
-from edgeclf.zoo.depths import with_depths
 
 logger = logging.getLogger("edgeclf")
 
@@ -74,14 +73,7 @@ class Folds:
         self._shared = shared
         found = read_folder(shared.image_dir)
         fixed = read_split_file(shared.split_file) if shared.split_file else {}
-        backbone = with_depths(
-            load_backbone(
-                shared.architecture,
-                input_mean=shared.input_mean,
-                input_std=shared.input_std,
-                folder=shared.model_dir,
-            )
-        )
+        backbone = backbone_of(shared)
         with BottleneckCache(bottleneck_dir(shared.bottleneck_dir)) as cache:
             self._extractor = _RememberingExtractor(
                 backbone, cache, resize=shared.resize, num_workers=shared.num_workers

@@ -17,6 +17,7 @@ from edgeclf.data.splits import read_split_file
 from edgeclf.labels import warn_of_unknown
 from edgeclf.training import reject
 from edgeclf.training.assemble import assemble
+from edgeclf.training.backbone import backbone_of
 from edgeclf.training.background import Background, load_background
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
@@ -45,9 +46,7 @@ from edgeclf.training.report import report_parts
 from edgeclf.training.summaries import write_summaries
 from edgeclf.training.survey import survey
 from edgeclf.training.trials import DEFAULT_SHRINKAGE
-from edgeclf.zoo import load_backbone
 from edgeclf.zoo.backbone import Backbone
-from edgeclf.zoo.depths import with_depths
 
 logger = logging.getLogger("edgeclf")
 
@@ -168,14 +167,7 @@ def _train(config: RetrainConfig) -> _Trained:
     strangers = read_background(config.image_dir)
     check_no_picture_is_written(config, [*found, *strangers])
     fixed = read_split_file(config.split_file) if config.split_file else {}
-    backbone = with_depths(
-        load_backbone(
-            config.architecture,
-            input_mean=config.input_mean,
-            input_std=config.input_std,
-            folder=config.model_dir,
-        )
-    )
+    backbone = backbone_of(config)
     if config.fine_tune:  # fails now rather than after the work
         from edgeclf.training.finetune import check_trainable
 
