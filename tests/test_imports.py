@@ -105,6 +105,15 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {*RUNTIME, "benchmark", "report", "zoo", "data", "evaluation", "training"},
         {"numpy", "PIL", "tqdm"},
     ),
+    "augmenting": (
+        {*RUNTIME, "data", "training"},
+        {"numpy", "PIL", "tqdm"},
+    ),
+    "collecting": (
+        {*RUNTIME, "zoo", "data", "training"},
+        {"numpy", "PIL", "tqdm", "ddgs"},
+    ),
+    "bot": (RUNTIME, {"numpy", "PIL", "telegram", "tornado"}),
     "demo": (
         {*RUNTIME, "zoo", "data", "evaluation", "training"},
         {"numpy", "PIL", "tqdm"},

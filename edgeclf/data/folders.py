@@ -43,6 +43,14 @@ class Example:
     name: str
     label: str
 
+    def read(self) -> bytes:
+        """Return the picture's file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return self.path.read_bytes()
+
 
 def read_folder(image_dir: str | os.PathLike[str], at_least: int = 2) -> list[Example]:
     """List the pictures below `image_dir`, sorted by class and then by name.

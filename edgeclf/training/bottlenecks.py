@@ -150,7 +150,7 @@ class BottleneckExtractor:
     ) -> Sequence[tuple[bytes, Features, bool] | Unreadable]:
         example, views = picture
         try:
-            content = example.path.read_bytes()
+            content = example.read()
         except OSError as error:
             return [Unreadable(example, error.strerror or str(error))] * len(views)
         digest = hashlib.sha256(content).digest()

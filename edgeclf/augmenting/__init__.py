@@ -1,0 +1,1 @@
+"""Write changed copies of pictures, for whoever wants files."""

@@ -1,0 +1,1 @@
+"""A Telegram bot that answers pictures with hashtags or labels (extra `[bot]`)."""

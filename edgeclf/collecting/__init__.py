@@ -1,0 +1,1 @@
+"""Collect pictures from addresses, tables and image searches, with their licences."""
