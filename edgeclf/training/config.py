@@ -278,6 +278,11 @@ class RetrainConfig:
                 )
 
     @property
+    def source(self) -> str:
+        """What messages call the place where the pictures are."""
+        return os.fspath(self.image_dir)
+
+    @property
     def outputs(self) -> list[Path]:
         """Every file that a run writes."""
         others = (self.output_labels, self.metrics_json)
