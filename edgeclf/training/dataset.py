@@ -138,7 +138,7 @@ def _check_classes(
     if len(labels) < 2:
         raise DatasetError(
             f"Expected at least two classes with usable pictures in "
-            f"{config.image_dir}. Received: {', '.join(labels) or 'none'}."
+            f"{config.source}. Received: {', '.join(labels) or 'none'}."
         )
 
 
