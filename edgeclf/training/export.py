@@ -70,7 +70,12 @@ def export(
     )
     if config.head == "int8":
         head = rounded(head, _some(dataset))
-        floating = assemble(backbone, head, config.final_tensor_name)
+        floating = assemble(
+            backbone,
+            head,
+            config.final_tensor_name,
+            multi_label=config.is_multi_label,
+        )
     logits = head.logits(dataset.bottlenecks[sample])
     quantized = quantize(floating, ranges, logits, head=config.head)
     few = dataset.balanced_training_sample(CORRECTION_PICTURES)
