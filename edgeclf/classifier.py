@@ -188,7 +188,7 @@ class Classifier(HoldsNetwork):
     @property
     def thresholds(self) -> NDArray[np.float32]:
         """From which score on a multi-label model gives each tag, `(num_classes,)`."""
-        return self._thresholds.copy()
+        return np.array(self._thresholds)
 
     @property
     def has_reject_rule(self) -> bool:
