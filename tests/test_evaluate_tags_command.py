@@ -82,7 +82,7 @@ def test_a_table_of_tags_is_measured(evaluate, tmp_path):
 def test_tags_that_are_wrong_show_in_figures_and_pictures(evaluate, photos):
     table = photos.parent / "tags.csv"
     table.write_text("yellow.png,red\nblue.png,green;blue\nblack.png,\n")
-    _, report, out, err = evaluate(f"--tags_csv={table}", photos)
+    _, report, _, err = evaluate(f"--tags_csv={table}", photos)
     assert "Pictures without a row, left out: 1 (white.png)." in err
     device = report["accuracy"]["device"]
     assert device["hamming_loss"] == pytest.approx(2 / 9)
@@ -106,7 +106,7 @@ def test_tags_that_are_wrong_show_in_figures_and_pictures(evaluate, photos):
 def test_folders_are_called_like_tags(evaluate, color_folder):
     (color_folder / "RED").mkdir()
     (color_folder / "green" / "0.png").rename(color_folder / "RED" / "9.png")
-    status, report, out, _ = evaluate(color_folder)
+    status, report, _, _ = evaluate(color_folder)
     assert status == 0
     assert report["data"]["image_dir"] == str(color_folder)
     counts = {entry["label"]: entry["num_positive"] for entry in report["per_tag"]}
