@@ -94,8 +94,12 @@ def illustrate(
         num_workers: Threads; None for one per processor.
     """
     pictures = report.get("pictures") or {}
-    measured = [*pictures.get("worst", ()), *pictures.get("doubtful", ())]
-    predicted = {entry["file"]: labels.index(entry["predicted"]) for entry in measured}
+    # Of a tag that is missing or too much the evidence is for that one.
+    predicted = {
+        entry["file"]: labels.index(entry.get("tag") or entry["predicted"])
+        for group in ("worst", "doubtful", "missed", "wrong")
+        for entry in pictures.get(group, ())
+    }
     suspects = (report.get("mislabelled") or ())[:NUM_MISLABELLED]
     names = dict.fromkeys([*predicted, *(entry["file"] for entry in suspects)])
     mapper = _mapper(model, labels, settings) if predicted and heat_maps else None

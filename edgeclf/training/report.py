@@ -119,7 +119,7 @@ def _describe_data(config: RetrainConfig, dataset: BottleneckDataset) -> dict[st
         for split in SPLITS
     }
     return {
-        "image_dir": os.fspath(config.image_dir),
+        "image_dir": config.source,
         "classes": [
             {"label": label, **{split: int(counts[split][index]) for split in SPLITS}}
             for index, label in enumerate(dataset.labels)

@@ -160,11 +160,11 @@ class _Trained:
 
 def _train(config: RetrainConfig) -> _Trained:
     """Read the pictures, fit the head, export the graph."""
-    logger.info("Looking for pictures in %s", config.image_dir)
-    found = read_folder(config.image_dir)
+    logger.info("Looking for pictures in %s", config.source)
+    found = read_folder(config.class_dir)
     for label in sorted({example.label for example in found}):
         warn_of_unknown(label)
-    strangers = read_background(config.image_dir)
+    strangers = read_background(config.class_dir)
     check_no_picture_is_written(config, [*found, *strangers])
     fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = backbone_of(config)
