@@ -6,9 +6,9 @@ import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgeclf.data.splits import Shares
+from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TagSource
 from edgeclf.evaluation.report_files import (
     ENDING,
     SPLIT_ENDING,
@@ -30,16 +30,12 @@ from edgeclf.training.views import (
 from edgeclf.zoo.load import check_architecture
 from edgeclf.zoo.normalization import check_normalization
 
-if TYPE_CHECKING:
-    from edgeclf.data.tag_source import TagSource
-
 check_packages()  # whatever trains begins with its settings
 
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
 DEFAULT_FINE_TUNE_EPOCHS = 12
 DEFAULT_OUTPUT_GRAPH = "retrained_graph.tflite"
-DEFAULT_MIN_CONFIDENCE = 99.0  # percent
 # Percentage points. The usual files stay below a third of it.
 DEFAULT_MAX_INT8_DROP = 1.0
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
@@ -47,7 +43,7 @@ MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 _Path = str | os.PathLike[str]
 
 SOLVERS = ("auto", "discriminant", "regression", "prototype")
-TAG_SOLVERS = ("auto", "regression")  # those that can fit tags
+TAG_SOLVERS = ("auto", "discriminant", "regression")  # those that can fit tags
 
 # Where pictures with tags come from, one of them.
 TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
@@ -345,7 +341,8 @@ class RetrainConfig:
     def _check_paths(self) -> None:
         """Refuse to write two files to one place, or over what is read."""
         written = self.outputs
-        read = [Path(self.architecture)] if self.architecture else []
+        tables = (self.architecture, self.tags_csv, self.synonyms)
+        read = [Path(path) for path in tables if path]
         if self.split_file and Path(self.split_file).resolve() != (
             self.split_path.resolve()  # that one may be brought up to date
         ):
@@ -354,8 +351,8 @@ class RetrainConfig:
         for path in written:
             if places.count(path.resolve()) > 1:
                 raise ValueError(
-                    "Expected different paths for the backbone, the model, its labels, "
-                    "its split, its metrics and its report. "
+                    "Expected different paths for the backbone, the tables, the model, "
+                    "its labels, its split, its metrics and its report. "
                     f"Received twice: {path}."
                 )
 
@@ -390,8 +387,6 @@ class RetrainConfig:
         """Where pictures and tags are read; None where pictures have classes."""
         if not self.is_multi_label:
             return None
-        from edgeclf.data.tag_source import TagSource  # few runs read tables
-
         return TagSource(
             unsplash=self.unsplash,
             tags_csv=self.tags_csv,

@@ -34,8 +34,8 @@ from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.export import export
 from edgeclf.training.extracted import ExtractedPictures
+from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.head import FittedHead, softmax
-from edgeclf.training.tag_head import FittedTags
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
@@ -244,8 +244,8 @@ class _Checker:
         """Return what int8 costs on each picture, percentage points, and of what."""
         if not isinstance(self._fitted, FittedTags):
             return 100 * expected_losses(unseen, floating, quantized), "accuracy"
-        thresholds = self._fitted.thresholds
-        losses = expected_tag_losses(unseen, floating, quantized, thresholds)
+        cuts = self._fitted.cuts
+        losses = expected_tag_losses(unseen, floating, quantized, cuts)
         return 100 * losses, "micro-F1"
 
     def _outputs(
@@ -345,7 +345,7 @@ def expected_tag_losses(
     unseen: NDArray[np.float32],
     floating: NDArray[np.float32],
     quantized: NDArray[np.float32],
-    thresholds: NDArray[np.float32],
+    cuts: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return what int8 is expected to cost of the micro-F1, shared out by picture.
 
@@ -360,14 +360,13 @@ def expected_tag_losses(
             logistic function is how often each tag is right.
         floating: Logits of the float head.
         quantized: Logits of the int8 file.
-        thresholds: Of the tags' probabilities, `(tags,)`.
+        cuts: The logits from which on tags are given, `(tags,)`.
 
     Returns:
         Float `(n,)`; the mean is `F - F'`.
     """
     wide = unseen.astype(np.float64)
     scores = (1 + np.tanh(wide / 2)) / 2  # the logistic function, without overflow
-    cuts = np.log(thresholds / (1 - thresholds.astype(np.float64)))
     before, after = wide >= cuts, wide + (quantized - floating) >= cuts
 
     def parts(given: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
