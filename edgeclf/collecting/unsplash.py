@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeclf.collecting.found import Found
 from edgeclf.data.tables import first_few
 from edgeclf.data.tag_source import TagSource
-from edgeclf.data.unsplash import read_addresses, read_keywords
+from edgeclf.data.unsplash import UNSPLASH, read_addresses, read_keywords
 from edgeclf.data.unsplash_tables import Part, parts
 
 logger = logging.getLogger("edgeclf")
@@ -78,7 +78,7 @@ def find(source: TagSource, side: int = DEFAULT_SIDE) -> Iterator[Found]:
         yield Found(
             resized(addresses[photo], side, _aspect(known["photo_aspect_ratio"])),
             tuple(labels[place] for place in np.flatnonzero(targets[row]).tolist()),
-            "unsplash",
+            UNSPLASH,
             photo,
             known["photo_url"] or None,
             " ".join(known["photo_description"].split())[:_MAX_TITLE] or None,

@@ -14,7 +14,8 @@ from edgeclf.errors import DatasetError
 
 logger = logging.getLogger("edgeclf")
 
-PREFIX = "unsplash-"  # what collected files are called: this and the photo_id
+UNSPLASH = "unsplash"  # what manifests call the source
+PREFIX = f"{UNSPLASH}-"  # what collected files are called: this and the photo_id
 
 _KEYWORD_COLUMNS = (
     "photo_id",
