@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +145,19 @@ class BottleneckExtractor:
                         yield features
                 with self._cache_lock:
                     self._cache.put(fresh)
+
+    def keep(self, content: bytes, views: Sequence[View]) -> None:
+        """Compute the features of views of one encoded picture into the cache.
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
+        digest = hashlib.sha256(content).digest()
+        example = Example(Path("it"), "it", "", digest)
+        results = self._found_or_computed(example, digest, content, views)
+        fresh = [(key, _pack(features)) for key, features, is_new in results if is_new]
+        with self._cache_lock:
+            self._cache.put(fresh)
 
     def _look_up_or_compute(
         self, picture: tuple[Example, Sequence[View]]
