@@ -205,8 +205,8 @@ def test_reports_path_is_checked_before_the_work(tmp_path):
 
 def test_parts_stand_beside_the_page(tmp_path):
     paths = report_paths(tmp_path / "a.b.htm")
-    names = ["a.b.htm", "a.b.json", "a.b.confusion.png", "a.b.curves.png"]
-    assert [path.name for path in paths] == names
+    pictures = ["a.b.confusion.png", "a.b.curves.png", "a.b.cooccurrence.png"]
+    assert [path.name for path in paths] == ["a.b.htm", "a.b.json", *pictures]
 
 
 def test_worst_are_wrong_and_sure_and_doubtful_are_close():

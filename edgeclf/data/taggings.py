@@ -170,6 +170,15 @@ class TagChoice:
             logger.warning(
                 "No picture in %s has the tags: %s.", source, first_few(missing)
             )
+        taken = {*chosen.values()}
+        others = [place for place in places.values() if place not in taken]
+        if others:
+            others.sort(key=lambda place: (-counts[place], labels[place]))
+            logger.info(
+                "Other tags, left out: %d (%s).",
+                len(others),
+                first_few([labels[place] for place in others]),
+            )
         return chosen
 
 

@@ -135,7 +135,8 @@ def command(report: Mapping[str, Any]) -> str | None:
     words = ["edgeclf", str(report.get("command") or "retrain")]
     if words[1] == "evaluate":
         model = (report.get("model") or {}).get("path")
-        if not model or not (image_dir or settings):
+        tables = {"tags_csv", "unsplash", "tag_folders"} & set(settings)
+        if not model or not (image_dir or tables):
             return None
         words += [str(model), *([str(image_dir)] if image_dir else [])]
     elif image_dir:
