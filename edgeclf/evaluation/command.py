@@ -196,7 +196,7 @@ def _evaluate(
         return report
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in examples},
+        examples,
         content,
         labels,
         settings,
