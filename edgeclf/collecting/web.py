@@ -123,18 +123,15 @@ class Web:
         """Return what a service answers.
 
         Args:
-            url: Address of the service, without a query.
+            url: Address of the service.
             parameters: What to ask; it is not repeated in errors, as it may hold keys.
 
         Raises:
             FetchError: It cannot be had, or is not JSON; a `DownloadError`.
         """
-        query = urllib.parse.urlencode(parameters)
         limits = replace(self._limits, size_bytes=JSON_BYTES)
         try:
-            body = self._patiently(
-                f"{url}?{query}" if query else url, self._json, limits
-            )
+            body = self._patiently(_with(url, parameters), self._json, limits)
         except FetchError as error:
             said = re.sub(r"\?\S*", "?...", str(error))
             raise FetchError(said, kind=error.kind, passing=error.passing) from None
@@ -208,3 +205,11 @@ class Web:
                 f"{OUT_OF_REACH} times in a row.",
                 kind=UNREACHABLE,
             )
+
+
+def _with(url: str, parameters: Mapping[str, str]) -> str:
+    """Return an address with a query."""
+    query = urllib.parse.urlencode(parameters)
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{query}"
