@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ ROWS_AT_ONCE = 256
 COLUMNS_AT_ONCE = 2048
 FEW = 16
 
-_NOHASH = "_nohash_"
+NOHASH = "_nohash_"  # in file names: what follows is another view of one picture
 
 
 def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -67,7 +68,8 @@ def group_near_duplicates(
 
     Two pictures belong together when their fingerprints and their bottlenecks are
     both close: the same picture saved at another quality or size. So do pictures
-    whose file names agree up to `_nohash_`, as in tensorflow-for-poets.
+    whose file names agree up to `_nohash_`, as in tensorflow-for-poets, and the file
+    that has what stands before it for a name, with its ending or without.
 
     Args:
         names: Path of each picture.
@@ -88,9 +90,13 @@ def group_near_duplicates(
 
     prefixes: dict[str, int] = {}
     for position, name in enumerate(names):
-        prefix, marker, _ = name.partition(_NOHASH)
+        prefix, marker, _ = name.partition(NOHASH)
         if marker:
             _join(groups, prefixes.setdefault(prefix, position), position)
+    for position, name in enumerate(names):
+        for prefix in (name, os.path.splitext(name)[0]):  # noqa: PTH122 - no Path
+            if prefix in prefixes:
+                _join(groups, prefixes[prefix], position)
     return groups
 
 
