@@ -17,7 +17,6 @@ from edgeclf.data.folders import Example
 from edgeclf.data.splits import TRAIN, split_class
 from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import (
-    FINGERPRINT_BYTES,
     BottleneckExtractor,
     Features,
     Unreadable,
@@ -203,7 +202,7 @@ class _FeatureTable:
         self.bottlenecks = np.empty((count, extractor.backbone.depth), np.float32)
         self.lows = np.empty((count, activations), np.float32)
         self.highs = np.empty((count, activations), np.float32)
-        self.fingerprints = np.empty((count, FINGERPRINT_BYTES), np.uint8)
+        self.fingerprints = np.empty((count, duplicates.FINGERPRINT_BYTES), np.uint8)
 
     def set(self, row: int, features: Features) -> None:
         self.digests[row] = features.digest
