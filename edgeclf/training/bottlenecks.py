@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
+from edgeclf.data.duplicates import FINGERPRINT_BYTES, fingerprint
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.image import PREPROCESSING_VERSION
@@ -30,8 +30,6 @@ from edgeclf.training.views import PLAIN, View, load_views
 from edgeclf.zoo.backbone import Backbone
 
 BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
-FINGERPRINT_SIDE = 16  # 16 x 16 differences = 256 bits
-FINGERPRINT_BYTES = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
 _NO_FINGERPRINT = np.zeros(FINGERPRINT_BYTES, np.uint8)
 
 
@@ -272,23 +270,6 @@ class _ActivationReader:
             lows[position] = 0.0 if self._is_floored[position] else values.min()
         output = self._interpreter.get_output_details()[0]["index"]
         return self._interpreter.get_tensor(output).reshape(-1).copy(), lows, highs
-
-
-def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the 256-bit difference hash of a picture, uint8 `(32,)`.
-
-    Bit (row, column) says whether gray level rises from one column to the next in
-    the picture shrunk to 16 rows and 17 columns.
-
-    Source: N. Krawetz, "Kind of Like That" (2013), dHash, with 16 in place of 8.
-
-    Args:
-        pixels: uint8 `(height, width, 3)` RGB.
-    """
-    gray = Image.fromarray(pixels).convert("L")
-    size = (FINGERPRINT_SIDE + 1, FINGERPRINT_SIDE)  # (width, height)
-    small = np.asarray(gray.resize(size, Image.Resampling.BILINEAR), np.int16)
-    return np.packbits(small[:, 1:] > small[:, :-1])
 
 
 def _pack(features: Features) -> bytes:
