@@ -11,7 +11,7 @@ from pathlib import Path
 from edgeclf.console import number_of
 from edgeclf.data.folders import Example
 from edgeclf.data.picture_names import PictureNames
-from edgeclf.data.remote import read_remote
+from edgeclf.data.remote import read_manifest
 from edgeclf.data.synonyms import Synonyms, folded, read_synonyms
 from edgeclf.data.tables import first_few
 from edgeclf.data.tag_csv import read_tag_csv
@@ -141,12 +141,11 @@ class TagSource:
         logger.info("Reading the Unsplash tables in %s", folder)
         addresses = read_addresses(folder)
         names = PictureNames(self.root)
-        found = find_photos(addresses, names)
+        collected = read_manifest(self.root, UNSPLASH, allow_private=self.allow_private)
+        found = find_photos(addresses, names, collected.files)
         remote = {
             photo: example
-            for photo, example in read_remote(
-                self.root, UNSPLASH, allow_private=self.allow_private
-            ).items()
+            for photo, example in collected.remote.items()
             if photo in addresses and photo not in found
         }
         if not found and not remote:
