@@ -229,7 +229,7 @@ def _is_of_tags(options: argparse.Namespace, classifier: Classifier) -> bool:
 def _tag_source(
     options: argparse.Namespace, parser: Parser, labels: Sequence[str]
 ) -> TagSource:
-    names = (*TAG_SOURCES, "image_dir", "min_confidence", "synonyms")
+    names = (*TAG_SOURCES, "image_dir", "min_confidence", "synonyms", "allow_private")
     given = {name: getattr(options, name) for name in names}
     with usage_errors(parser):
         return tag_source(
@@ -378,6 +378,12 @@ def _parser() -> Parser:
         f"default: {DEFAULT_MIN_CONFIDENCE:g}",
     )
     add("--synonyms", type=Path, metavar="FILE", help="which tags mean the same")
+    add(
+        "--allow_private",
+        action="store_true",
+        help="let photos that were collected with --no_store be fetched from private "
+        "addresses",
+    )
     add(
         "--multi_label",
         action="store_true",
