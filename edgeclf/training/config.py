@@ -48,8 +48,14 @@ TAG_SOLVERS = ("auto", "discriminant", "regression")  # those that can fit tags
 # Where pictures with tags come from, one of them.
 TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
 # Settings that only they have.
-TAG_SETTINGS = ("top_keywords", "min_confidence", "keywords", "synonyms", "precision")
-TAG_SETTINGS += ("allow_private",)
+TAG_SETTINGS = (
+    "top_keywords",
+    "min_confidence",
+    "keywords",
+    "synonyms",
+    "precision",
+    "allow_private",
+)
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
