@@ -43,7 +43,7 @@ MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 _Path = str | os.PathLike[str]
 
 SOLVERS = ("auto", "discriminant", "regression", "prototype")
-TAG_SOLVERS = ("auto", "discriminant", "regression")  # those that can fit tags
+TAG_SOLVERS = ("auto", "regression")  # those that can fit tags
 
 # Where pictures with tags come from, one of them.
 TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
@@ -101,9 +101,9 @@ class RetrainConfig:
         head: "int8" or "float": the type of the last layer in an int8 model.
         calibration_pictures: Training pictures, balanced over classes, whose
             activations set the scales of the int8 model.
-        max_int8_drop: How much accuracy int8 may be expected to cost, percentage
-            points; more calibration pictures, wider ranges and a float head are tried
-            before that is an error. None for no check.
+        max_int8_drop: How much accuracy (of tags: micro-F1) int8 may be expected to
+            cost, percentage points; more calibration pictures, wider ranges and a
+            float head are tried before that is an error. None for no check.
         views: Views of each picture that the head is fitted to, the plain one
             included; 1 for that alone. None for 8, or with gradient descent for 1 if
             no distortion is asked for.
