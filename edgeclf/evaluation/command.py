@@ -2,6 +2,7 @@ r"""Measure a model on pictures whose class is known, and write a report.
 
 ```
 edgeclf evaluate model.tflite photos/ --split_file model.split.csv
+edgeclf evaluate tags.tflite photos/ --tags_csv tags.csv
 ```
 """
 
@@ -15,12 +16,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeclf import files
 from edgeclf.classifier import Classifier
 from edgeclf.console import Parser, number_of, run
 from edgeclf.data.folders import Example, read_background
-from edgeclf.data.splits import SPLITS, TEST, read_split_file
-from edgeclf.errors import DatasetError
+from edgeclf.data.splits import TEST, read_split_file
+from edgeclf.errors import DatasetError, ModelError
+from edgeclf.evaluation.arguments import TAG_SOURCES, parse
 from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
@@ -31,12 +36,12 @@ from edgeclf.evaluation.folder import (
     read_examples,
     split_table,
 )
+from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
 from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report, reject_line
 from edgeclf.evaluation.report_files import (
     ENDING,
-    VALUES_ENDING,
     ReportPaths,
     beside,
     evaluation_page,
@@ -44,12 +49,22 @@ from edgeclf.evaluation.report_files import (
     report_contents,
     report_paths,
 )
-from edgeclf.image import RESIZE_METHODS
-from edgeclf.labelling.arguments import positive, usage_errors
+from edgeclf.evaluation.tag_evaluate import evaluate_tags
+from edgeclf.evaluation.tag_metrics import TagEvaluation
+from edgeclf.evaluation.tag_report import tag_lines
+from edgeclf.evaluation.tagged import describe_tagged, read_tagged, tag_source
+from edgeclf.labelling.arguments import usage_errors
 from edgeclf.labelling.output import write_json_line
 
 logger = logging.getLogger("edgeclf")
 
+_TAG_OPTIONS = (
+    *TAG_SOURCES,
+    "image_dir",
+    "min_confidence",
+    "synonyms",
+    "allow_private",
+)
 _SETTINGS = ("num_threads", "resize", "input_mean", "input_std")
 
 
@@ -63,23 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 1 when the model, the pictures or a file are at fault. (2, as
         `SystemExit`, for wrong usage.)
     """
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if options.split is not None and options.split_file is None:
-        parser.error("Expected --split_file too, the table of --split.")
-    if options.report is not None and options.no_report:
-        parser.error("Expected --report or --no_report. Received: both.")
-    if options.report is not None and options.report.suffix == VALUES_ENDING:
-        parser.error(
-            "Expected an HTML file in --report: the figures go to a file of that name "
-            f"that ends in {VALUES_ENDING}. Received: {options.report}."
-        )
+    parser, options = parse(argv)
 
     def command() -> int:
         with usage_errors(parser):
             classifier = Classifier(options.model, options.labels, **_settings(options))
         with classifier:
-            report = _evaluate(options, classifier)
+            report = _evaluate(options, parser, classifier)
         _print_result(options, report)
         return 0
 
@@ -90,18 +95,17 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in _SETTINGS}
 
 
-def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, Any]:
+def _evaluate(
+    options: argparse.Namespace, parser: Parser, classifier: Classifier
+) -> dict[str, Any]:
     """Measure, write the files, return the report."""
     page = _page(options)
     paths = report_paths(page, foreign_values(page))
     if not options.no_report:
         _check_writable(options, paths)
-    labels = checked_labels(classifier, os.fspath(options.model))
-    splits = options.split_file and read_split_file(options.split_file)
-    split = options.split or TEST
-    examples = read_examples(options.image_dir, labels, splits, split)
+    labels, examples, targets = _read(options, parser, classifier)
     if not options.no_report:
-        others = [options.labels, options.split_file]
+        others = [options.labels, options.split_file, options.tags_csv]
         _check_nothing_is_lost(
             paths,
             [
@@ -111,47 +115,34 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
             ],
         )
     unreadable: list[tuple[str, str]] = []
-    (evaluation,) = evaluate(
-        [classifier],
-        examples,
-        labels,
-        resize=classifier.resize,
-        num_workers=options.num_workers,
-        unreadable=unreadable,
-    )
-    if not evaluation.names:
+    measured = _measure(options, classifier, labels, examples, targets, unreadable)
+    place = _place(options)
+    if not measured.names:
         raise DatasetError(
-            f"Expected a readable picture in {options.image_dir}. "
+            f"Expected a readable picture in {place}. "
             f"Received: {number_of(len(unreadable), 'picture')}, none readable."
         )
     trained_on = _count_training_pictures(options, examples)
     content = options.model.read_bytes()
     report = new_report(
-        "evaluate", f"{options.model.name} on {options.image_dir.name or 'pictures'}"
+        "evaluate", f"{options.model.name} on {place.name or 'pictures'}"
     )
-    report["model"] = {
+    model = {
         **describe_model(content, options.model, classifier),
         "path": os.fspath(options.model),
     }
-    evaluation = merged(evaluation, labels)
-    report |= describe_evaluation(
-        evaluation,
-        labels,
-        report["model"]["quantize"],
-        report["model"]["temperature"],
-    )
-    report["reject"]["background"] = _measure_background(options, classifier)
+    report["model"] = model
+    if isinstance(measured, TagEvaluation):
+        split = options.split or TEST
+        report |= describe_tagged(measured, labels, model["quantize"], split)
+    else:
+        report |= _describe_classes(options, classifier, measured, labels, model)
     settings = _settings(options)
-    data = describe_pictures(
-        options.image_dir,
-        split,
-        evaluation,
-        labels,
-    )
     conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
         "data": {
-            **data,
+            **report["data"],
+            "image_dir": options.image_dir and os.fspath(options.image_dir),
             "num_trained_on": trained_on,
             "unreadable": [
                 {"file": name, "reason": reason} for name, reason in sorted(unreadable)
@@ -167,7 +158,7 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         return report
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in examples},
+        examples,
         content,
         labels,
         settings,
@@ -176,6 +167,88 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     )
     files.write_together(report_contents(report, illustrations, paths))
     return report
+
+
+def _read(
+    options: argparse.Namespace, parser: Parser, classifier: Classifier
+) -> tuple[list[str], list[Example], NDArray[np.bool_] | None]:
+    """Return the labels, the pictures, and which has which tag; None for classes."""
+    of_tags = _is_of_tags(options, classifier)
+    labels = checked_labels(classifier, os.fspath(options.model), of_tags=of_tags)
+    splits = options.split_file and read_split_file(options.split_file)
+    split = options.split or TEST
+    if not of_tags:
+        return labels, read_examples(options.image_dir, labels, splits, split), None
+    with usage_errors(parser):
+        source = tag_source(
+            labels,
+            **{name: value for name in _TAG_OPTIONS
+               if (value := getattr(options, name)) is not None},
+        )  # fmt: skip
+    return labels, *read_tagged(source, labels, splits, split)
+
+
+def _measure(
+    options: argparse.Namespace,
+    classifier: Classifier,
+    labels: Sequence[str],
+    examples: Sequence[Example],
+    targets: NDArray[np.bool_] | None,
+    unreadable: list[tuple[str, str]],
+) -> Evaluation | TagEvaluation:
+    """Return the scores of the pictures that can be read."""
+    settings: dict[str, Any] = {
+        "resize": classifier.resize,
+        "num_workers": options.num_workers,
+        "unreadable": unreadable,
+    }
+    if targets is None:
+        return evaluate([classifier], examples, labels, **settings)[0]
+    return evaluate_tags([classifier], examples, targets, **settings)[0]
+
+
+def _place(options: argparse.Namespace) -> Path:
+    """Return where the pictures are, for messages."""
+    names = (*TAG_SOURCES, "image_dir")
+    given = (getattr(options, name) for name in names)
+    return Path(next(path for path in given if path is not None))
+
+
+def _is_of_tags(options: argparse.Namespace, classifier: Classifier) -> bool:
+    """Tell whether the model is measured on pictures with several tags each.
+
+    Raises:
+        ModelError: It gives each picture one label, and the pictures have tags.
+    """
+    given = [f"--{name}" for name in TAG_SOURCES if getattr(options, name) is not None]
+    if classifier.multi_label or options.multi_label:
+        return True
+    if given:
+        raise ModelError(
+            f"{options.model}: Expected a model that gives each picture several "
+            f"labels, with {given[0]}. Received: one label a picture. If it is another "
+            "maker's with independent scores, add --multi_label; else give a folder "
+            "of class folders."
+        )
+    return False
+
+
+def _describe_classes(
+    options: argparse.Namespace,
+    classifier: Classifier,
+    measured: Evaluation,
+    labels: Sequence[str],
+    model: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what a report says of a model of classes and its pictures."""
+    evaluation = merged(measured, labels)
+    described = describe_evaluation(
+        evaluation, labels, model["quantize"], model["temperature"]
+    )
+    described["reject"]["background"] = _measure_background(options, classifier)
+    split = options.split or TEST
+    described["data"] = describe_pictures(options.image_dir, split, evaluation, labels)
+    return described
 
 
 def _page(options: argparse.Namespace) -> Path:
@@ -247,7 +320,7 @@ def _changed(options: argparse.Namespace) -> dict[str, Any]:
         for name, value in given
         if value is not None
         and value is not False  # 0 is a value
-        and name not in ("model", "image_dir", "json")
+        and name not in ("model", "folder", "image_dir", "json")
     }
 
 
@@ -256,57 +329,19 @@ def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> Non
         write_json_line(report)
         return
     device = report["accuracy"]["device"]
-    low, high = device["interval_95"]
-    print(
-        f"Accuracy = {device['accuracy']:.1%} (N={device['num']}), "
-        f"95% interval {low:.1%} to {high:.1%}"
-    )
-    print(f"Macro-F1 = {device['macro_f1']:.3f}")
-    if line := reject_line(report["reject"]):
-        print(line)
+    if report.get("multi_label"):
+        print("\n".join(tag_lines(device)))
+    else:
+        low, high = device["interval_95"]
+        print(
+            f"Accuracy = {device['accuracy']:.1%} (N={device['num']}), "
+            f"95% interval {low:.1%} to {high:.1%}"
+        )
+        print(f"Macro-F1 = {device['macro_f1']:.3f}")
+        if line := reject_line(report["reject"]):
+            print(line)
     if not options.no_report:
         print(f"Report: {_page(options)}")
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="edgeclf evaluate",
-        description="Measure a model on a folder with one folder of pictures per "
-        "class, and write a report: one HTML file, with JSON and a confusion matrix "
-        "beside it.",
-    )
-    add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="the .tflite file")
-    add("image_dir", type=Path, metavar="DIR", help="folder of class folders")
-    add("--labels", type=Path, metavar="FILE", help="if not the model's own")
-    add(
-        "--report",
-        type=Path,
-        metavar="FILE",
-        help="the HTML file; default: the model's path with .html, or with "
-        ".evaluation.html where the report of its training stands",
-    )
-    add("--no_report", action="store_true", help="write nothing")
-    add("--no_heat_maps", action="store_true", help="do not draw where evidence lies")
-    add("--json", action="store_true", help="print the report as one line of JSON")
-    add(
-        "--split_file",
-        type=Path,
-        metavar="FILE",
-        help="CSV (file,split): only the pictures of --split, as retrain writes it",
-    )
-    add("--split", choices=SPLITS, help=f"default: {TEST}")
-    add("--num_threads", type=positive, metavar="N", help="threads of one inference")
-    add(
-        "--num_workers",
-        type=positive,
-        metavar="N",
-        help="threads that read pictures; default: one per processor",
-    )
-    add("--resize", choices=RESIZE_METHODS, help="default: as the model was trained")
-    add("--input_mean", type=float, metavar="X", help="for float models without it")
-    add("--input_std", type=float, metavar="X", help="see --input_mean")
-    return parser
 
 
 if __name__ == "__main__":
