@@ -166,23 +166,23 @@ def test_intervals_are_of_pictures_drawn_with_repetition():
     drawn = [resampled_by_repetition(found, row) for row in times]
     for figure in ("mean_average_precision", "micro_f1"):
         expected = np.percentile([getattr(one, figure) for one in drawn], [2.5, 97.5])
-        assert found.intervals()[figure] == pytest.approx(expected.tolist())
+        assert found.intervals[figure] == pytest.approx(expected.tolist())
 
 
 def test_intervals_hold_the_figure_and_shrink_with_more_pictures():
     widths = []
     for number in (40, 4000):
         found = noisy(number)
-        low, high = found.intervals()["micro_f1"]
+        low, high = found.intervals["micro_f1"]
         assert low < found.micro_f1 < high
         widths.append(high - low)
     assert widths[1] == pytest.approx(widths[0] / 10, rel=0.35)
 
 
 def test_intervals_in_pieces_are_the_same(monkeypatch):
-    whole = noisy(50).intervals()
+    whole = noisy(50).intervals
     monkeypatch.setattr("edgeclf.evaluation.tag_metrics._AT_ONCE", 50 * 7)
-    assert noisy(50).intervals() == whole
+    assert noisy(50).intervals == whole
 
 
 @pytest.mark.parametrize(

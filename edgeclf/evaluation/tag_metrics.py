@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 500  # of the pictures: the ends of an interval are known to a tenth of it
+_SEED = 0
 _AT_ONCE = 1 << 22  # pictures times resamples that are held in memory
 # A quantized score is a multiple of 1/256, rounded: its 0 stands for anything up to
 # half a step, and no score can be told to be surer than that. Scores of float models
@@ -136,8 +137,9 @@ class TagEvaluation:
         limited = np.clip(of_truth, LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)
         return float(-np.mean(np.log(limited, dtype=np.float64)))
 
-    def intervals(self, seed: int = 0) -> dict[str, list[float] | None]:
-        """Return 95 % intervals of `mean_average_precision` and `micro_f1`.
+    @cached_property
+    def intervals(self) -> dict[str, list[float] | None]:
+        """95 % intervals of `mean_average_precision` and `micro_f1`; None if unknown.
 
         The pictures are drawn anew, with repetition, many times over; between the ends
         lie 95 % of the figures. A tag that a draw has no picture of does not count
@@ -145,11 +147,8 @@ class TagEvaluation:
 
         Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), 13:
         the percentile interval.
-
-        Args:
-            seed: Of the draws.
         """
-        source, number = np.random.default_rng(seed), len(self.names)
+        source, number = np.random.default_rng(_SEED), len(self.names)
         precisions, f1 = [], []
         at_once = max(1, min(RESAMPLES, _AT_ONCE // number))
         hits = (self.predicted & self.targets).sum(axis=1)
@@ -159,7 +158,8 @@ class TagEvaluation:
             # How often each picture is drawn, (draws, n).
             times = source.multinomial(number, np.full(number, 1 / number), draws)
             f1.append(2 * (times @ hits) / np.maximum(times @ wholes, 1))
-            precisions.append(self._resampled_precision(times))
+            columns = np.ascontiguousarray(times.T, np.int32)
+            precisions.append(self._resampled_precision(columns))
         return {
             "mean_average_precision": _middle_95(np.concatenate(precisions)),
             "micro_f1": _middle_95(np.concatenate(f1)),
@@ -171,7 +171,7 @@ class TagEvaluation:
         Args:
             labels: Names of the tags.
         """
-        intervals = self.intervals()
+        intervals = self.intervals
         hits, given, true = self._counts
         return {
             "num": len(self.names),
@@ -208,26 +208,30 @@ class TagEvaluation:
         pairs = (self.predicted & self.targets, self.predicted, self.targets)
         return tuple(part.sum(axis=0, dtype=np.int64) for part in pairs)
 
-    def _resampled_precision(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _resampled_precision(self, times: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return the mean average precision of each draw, `(draws,)`.
 
         Args:
-            times: How often each draw has each picture, `(draws, n)`.
+            times: How often each picture is in each draw, `(n, draws)`.
         """
-        sums, counts = np.zeros(len(times)), np.zeros(len(times))
+        sums, counts = np.zeros(times.shape[1]), np.zeros(times.shape[1])
         for truths, scores in zip(self.targets.T, self.scores.T, strict=True):
             if not truths.any():
                 continue
             order = np.argsort(-scores, kind="stable")
             ends = _ends_of_ties(scores[order])
-            weights = times[:, order]
-            given = np.cumsum(weights, axis=1)[:, ends]
-            hits = np.cumsum(weights * truths[order], axis=1)[:, ends]
-            gains = np.diff(hits, axis=1, prepend=0)
-            own = hits[:, -1]
-            precision = (gains * (hits / np.maximum(given, 1))).sum(axis=1)
-            sums += precision / np.maximum(own, 1)
-            counts += own > 0
+            hits = np.cumsum(truths[order])[ends]
+            wins = np.flatnonzero(np.diff(hits, prepend=0))  # recall rises only there
+            starts = np.append(0, ends[wins[:-1]] + 1)
+            own = order[truths[order]]
+            first = np.append(0, hits[wins[:-1]])
+            # (wins, draws): pictures in these runs of scores, and those with the tag.
+            given = np.add.reduceat(times[order[: ends[wins[-1]] + 1]], starts, axis=0)
+            gains = np.add.reduceat(times[own], first, axis=0)
+            right, given = gains.cumsum(axis=0), given.cumsum(axis=0)
+            precision = (gains * (right / np.maximum(given, 1))).sum(axis=0)
+            sums += precision / np.maximum(right[-1], 1)
+            counts += right[-1] > 0
         return np.asarray(sums[counts > 0] / counts[counts > 0])
 
 

@@ -52,12 +52,12 @@ def tag_pictures_section(
 def suspects_section(
     report: Mapping[str, Any], thumbnails: Mapping[str, Thumbnails]
 ) -> Section | None:
-    """Return the learned pictures whose tags are probably wrong in the data."""
+    """Return the learned pictures whose tags may be wrong in the data."""
     suspects = report.get("suspects") or {}
     content: list[Child] = []
     for key, title, verdict in (
-        ("missed", "A tag that is probably too much", "has"),
-        ("wrong", "A tag that is probably missing", "lacks"),
+        ("missed", "A tag that may be too much", "has"),
+        ("wrong", "A tag that may be missing", "lacks"),
     ):
         if suspects.get(key):
             content.append(heading(title))
