@@ -155,6 +155,7 @@ def test_read_parts_and_passes_other_files_over(
     (folder / "colors.tsv000").write_bytes(b"\xff")
     (folder / "keywords.tsv000.md5").write_bytes(b"\xff")
     write_table(folder / "keywords.tsv001", KEYWORDS, [("b", "two", "100", "", "")])
+    (folder / "keywords.tsv011").touch()
     write_table(folder / "keywords.tsv010", KEYWORDS, [("a", "ten", "100", "", "")])
     write_table(folder / "photos.tsv001", ("photo_image_url", "photo_id"), [("", "b")])
     draw(folder, "a.jpg", "b.jpg")
