@@ -7,6 +7,7 @@ Source: https://api.openverse.org/v1/ ("Openverse API", images_search), and
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,13 @@ from edgeclf.collecting.answers import address_of, base_address, entries_of, tex
 from edgeclf.collecting.found import Found
 from edgeclf.collecting.web import Web
 from edgeclf.errors import DownloadError
+from edgeclf.inputs.connection import FetchError
 
 URL = "https://api.openverse.org/v1/images/"
 URL_VARIABLE = "EDGECLF_OPENVERSE_URL"
 TOKEN_VARIABLE = "EDGECLF_OPENVERSE_TOKEN"  # noqa: S105 - a name
+REGISTER_PAGE = "https://api.openverse.org/v1/#tag/auth"
+REFUSALS = frozenset({"401", "403", "429"})
 # Without a token more than 20 a page is answered by 401, and beyond page 20 there is
 # nothing with one either.
 PAGE_SIZE = 20
@@ -68,18 +72,26 @@ def _ask(web: Web, query: str, codes: list[str], page: int) -> Any:
         "page": str(page),
         "page_size": str(PAGE_SIZE),
     }
-    token = os.environ.get(TOKEN_VARIABLE)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if not re.fullmatch(r"[!-~]*", token):
+        raise DownloadError(f"Expected {TOKEN_VARIABLE} to be one word of ASCII.")
     try:
-        return web.get_json(base_address(URL_VARIABLE, URL), parameters, headers)
-    except DownloadError as error:
-        if token or not any(status in str(error) for status in ("401", "429")):
+        return web.get_json(
+            base_address(URL_VARIABLE, URL),
+            parameters,
+            f"Bearer {token}" if token else None,
+        )
+    except FetchError as error:
+        if error.kind not in REFUSALS:
             raise
-        raise DownloadError(
-            f"{error} Openverse answers few requests a day without a token: "
-            f"register at {URL.removesuffix('images/')}, and put one into the "
-            f"environment variable {TOKEN_VARIABLE}."
-        ) from None
+        advice = (
+            f"Check {TOKEN_VARIABLE}: a token lasts some hours."
+            if token
+            else "Without a token Openverse answers few requests a day: it gives one "
+            f"to who registers, see {REGISTER_PAGE}; put it into the environment "
+            f"variable {TOKEN_VARIABLE}."
+        )
+        raise DownloadError(f"{error} {advice}") from None
 
 
 def _found(entry: object, labels: tuple[str, ...]) -> Found | None:
