@@ -66,7 +66,7 @@ class Seen:
             "duplicate", "near-duplicate", or None for a new one.
         """
         words = np.frombuffer(fingerprint.tobytes(), np.uint16)
-        colors = None if pixels is None else _colors_of(pixels)
+        colors = None if pixels is None else mean_colors(pixels)
         with self._lock:
             if digest in self._digests:
                 return DUPLICATE
@@ -116,7 +116,7 @@ class Seen:
         self._count += 1
 
 
-def _colors_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def mean_colors(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the mean colours of 8 x 8 cells, uint8 `(192,)`."""
     size = (COLOR_SIDE, COLOR_SIDE)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
