@@ -82,12 +82,17 @@ class Table:
         return any(name.casefold() == column.casefold() for name in self.columns)
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
+def read_table(path: str | os.PathLike[str], delimiter: str | None = None) -> Table:
     """Read a CSV or TSV file.
 
     The file is UTF-8, with or without a byte order mark, and begins with a header.
-    Its delimiter (comma, semicolon or tab) is found out; cells may be quoted with
-    `"`. Missing cells at the end of a row are empty, blank rows are passed over.
+    Cells may be quoted with `"`. Missing cells at the end of a row are empty, blank
+    rows are passed over.
+
+    Args:
+        path: The file.
+        delimiter: What separates cells; None for comma, semicolon or tab, as is found
+            out.
 
     Raises:
         FileNotFoundError: `path` is not a file.
@@ -96,7 +101,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """
     path = Path(path)
     text = _decoded(path)
-    records = list(_records(path, text, _delimiter(text)))
+    records = list(_records(path, text, delimiter or _delimiter(text)))
     if not records:
         raise DatasetError(
             f"Expected a header and at least one row in {path}. Received: nothing. "
