@@ -119,19 +119,24 @@ class Web:
         """
         return self._patiently(url, self._picture, self._limits)
 
-    def get_json(self, url: str, parameters: Mapping[str, str]) -> Any:
+    def get_json(
+        self, url: str, parameters: Mapping[str, str], authorization: str | None = None
+    ) -> Any:
         """Return what a service answers.
 
         Args:
             url: Address of the service.
             parameters: What to ask; it is not repeated in errors, as it may hold keys.
+            authorization: The header of this name, one line of ASCII; it goes to this
+                server alone, wherever that redirects to.
 
         Raises:
             FetchError: It cannot be had, or is not JSON; a `DownloadError`.
         """
         limits = replace(self._limits, size_bytes=JSON_BYTES)
         try:
-            body = self._patiently(_with(url, parameters), self._json, limits)
+            asking = replace(self._json, authorization=authorization)
+            body = self._patiently(_with(url, parameters), asking, limits)
         except FetchError as error:
             said = re.sub(r"\?\S*", "?...", str(error))
             raise FetchError(said, kind=error.kind, passing=error.passing) from None

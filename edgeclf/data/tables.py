@@ -129,7 +129,7 @@ def class_labels(table: Table, rows: tuple[Row, ...], column: str) -> list[str]:
     refused = [
         f"row {row.number}: {label!r} ({problem})"
         for row, label in zip(rows, labels, strict=True)
-        if (problem := _label_problem(label))
+        if (problem := label_problem(label))
     ]
     if refused:
         raise DatasetError(
@@ -299,7 +299,7 @@ def _row(
     return Row(number, cells[: len(columns)] + ("",) * missing)
 
 
-def _label_problem(label: str) -> str | None:
+def label_problem(label: str) -> str | None:
     """Return why `label` cannot be the name of a class folder."""
     if not label:
         return "empty"
@@ -309,6 +309,12 @@ def _label_problem(label: str) -> str | None:
         return "slash"
     if any(ord(character) < 32 or ord(character) == 127 for character in label):
         return "control character"
-    if len(label.encode()) > _MAX_NAME_BYTES:
+    try:
+        size_bytes = len(label.encode())
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    if label.splitlines() != [label]:
+        return "more than one line"
+    if size_bytes > _MAX_NAME_BYTES:
         return f"longer than {_MAX_NAME_BYTES} bytes"
     return None
