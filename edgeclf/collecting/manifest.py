@@ -36,7 +36,8 @@ class Manifest:
     Further columns and another order, of whoever edits it, stay.
 
     Attributes:
-        files: The pictures it names, paths below the output folder.
+        files: The pictures it names: paths below the output folder, and addresses of
+            those that were not stored.
 
     Args:
         folder: The output folder.
@@ -67,10 +68,10 @@ class Manifest:
                 f"commas between them. Received: no {', '.join(missing)}. Give it back "
                 "its header, or move it away: then a new one is written."
             )
-        return columns, {row["file"] for row in rows}
+        return columns, {row["file"] or row["url"] for row in rows}
 
     def add(self, entry: Settled) -> None:
-        """Append a row for each file of a stored picture.
+        """Append a row for each file of a picture, one if it was not stored.
 
         Raises:
             OSError: The disk does not take them.
@@ -80,7 +81,7 @@ class Manifest:
             csv_line([row.get(name, "") for name in self._columns]) for row in rows
         ]
         self._file.append("".join(lines))
-        self.files.update(entry.files)
+        self.files.update(row["file"] or row["url"] for row in rows)
 
     def close(self) -> None:
         """Let others have it."""
@@ -91,10 +92,10 @@ def _rows(entry: Settled) -> Iterator[Mapping[str, str]]:
     found, picture = entry.found, entry.picture
     if found is None or picture is None:
         return
-    for file in entry.files:
+    for file in entry.files or ("",):
         yield {
             "file": file,
-            "label": file.partition("/")[0],
+            "label": file.partition("/")[0] or ";".join(found.labels),
             "url": found.url,
             "source": found.source,
             "identifier": found.identifier or "",

@@ -29,7 +29,6 @@ from edgeclf.collecting.seen import Seen
 from edgeclf.collecting.spool import Spool
 from edgeclf.console import number_of
 from edgeclf.data.tables import label_problem
-from edgeclf.errors import DatasetError
 from edgeclf.inputs.paths import find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
@@ -83,13 +82,21 @@ class Store:
         """Return what became of an address in this run or an earlier one."""
         return self._settled.get(url)
 
-    def add(self, found: Found, labels: tuple[str, ...], picture: Picture) -> str:
+    def add(
+        self,
+        found: Found,
+        labels: tuple[str, ...],
+        picture: Picture,
+        *,
+        no_store: bool = False,
+    ) -> str:
         """Take a picture from the spool into the folders of its labels if it is new.
 
         Args:
             found: Where it comes from.
             labels: Those of its labels that it is wanted for, one at least.
             picture: What it is.
+            no_store: Only write down that it was here.
 
         Returns:
             `STORED`, or "duplicate" or "near-duplicate".
@@ -102,7 +109,8 @@ class Store:
             reason = f"{found.url} shows what another picture shows: a {copy}."
             self.refuse(Settled(found, copy, reason))
             return copy
-        names = tuple(self._name(found, label, picture) for label in labels)
+        names = () if no_store else labels
+        names = tuple(self._name(found, label, picture) for label in names)
         self._journal.add(entry := Settled(found, STORED, files=names, picture=picture))
         self._place(entry)
         return STORED
@@ -152,13 +160,18 @@ class Store:
         found = entry.found
         if found is None:
             return
+        self._settled[found.url] = entry
+        if not entry.files:
+            if found.url not in self._manifest.files:
+                self._manifest.add(entry)
+            self.counts.update(found.labels)
+            return
         paths = [self.folder / name for name in entry.files]
         if self.spool.has(found.url):
             self.spool.move(found.url, paths)
         there = [path.exists() for path in paths]
         if any(there) and not self._manifest.files.issuperset(entry.files):
             self._manifest.add(entry)
-        self._settled[found.url] = entry
         for name, is_there in zip(entry.files, there, strict=True):
             self.counts[name.partition("/")[0]] += is_there
 
@@ -199,21 +212,11 @@ class Store:
         return path.relative_to(self.folder).as_posix()
 
 
-def check_labels(labels: tuple[str, ...]) -> None:
-    """Refuse labels that cannot be names of class folders.
-
-    Raises:
-        DatasetError: One cannot.
-    """
-    for label in labels:
-        problem = label_problem(label)
-        if problem is None and is_passed_over(label):
-            problem = "a name that is passed over"
-        if problem is not None:
-            raise DatasetError(
-                "Expected labels that can be names of class folders. "
-                f"Received: {label!r} ({problem})."
-            )
+def label_name_problem(label: str) -> str | None:
+    """Return why a label cannot be the name of a class folder, None if it can."""
+    if (problem := label_problem(label)) is not None:
+        return problem
+    return "a name that is passed over" if is_passed_over(label) else None
 
 
 def _plain(identifier: str | None) -> str:

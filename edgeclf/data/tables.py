@@ -100,7 +100,7 @@ def read_table(path: str | os.PathLike[str], delimiter: str | None = None) -> Ta
             does not end, or a row with more cells than the header.
     """
     path = Path(path)
-    text = _decoded(path)
+    text = decoded(path)
     records = list(_records(path, text, delimiter or _delimiter(text)))
     if not records:
         raise DatasetError(
@@ -228,18 +228,22 @@ def _kinds(table: Table, names: dict[Row, str], column: str | None) -> dict[Row,
     return kinds if len(kinds) == len(names) else {}
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path, noun: str = "a CSV or TSV table") -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        FileNotFoundError: `path` is not a file.
+        DatasetError: It is not UTF-8.
+    """
     if not path.is_file():
         received = "a folder" if path.is_dir() else "no such file"
-        raise FileNotFoundError(
-            f"Expected a CSV or TSV table at {path}. Received: {received}."
-        )
+        raise FileNotFoundError(f"Expected {noun} at {path}. Received: {received}.")
     content = path.read_bytes()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(
-            f"Expected a table in UTF-8. Received: {path}, where byte "
+            f"Expected {noun} in UTF-8. Received: {path}, where byte "
             f"0x{content[error.start]:02x} at offset {error.start} is something else. "
             'Save it again as UTF-8 (spreadsheet programs call it "CSV UTF-8").'
         ) from error
