@@ -223,7 +223,9 @@ def test_read_counts_and_names_what_does_not_fit(
     assert "none of these tags, kept as such: 1 of 2." in lines
 
 
-def test_read_finds_pictures_by_path_then_by_stem(tmp_path: Path) -> None:
+def test_read_finds_pictures_by_path_then_by_stem(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     addresses = {
         "a": "images/a.png",
         "b": "./images/../images/other.png",
@@ -245,6 +247,8 @@ def test_read_finds_pictures_by_path_then_by_stem(tmp_path: Path) -> None:
         "sea/c.jpg": {"tag-c"},
         "images/no-ending": {"tag-f"},
     }
+    # Neither b.png, whose photo has another picture, nor the second c.jpg.
+    assert "Pictures of no photo" not in caplog.text
 
 
 def test_read_two_photos_with_one_picture(tmp_path: Path) -> None:
