@@ -47,6 +47,8 @@ logger = logging.getLogger("edgeclf")
 if TYPE_CHECKING:
     from edgeclf.labelling.keepers import Keep
 
+SHOW_FOLDER = "shown"  # of --show without a place
+
 Label = Callable[[ImageSource], "list[Category]"]
 
 
@@ -279,9 +281,11 @@ def _parser() -> Parser:
     )
     add(
         "--show",
+        nargs="?",
+        const=SHOW_FOLDER,
         metavar="OUT",
         help="draw the picture with its labels: a .png or .jpg file for one picture, "
-        "a folder for several",
+        "a folder for several (without OUT: the folder %(const)s)",
     )
     add(
         "--heatmap",

@@ -195,7 +195,7 @@ def test_read_manifest_refuses(tmp_path: Path, content: bytes, message: str) -> 
 
 
 def test_tag_source_reads_stored_and_remote_pictures(
-    tmp_path: Path, server: Server
+    tmp_path: Path, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     tables = write_unsplash(
         tmp_path / "tables", "abc", [(photo, f"tag {photo}", "100") for photo in "abc"]
@@ -203,8 +203,9 @@ def test_tag_source_reads_stored_and_remote_pictures(
     images = tmp_path / "images"
     rows = [row_of(server, photo, jpeg("red")) for photo in ("a", "b", "x", "c")]
     rows[3]["file"] = "sea/gone.jpg"
-    manifest(images, [*rows, {**rows[3], "file": "sky/unsplash-c-f00.jpg"}])
-    draw(images, "a.jpg", "sky/unsplash-c-f00.jpg")
+    places = ("sky/unsplash-c-f00.jpg", "wind/unsplash-c-f00.jpg")
+    manifest(images, [*rows, *({**rows[3], "file": place} for place in places)])
+    draw(images, "a.jpg", *places)
 
     pictures = TagSource(unsplash=tables, image_dir=images).read()
 
@@ -214,6 +215,7 @@ def test_tag_source_reads_stored_and_remote_pictures(
     assert are_remote == [False, True, False]
     assert pictures.labels == ("tag a", "tag b", "tag c")
     assert pictures.targets.tolist() == np.eye(3, dtype=bool).tolist()
+    assert "Pictures of no photo" not in caplog.text
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import hosting
 import model_files as models
 import numpy as np
 import pytest
@@ -57,6 +58,34 @@ def test_several_pictures_are_drawn_into_a_folder(
         for folder in (shown, maps):
             found = sorted(path.name for path in folder.iterdir())
             assert found == ["0-2.png", "0.png"]
+
+
+def test_pictures_of_the_web_are_drawn_under_their_own_names(
+    model_file: Files,
+    picture: Files,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = ["--model", str(model_file()), "--allow_private", "--image"]
+    paths = ["/a.png", "/x/a.png", "/photo-15?w=10&q=80", "/%D1%84%20b.png", "/dir/"]
+    with hosting.running() as server:
+        for path, color in zip(paths, ("red", "blue", "green") * 2, strict=False):
+            server.files[path] = picture(color).read_bytes()
+        addresses = [server.address + path for path in paths]
+        assert main([*base, addresses[0], "--show", "one.png"]) == 0
+        assert main([*base, *addresses, f"{server.address}/none.png", "--show"]) == 1
+    shown = [path.name for path in (tmp_path / "shown").iterdir()]
+    assert sorted(shown) == ["a-2.png", "a.png", "dir.png", "photo-15.png", "ф b.png"]
+    captured = capsys.readouterr()
+    assert f"{addresses[2]}:\ngreen " in captured.out
+    assert "none.png: the server answered 404" in captured.err
+    categories = Classifier(models.own()).classify(picture("red"))
+    expected = np.asarray(show(str(picture("red")), categories))
+    for name in ("one.png", "shown/a.png"):
+        with Image.open(name) as image:
+            np.testing.assert_array_equal(np.asarray(image), expected)
 
 
 def test_the_best_labels_evidence_is_drawn(

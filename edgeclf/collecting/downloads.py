@@ -44,7 +44,8 @@ class Downloads(Generic[Result]):
     """Pictures on their way; iterate over it, in one thread.
 
     Each item is what was found and what became of it: the result of `obtain`, an error
-    of `expected`, or None if its labels had no place left when its turn came.
+    of `expected`, or None if its labels had no place left. Only results wait for their
+    turn.
 
     Args:
         found: What to download; asked for more only when a thread has nothing to do.
@@ -87,17 +88,26 @@ class Downloads(Generic[Result]):
     def __iter__(self) -> Iterator[tuple[Found, Result | Exception | None]]:
         while True:
             self._start()
-            if not self._order:
-                return
-            if self._order[0].state != _DONE:
+            job = next((job for job in self._order if self._is_due(job)), None)
+            if job is not None:
+                self._order.remove(job)
+                yield job.found, self._checked(job.result)
+            elif self._order:
                 self._finished.get().state = _DONE
-                continue
-            job = self._order.popleft()
-            if isinstance(job.result, BaseException) and not isinstance(
-                job.result, self._expected
-            ):
-                raise job.result
-            yield job.found, job.result  # type: ignore[misc]
+            else:
+                return
+
+    def _is_due(self, job: _Job[Result]) -> bool:
+        return job.state == _DONE and (job is self._order[0] or not job.may_be_kept)
+
+    def _checked(
+        self, result: Result | BaseException | None
+    ) -> Result | Exception | None:
+        if isinstance(result, self._expected):
+            return result
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def stop(self) -> None:
         """Let the threads end; return when they have, or after `JOIN_S`."""

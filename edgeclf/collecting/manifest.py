@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgeclf.collecting.journal import Settled
@@ -36,7 +36,8 @@ class Manifest:
     Further columns and another order, of whoever edits it, stay.
 
     Attributes:
-        files: The pictures it names, paths below the output folder.
+        files: The pictures it names: paths below the output folder, and addresses of
+            those that were not stored.
 
     Args:
         folder: The output folder.
@@ -56,29 +57,31 @@ class Manifest:
 
     def _read(self) -> tuple[list[str], set[str]]:
         if not self._file.content:
-            self._file.append(_line(COLUMNS))
+            self._file.append(csv_line(COLUMNS))
             return list(COLUMNS), set()
         text = self._file.content.decode("utf-8-sig", "surrogateescape")
         rows = csv.DictReader(io.StringIO(text, newline=""))
         columns = list(rows.fieldnames or ())
         if missing := [name for name in COLUMNS if name not in columns]:
             raise DatasetError(
-                f"Expected the columns {', '.join(COLUMNS)}, with commas between them, "
-                f"in {self._file.path}. Received: no {', '.join(missing)}. Give it back "
+                f"Expected the columns {', '.join(COLUMNS)} in {self._file.path}, with "
+                f"commas between them. Received: no {', '.join(missing)}. Give it back "
                 "its header, or move it away: then a new one is written."
             )
-        return columns, {row["file"] for row in rows}
+        return columns, {row["file"] or row["url"] for row in rows}
 
     def add(self, entry: Settled) -> None:
-        """Append a row for each file of a stored picture.
+        """Append a row for each file of a picture, one if it was not stored.
 
         Raises:
             OSError: The disk does not take them.
         """
         rows = list(_rows(entry))
-        lines = [_line([row.get(name, "") for name in self._columns]) for row in rows]
+        lines = [
+            csv_line([row.get(name, "") for name in self._columns]) for row in rows
+        ]
         self._file.append("".join(lines))
-        self.files.update(entry.files)
+        self.files.update(row["file"] or row["url"] for row in rows)
 
     def close(self) -> None:
         """Let others have it."""
@@ -89,10 +92,10 @@ def _rows(entry: Settled) -> Iterator[Mapping[str, str]]:
     found, picture = entry.found, entry.picture
     if found is None or picture is None:
         return
-    for file in entry.files:
+    for file in entry.files or ("",):
         yield {
             "file": file,
-            "label": file.partition("/")[0],
+            "label": file.partition("/")[0] or ";".join(found.labels),
             "url": found.url,
             "source": found.source,
             "identifier": found.identifier or "",
@@ -108,9 +111,9 @@ def _rows(entry: Settled) -> Iterator[Mapping[str, str]]:
         }
 
 
-def _line(cells: list[str] | tuple[str, ...]) -> str:
-    r"""Return one line of CSV; line ends within cells become spaces."""
+def csv_line(cells: Iterable[str]) -> str:
+    """Return one line of CSV; line ends within cells become spaces."""
     text = io.StringIO(newline="")
-    plain = [" ".join(cell.split()) for cell in cells]
+    plain = (" ".join(cell.splitlines()) for cell in cells)
     csv.writer(text, lineterminator="\n").writerow(plain)
-    return text.getvalue()
+    return text.getvalue().encode("utf-8", "replace").decode()  # half characters

@@ -17,6 +17,7 @@ from edgeclf.data.tag_source import (
 
 if TYPE_CHECKING:
     from edgeclf.collecting.features import FeatureKeeper
+    from edgeclf.training.config import RetrainConfig
 
 # Settings of `retrain` that the features in the cache depend on.
 _TRAINING = ("architecture", "bottleneck_dir", "model_dir", "seed", "views", "resize")
@@ -72,6 +73,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     kept.add_argument("--resize", default="antialias", help="resize filter")
 
 
+def check(options: argparse.Namespace) -> None:
+    """Check the options before anything begins.
+
+    Raises:
+        ValueError: One is out of its range, or has no use.
+    """
+    if options.unsplash is None:
+        if options.no_store:
+            raise ValueError("Expected --no_store only with --unsplash.")
+        return
+    _source_of(options)
+    if options.side is not None and options.side < 1:
+        raise ValueError(
+            f"Expected side of 1 or more pixels. Received: {options.side}."
+        )
+    if options.no_store:
+        _config_of(options)
+
+
 def find_by(
     options: argparse.Namespace, keeper: FeatureKeeper | None
 ) -> Iterator[Found]:
@@ -80,37 +100,39 @@ def find_by(
     Args:
         options: `unsplash`, and what `add_options` adds.
         keeper: What `keeper_of` returns.
-
-    Raises:
-        ValueError: An option is out of its range.
     """
-    source = TagSource(
-        unsplash=options.unsplash,
-        top_keywords=options.top_keywords,
-        min_confidence=options.min_confidence,
-        keywords=None if options.keywords is None else tuple(options.keywords),
-        synonyms=options.synonyms,
-    )
     side = options.side
     if side is None:
         side = DEFAULT_SIDE if keeper is None else keeper.side
-    if side < 1:
-        raise ValueError(f"Expected side of 1 or more pixels. Received: {side}.")
-    return find(source, side)
+    return find(_source_of(options), side)
 
 
 def keeper_of(options: argparse.Namespace) -> FeatureKeeper | None:
     """Return what keeps the features of photos; None where photos are stored.
 
     Raises:
-        ValueError: An option is out of its range.
         EdgeclfError, OSError: As `FeatureKeeper`.
     """
     if not options.no_store:
         return None
     # TensorFlow Lite and all of training: of no use to whoever stores pictures.
     from edgeclf.collecting.features import FeatureKeeper
+
+    return FeatureKeeper(_config_of(options))
+
+
+def _source_of(options: argparse.Namespace) -> TagSource:
+    return TagSource(
+        unsplash=options.unsplash,
+        top_keywords=options.top_keywords,
+        min_confidence=options.min_confidence,
+        keywords=None if options.keywords is None else tuple(options.keywords),
+        synonyms=options.synonyms,
+    )
+
+
+def _config_of(options: argparse.Namespace) -> RetrainConfig:
     from edgeclf.training.config import RetrainConfig
 
     settings: dict[str, Any] = {name: getattr(options, name) for name in _TRAINING}
-    return FeatureKeeper(RetrainConfig(unsplash=options.unsplash, **settings))
+    return RetrainConfig(unsplash=options.unsplash, **settings)

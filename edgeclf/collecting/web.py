@@ -82,6 +82,10 @@ class Web:
         contact: An address where you are reached, sent along in `User-Agent`; some
             services ask for one.
 
+    Attributes:
+        manners: See above.
+        limits: See above.
+
     Raises:
         ValueError: `contact` is not one line of ASCII.
     """
@@ -100,7 +104,7 @@ class Web:
             )
         self.manners = manners
         self._allow_private = allow_private
-        self._limits = limits
+        self.limits = limits
         self._closed = threading.Event()
         self._hosts = Hosts(manners.per_host, manners.pause_s, self._closed)
         self._missed: dict[str, int] = {}  # attempts in a row by host
@@ -117,21 +121,26 @@ class Web:
         Raises:
             FetchError: It cannot be had; a `DownloadError`.
         """
-        return self._patiently(url, self._picture, self._limits)
+        return self._patiently(url, self._picture, self.limits)
 
-    def get_json(self, url: str, parameters: Mapping[str, str]) -> Any:
+    def get_json(
+        self, url: str, parameters: Mapping[str, str], authorization: str | None = None
+    ) -> Any:
         """Return what a service answers.
 
         Args:
             url: Address of the service.
             parameters: What to ask; it is not repeated in errors, as it may hold keys.
+            authorization: The header of this name, one line of ASCII; it goes to this
+                server alone, wherever that redirects to.
 
         Raises:
             FetchError: It cannot be had, or is not JSON; a `DownloadError`.
         """
-        limits = replace(self._limits, size_bytes=JSON_BYTES)
+        limits = replace(self.limits, size_bytes=JSON_BYTES)
         try:
-            body = self._patiently(_with(url, parameters), self._json, limits)
+            asking = replace(self._json, authorization=authorization)
+            body = self._patiently(_with(url, parameters), asking, limits)
         except FetchError as error:
             said = re.sub(r"\?\S*", "?...", str(error))
             raise FetchError(said, kind=error.kind, passing=error.passing) from None

@@ -114,6 +114,7 @@ def _digest(text: str, path: Path, line: int) -> bytes:
     if len(digest) != hashlib.sha256().digest_size:
         raise DatasetError(
             f"Expected 64 hexadecimal digits of a SHA-256 in {path}, line {line}. "
-            f"Received: {text!r}."
+            f"Received: {text!r}. If collecting was cut short, collect again: that "
+            "mends it."
         )
     return digest

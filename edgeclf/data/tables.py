@@ -100,7 +100,7 @@ def read_table(path: str | os.PathLike[str], delimiter: str | None = None) -> Ta
             does not end, or a row with more cells than the header.
     """
     path = Path(path)
-    text = _decoded(path)
+    text = decoded(path)
     records = list(_records(path, text, delimiter or _delimiter(text)))
     if not records:
         raise DatasetError(
@@ -129,7 +129,7 @@ def class_labels(table: Table, rows: tuple[Row, ...], column: str) -> list[str]:
     refused = [
         f"row {row.number}: {label!r} ({problem})"
         for row, label in zip(rows, labels, strict=True)
-        if (problem := _label_problem(label))
+        if (problem := label_problem(label))
     ]
     if refused:
         raise DatasetError(
@@ -228,18 +228,22 @@ def _kinds(table: Table, names: dict[Row, str], column: str | None) -> dict[Row,
     return kinds if len(kinds) == len(names) else {}
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path, noun: str = "a CSV or TSV table") -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        FileNotFoundError: `path` is not a file.
+        DatasetError: It is not UTF-8.
+    """
     if not path.is_file():
         received = "a folder" if path.is_dir() else "no such file"
-        raise FileNotFoundError(
-            f"Expected a CSV or TSV table at {path}. Received: {received}."
-        )
+        raise FileNotFoundError(f"Expected {noun} at {path}. Received: {received}.")
     content = path.read_bytes()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(
-            f"Expected a table in UTF-8. Received: {path}, where byte "
+            f"Expected {noun} in UTF-8. Received: {path}, where byte "
             f"0x{content[error.start]:02x} at offset {error.start} is something else. "
             'Save it again as UTF-8 (spreadsheet programs call it "CSV UTF-8").'
         ) from error
@@ -299,7 +303,7 @@ def _row(
     return Row(number, cells[: len(columns)] + ("",) * missing)
 
 
-def _label_problem(label: str) -> str | None:
+def label_problem(label: str) -> str | None:
     """Return why `label` cannot be the name of a class folder."""
     if not label:
         return "empty"
@@ -309,6 +313,12 @@ def _label_problem(label: str) -> str | None:
         return "slash"
     if any(ord(character) < 32 or ord(character) == 127 for character in label):
         return "control character"
-    if len(label.encode()) > _MAX_NAME_BYTES:
+    try:
+        size_bytes = len(label.encode())
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    if label.splitlines() != [label]:
+        return "more than one line"
+    if size_bytes > _MAX_NAME_BYTES:
         return f"longer than {_MAX_NAME_BYTES} bytes"
     return None

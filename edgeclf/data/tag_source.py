@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgeclf.console import number_of
 from edgeclf.data.folders import Example
@@ -154,7 +154,14 @@ class TagSource:
                 f"photo_id. Received: {number_of(len(names), 'picture')}, none of them "
                 f"of the {number_of(len(addresses), 'photo')} in the table."
             )
-        _report_missing(addresses, {*found, *remote}, names.without(found.values()))
+        # A photo may lie in the folders of several tags.
+        copies = (file for photo in found for file in collected.files.get(photo, ()))
+        strangers = [
+            name
+            for name in names.without([*found.values(), *copies])
+            if PurePosixPath(name).stem not in found
+        ]
+        _report_missing(addresses, {*found, *remote}, strangers)
         examples = {
             name: Example(self.root / name, name, "") for name in found.values()
         }

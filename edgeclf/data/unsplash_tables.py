@@ -57,6 +57,8 @@ def parts(folder: str | os.PathLike[str], name: str) -> list[Path]:
             f"Expected the Unsplash table {name}.tsv000 or {name}.csv000 in {folder}. "
             "Received: no file of such a name. Unpack the dataset there."
         )
+    # Parts without a row may have no header either, if there are others.
+    found = [part for part in found if part[2].stat().st_size] or found
     numbers = {number for number, _, _ in found}
     missing = [
         f"{number:03}" for number in range(max(numbers)) if number not in numbers

@@ -83,6 +83,8 @@ class Server(NamedTuple):
             parts = urllib.parse.urlsplit(url)
             host = (parts.hostname or "").encode("idna").decode("ascii")
             port = parts.port or PORTS[parts.scheme]
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            target = urllib.parse.quote(target, _SAFE, "utf-8", "surrogateescape")
         except (ValueError, KeyError):  # the reason may show a password
             host = ""
         if not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
@@ -91,8 +93,6 @@ class Server(NamedTuple):
         if "@" in parts.netloc:
             reason = "an address with a user name or password is not taken"
             raise refusal(url, reason, NOT_AN_ADDRESS)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        target = urllib.parse.quote(target, _SAFE, "utf-8", "surrogateescape")
         return cls(url, parts.scheme, host, port, target)
 
 
@@ -107,7 +107,11 @@ class Stream(io.RawIOBase):
         self._deadline = deadline
 
     def ask(
-        self, server: Server, accept: str, contact: str | None = None
+        self,
+        server: Server,
+        accept: str,
+        contact: str | None = None,
+        authorization: str | None = None,
     ) -> http.client.HTTPResponse:
         """Send the request and return the answer, of which the headers are read.
 
@@ -115,6 +119,7 @@ class Stream(io.RawIOBase):
             server: Where to.
             accept: The types that are wanted, such as `image/*`.
             contact: An address of who asks, ASCII; some servers want one.
+            authorization: What shows that we may ask, ASCII.
         """
         host = f"[{server.host}]" if ":" in server.host else server.host
         if server.port != PORTS[server.scheme]:
@@ -122,14 +127,16 @@ class Stream(io.RawIOBase):
         agent = f"edgeclf/{edgeclf.__version__}"
         if contact:
             agent += f" ({contact})"
-        lines = (
+        lines = [
             f"GET {server.target} HTTP/1.1",
             f"Host: {host}",
             f"User-Agent: {agent}",
             f"Accept: {accept}",
             "Accept-Encoding: identity",
             "Connection: close",
-        )
+        ]
+        if authorization:
+            lines.append(f"Authorization: {authorization}")
         self._connection.settimeout(_left(self._deadline))
         self._connection.sendall("\r\n".join((*lines, "", "")).encode("ascii"))
         response = http.client.HTTPResponse(cast(socket.socket, self), method="GET")

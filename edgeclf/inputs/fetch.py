@@ -72,6 +72,8 @@ class Asking:
         visiting: Called with each host's name and port before it is reached, for a
             block in which it is. What that yields are the seconds that it took to
             begin, which do not count.
+        authorization: What shows that we may ask, for the first server alone; None for
+            nothing.
     """
 
     accept: str
@@ -79,6 +81,7 @@ class Asking:
     noun: str
     contact: str | None = None
     visiting: Callable[[str], AbstractContextManager[float | None]] = _at_once
+    authorization: str | None = None
 
 
 def is_picture_type(kind: str) -> bool:
@@ -150,10 +153,12 @@ def fetch(
                 reached = False
                 stream = connect(server, until, deadline, allow_private=allow_private)
                 reached = True
+                is_first = server[1:4] == Server.of(url)[1:4]  # not for others' ears
+                secret = asking.authorization if is_first else None
                 with (
                     stream,
                     closing(
-                        stream.ask(server, asking.accept, asking.contact)
+                        stream.ask(server, asking.accept, asking.contact, secret)
                     ) as answer,
                 ):
                     if answer.status not in _REDIRECTS:
