@@ -401,7 +401,16 @@ def test_wikimedia_says_nothing_found_and_errors_with_status_200(service, web):
         list(search("wikimedia", "cat", ("cat",), web))
 
 
+def test_wikimedia_without_a_contact_says_what_it_asks_for(service, web):
+    service.answers(hosting.saying(403, b"Please set a user-agent"))
+    with pytest.raises(DownloadError, match=r"403.*whom to contact.*\(--contact\)"):
+        list(search("wikimedia", "cat", ("cat",), web))
+
+
 def test_wikimedias_other_free_licences_pass_where_any_does(service, web):
+    service.answers(page_of_wikimedia([of_wikimedia(1, BY.removeprefix("https:"))]))
+    (found,) = search("wikimedia", "cat", ("cat",), web, "commercial")
+    assert found.license_url == BY
     page = of_wikimedia(1, None)
     metadata = page["imageinfo"][0]["extmetadata"]
     metadata["LicenseShortName"]["value"] = "FAL"
