@@ -191,6 +191,21 @@ def test_orientation_and_transparency_are_those_of_training(tmp_path, noise):
     assert image.load(tmp_path / "two/red/clear_nohash_aug1.png", None).min() == 255
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_large_pictures_are_scaled_down_upright(tmp_path, ending):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    pixels = np.zeros((300, 1000, 3), np.uint8)
+    folder = one_picture(tmp_path, pixels, f"a.{ending}", exif=exif)
+    out = AugmentConfig(folder, tmp_path / "out", 1, max_side=100)
+    augment(out)
+    with Image.open(tmp_path / f"out/red/a_nohash_aug1.{ending}") as opened:
+        assert opened.size == (30, 100)
+    augment(AugmentConfig(folder, tmp_path / "out", 1))
+    with Image.open(tmp_path / f"out/red/a_nohash_aug1.{ending}") as opened:
+        assert opened.size == (300, 1000)
+
+
 def test_broken_pictures_are_left_out_and_named(tmp_path, capsys):
     folder = tiny.write_folder(tmp_path / "photos", 1)
     (folder / "red" / "bad.jpg").write_bytes(b"no picture")
