@@ -561,7 +561,7 @@ def test_an_engine_that_ddgs_lacks_is_not_replaced_by_another(web):
 
 
 def test_engines_promise_no_licence(web):
-    with pytest.raises(ValueError, match="Expected the license any with bing"):
+    with pytest.raises(DownloadError, match="Expected the license any with bing"):
         search("bing", "cat", ("cat",), web, "cc0")
 
 
