@@ -568,7 +568,7 @@ def test_engines_promise_no_licence(web):
 def test_a_missing_package_is_named(web, monkeypatch):
     monkeypatch.setitem(sys.modules, "ddgs", None)
     monkeypatch.setitem(sys.modules, "ddgs.engines", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'edgeclf\[search\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install \"edgeclf\[search\]\""):
         search("bing", "cat", ("cat",), web)
 
 

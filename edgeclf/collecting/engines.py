@@ -66,7 +66,8 @@ def _check_engine(engine: str) -> None:
         from ddgs.engines import ENGINES
     except ImportError as error:
         raise MissingExtraError(
-            f"Searching with {engine} needs ddgs: pip install 'edgeclf[search]'"
+            f"Searching with {engine} needs ddgs. "
+            'Install it with: pip install "edgeclf[search]"'
         ) from error
     offered = sorted(ENGINES.get("images", ()))
     if engine not in offered:
