@@ -186,6 +186,11 @@ class Classifier(HoldsNetwork):
         return bool(self._info.record.get("multi_label", False))
 
     @property
+    def thresholds(self) -> NDArray[np.float32]:
+        """From which score on a multi-label model gives each tag, `(num_classes,)`."""
+        return np.array(self._thresholds)
+
+    @property
     def has_reject_rule(self) -> bool:
         """Whether the file has a rule for `unknown` that asks for the distance too."""
         rule = self._info.record.get("reject") or {}

@@ -240,10 +240,6 @@ def test_a_model_of_any_size_sees_what_its_classifier_sees(evaluate, color_folde
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (
-            models.own(entry=models.record(multi_label=True)),
-            "Expected a model that gives each picture one label.",
-        ),
         (b"not a model", "Expected a TFLite model"),
         (models.build(head=False, input_type="uint8"), "has no labels."),
     ],

@@ -7,6 +7,7 @@ import pytest
 import tiny
 from PIL import Image
 
+from edgeclf.data.folders import Example
 from edgeclf.evaluation.calibration import expected_calibration_error
 from edgeclf.evaluation.command import main as evaluate
 from edgeclf.evaluation.metrics import Evaluation
@@ -205,8 +206,8 @@ def test_reports_path_is_checked_before_the_work(tmp_path):
 
 def test_parts_stand_beside_the_page(tmp_path):
     paths = report_paths(tmp_path / "a.b.htm")
-    names = ["a.b.htm", "a.b.json", "a.b.confusion.png", "a.b.curves.png"]
-    assert [path.name for path in paths] == names
+    pictures = ["a.b.confusion.png", "a.b.curves.png", "a.b.cooccurrence.png"]
+    assert [path.name for path in paths] == ["a.b.htm", "a.b.json", *pictures]
 
 
 def test_worst_are_wrong_and_sure_and_doubtful_are_close():
@@ -234,11 +235,11 @@ def test_pictures_that_vanish_are_missing_and_said(made, caplog):
         },
         "mislabelled": [{"file": "red/blue.png"}],
     }
-    paths = {
-        name: root / "photos" / name
+    examples = [
+        Example(root / "photos" / name, name, "red")
         for name in ("gone.png", "red/000.png", "red/blue.png")
-    }
-    drawn = illustrate(report, paths, model, ["blue", "green", "red"], {})
+    ]
+    drawn = illustrate(report, examples, model, ["blue", "green", "red"], {})
     assert list(drawn) == ["red/000.png", "red/blue.png"]
     assert drawn["red/000.png"].heat_map[:2] == b"\xff\xd8"  # JPEG
     assert drawn["red/blue.png"].heat_map is None

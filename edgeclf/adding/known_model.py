@@ -65,17 +65,17 @@ class KnownModel:
         self._content = content
         info = read_model_info(content)
         check_model(content)
+        if info.record.get("multi_label"):
+            raise ModelError(
+                "Expected a model with one label for each picture. Received: one with "
+                "several, which has no place for another class. Retrain it."
+            )
         statistics = read_statistics(content)
         if not info.record or info.labels is None or statistics is None:
             lacking = "class statistics" if info.record else "a record of edgeclf"
             raise ModelError(
                 "Expected a model that this version of edgeclf retrain wrote. "
                 f"Received: one without {lacking}. Retrain it."
-            )
-        if info.record.get("multi_label"):
-            raise ModelError(
-                "Expected a model with one label for each picture. Received: one with "
-                "several, which has no place for another class. Retrain it."
             )
         layer = LastLayer(graph.read_model(content))
         self.weights, self.bias = layer.weights, layer.bias

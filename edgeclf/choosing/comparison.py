@@ -61,7 +61,7 @@ def compare(
         EdgeclfError: Another process uses the folder.
         OSError: The pictures or the folder cannot be read or written.
     """
-    found = [*read_folder(shared.image_dir), *read_background(shared.image_dir)]
+    found = [*read_folder(shared.class_dir), *read_background(shared.class_dir)]
     pictures = fingerprint_pictures(found)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):

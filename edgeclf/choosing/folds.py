@@ -71,7 +71,7 @@ class Folds:
 
     def __init__(self, shared: RetrainConfig) -> None:
         self._shared = shared
-        found = read_folder(shared.image_dir)
+        found = read_folder(shared.class_dir)
         fixed = read_split_file(shared.split_file) if shared.split_file else {}
         backbone = backbone_of(shared)
         with BottleneckCache(bottleneck_dir(shared.bottleneck_dir)) as cache:
@@ -97,7 +97,7 @@ class Folds:
             raise DatasetError(
                 f"Expected enough pictures beside the test pictures to hold some out "
                 f"in each of {NUM_FOLDS} folds. Received: {len(self)} of "
-                f"{self.num_classes} classes in {shared.image_dir}. Add pictures."
+                f"{self.num_classes} classes in {shared.source}. Add pictures."
             )
 
     def __len__(self) -> int:

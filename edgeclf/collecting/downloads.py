@@ -97,7 +97,7 @@ class Downloads(Generic[Result]):
                 job.result, self._expected
             ):
                 raise job.result
-            yield job.found, job.result  # type: ignore[misc]
+            yield job.found, job.result
 
     def stop(self) -> None:
         """Let the threads end; return when they have, or after `JOIN_S`."""

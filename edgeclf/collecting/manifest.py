@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgeclf.collecting.journal import Settled
@@ -56,15 +56,15 @@ class Manifest:
 
     def _read(self) -> tuple[list[str], set[str]]:
         if not self._file.content:
-            self._file.append(_line(COLUMNS))
+            self._file.append(csv_line(COLUMNS))
             return list(COLUMNS), set()
         text = self._file.content.decode("utf-8-sig", "surrogateescape")
         rows = csv.DictReader(io.StringIO(text, newline=""))
         columns = list(rows.fieldnames or ())
         if missing := [name for name in COLUMNS if name not in columns]:
             raise DatasetError(
-                f"Expected the columns {', '.join(COLUMNS)}, with commas between them, "
-                f"in {self._file.path}. Received: no {', '.join(missing)}. Give it back "
+                f"Expected the columns {', '.join(COLUMNS)} in {self._file.path}, with "
+                f"commas between them. Received: no {', '.join(missing)}. Give it back "
                 "its header, or move it away: then a new one is written."
             )
         return columns, {row["file"] for row in rows}
@@ -76,7 +76,9 @@ class Manifest:
             OSError: The disk does not take them.
         """
         rows = list(_rows(entry))
-        lines = [_line([row.get(name, "") for name in self._columns]) for row in rows]
+        lines = [
+            csv_line([row.get(name, "") for name in self._columns]) for row in rows
+        ]
         self._file.append("".join(lines))
         self.files.update(entry.files)
 
@@ -108,9 +110,9 @@ def _rows(entry: Settled) -> Iterator[Mapping[str, str]]:
         }
 
 
-def _line(cells: list[str] | tuple[str, ...]) -> str:
-    r"""Return one line of CSV; line ends within cells become spaces."""
+def csv_line(cells: Iterable[str]) -> str:
+    """Return one line of CSV; line ends within cells become spaces."""
     text = io.StringIO(newline="")
-    plain = [" ".join(cell.split()) for cell in cells]
+    plain = (" ".join(cell.splitlines()) for cell in cells)
     csv.writer(text, lineterminator="\n").writerow(plain)
-    return text.getvalue()
+    return text.getvalue().encode("utf-8", "replace").decode()  # half characters

@@ -79,7 +79,7 @@ class Spool:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _path(self, url: str) -> Path:
-        name = hashlib.sha256(files.encoded(url)).hexdigest()[:32]
+        name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return self._folder / name
 
 

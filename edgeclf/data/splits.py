@@ -94,13 +94,13 @@ def split_class(
     # smallest digest, which says nothing of the place: the lowest place of its members
     # would lie the lower the more they are.
     places = {
-        group: _place(min(digests[position] for position in positions), seed)
+        group: place(min(digests[position] for position in positions), seed)
         for group, positions in members.items()
     }
     given = {groups[position]: split for position, split in fixed.items()}
     ordered = sorted(members, key=lambda group: (places[group], group))
     assigned = {
-        group: given.get(group) or _split_of(places[group], shares) for group in ordered
+        group: given.get(group) or split_at(places[group], shares) for group in ordered
     }
     if not fixed:
         _serve_every_split(ordered, assigned, shares)
@@ -116,15 +116,17 @@ def split_class(
     return splits
 
 
-def _place(digest: bytes, seed: int) -> float:
+def place(digest: bytes, seed: int) -> float:
+    """Return the place of the file with that SHA-256, in [0, 1)."""
     drawn = hashlib.sha256(b"%d:" % seed + digest).digest()
     return int.from_bytes(drawn[:8], "big") / 2**64
 
 
-def _split_of(place: float, shares: Shares) -> str:
-    if place < shares.testing_percentage / 100:
+def split_at(at: float, shares: Shares) -> str:
+    """Return the split of a place: test at the bottom, training at the top."""
+    if at < shares.testing_percentage / 100:
         return TEST
-    if place < (shares.testing_percentage + shares.validation_percentage) / 100:
+    if at < (shares.testing_percentage + shares.validation_percentage) / 100:
         return VALIDATION
     return TRAIN
 

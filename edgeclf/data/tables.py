@@ -82,12 +82,17 @@ class Table:
         return any(name.casefold() == column.casefold() for name in self.columns)
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
+def read_table(path: str | os.PathLike[str], delimiter: str | None = None) -> Table:
     """Read a CSV or TSV file.
 
     The file is UTF-8, with or without a byte order mark, and begins with a header.
-    Its delimiter (comma, semicolon or tab) is found out; cells may be quoted with
-    `"`. Missing cells at the end of a row are empty, blank rows are passed over.
+    Cells may be quoted with `"`. Missing cells at the end of a row are empty, blank
+    rows are passed over.
+
+    Args:
+        path: The file.
+        delimiter: What separates cells; None for comma, semicolon or tab, as is found
+            out.
 
     Raises:
         FileNotFoundError: `path` is not a file.
@@ -96,7 +101,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """
     path = Path(path)
     text = _decoded(path)
-    records = list(_records(path, text, _delimiter(text)))
+    records = list(_records(path, text, delimiter or _delimiter(text)))
     if not records:
         raise DatasetError(
             f"Expected a header and at least one row in {path}. Received: nothing. "
@@ -124,7 +129,7 @@ def class_labels(table: Table, rows: tuple[Row, ...], column: str) -> list[str]:
     refused = [
         f"row {row.number}: {label!r} ({problem})"
         for row, label in zip(rows, labels, strict=True)
-        if (problem := _label_problem(label))
+        if (problem := label_problem(label))
     ]
     if refused:
         raise DatasetError(
@@ -294,7 +299,7 @@ def _row(
     return Row(number, cells[: len(columns)] + ("",) * missing)
 
 
-def _label_problem(label: str) -> str | None:
+def label_problem(label: str) -> str | None:
     """Return why `label` cannot be the name of a class folder."""
     if not label:
         return "empty"
@@ -304,6 +309,12 @@ def _label_problem(label: str) -> str | None:
         return "slash"
     if any(ord(character) < 32 or ord(character) == 127 for character in label):
         return "control character"
-    if len(label.encode()) > _MAX_NAME_BYTES:
+    try:
+        size_bytes = len(label.encode())
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    if label.splitlines() != [label]:
+        return "more than one line"
+    if size_bytes > _MAX_NAME_BYTES:
         return f"longer than {_MAX_NAME_BYTES} bytes"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,15 @@ def calibration_bins(
         classes: True class of each picture.
         num_bins: Number of bins.
     """
-    confidences = np.asarray(scores.max(axis=1), np.float64)
     right = scores.argmax(axis=1) == classes
+    return _bins(scores.max(axis=1), right, num_bins)
+
+
+def _bins(
+    scores: NDArray[np.floating[Any]], right: NDArray[np.bool_], num_bins: int
+) -> list[Bin]:
+    """Sort scores, and whether each was right, both `(n,)`, into bins."""
+    confidences = np.asarray(scores, np.float64)
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     places = _places(confidences, num_bins)
     bins = []
@@ -61,6 +69,16 @@ def calibration_bins(
             )
         )
     return bins
+
+
+def _error(bins: Sequence[Bin]) -> float:
+    """Return the mean distance of the bins' confidence and accuracy."""
+    total = sum(entry.count for entry in bins)
+    return sum(
+        entry.count / total * abs(entry.accuracy - entry.confidence)
+        for entry in bins
+        if entry.accuracy is not None and entry.confidence is not None
+    )
 
 
 def expected_calibration_error(
@@ -81,11 +99,7 @@ def expected_calibration_error(
         classes: True class of each picture.
         num_bins: Number of bins.
     """
-    return sum(
-        entry.count / len(classes) * abs(entry.accuracy - entry.confidence)
-        for entry in calibration_bins(scores, classes, num_bins)
-        if entry.accuracy is not None and entry.confidence is not None
-    )
+    return _error(calibration_bins(scores, classes, num_bins))
 
 
 def error_by_chance(
@@ -162,4 +176,24 @@ def describe_calibration(
         "temperature": temperature,
         "num": len(classes),
         "bins": [vars(entry) for entry in calibration_bins(scores, classes)],
+    }
+
+
+def describe_tag_calibration(
+    scores: NDArray[np.floating[Any]], targets: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return the same of a multi-label model: is the share of 0.8 that has the tag 0.8?
+
+    Every pair of picture and tag counts. Most have a low score, and weigh most.
+
+    Args:
+        scores: `(n, tags)` in [0, 1], of one picture at least.
+        targets: Which picture has which tag, `(n, tags)`.
+    """
+    bins = _bins(scores.reshape(-1), targets.reshape(-1), NUM_BINS)
+    return {
+        "ece": _error(bins),
+        "ece_by_chance": error_by_chance(scores.reshape(-1, 1)),
+        "num": scores.size,
+        "bins": [vars(entry) for entry in bins],
     }

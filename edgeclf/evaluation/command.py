@@ -2,6 +2,7 @@ r"""Measure a model on pictures whose class is known, and write a report.
 
 ```
 edgeclf evaluate model.tflite photos/ --split_file model.split.csv
+edgeclf evaluate tags.tflite photos/ --tags_csv tags.csv
 ```
 """
 
@@ -20,7 +21,8 @@ from edgeclf.classifier import Classifier
 from edgeclf.console import Parser, number_of, run
 from edgeclf.data.folders import Example, read_background
 from edgeclf.data.splits import SPLITS, TEST, read_split_file
-from edgeclf.errors import DatasetError
+from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TagSource
+from edgeclf.errors import DatasetError, ModelError
 from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
@@ -31,6 +33,7 @@ from edgeclf.evaluation.folder import (
     read_examples,
     split_table,
 )
+from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.evaluation.model_file import describe_model, measure_latency, versions
 from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report, reject_line
@@ -44,12 +47,17 @@ from edgeclf.evaluation.report_files import (
     report_contents,
     report_paths,
 )
+from edgeclf.evaluation.tag_evaluate import evaluate_tags
+from edgeclf.evaluation.tag_metrics import TagEvaluation
+from edgeclf.evaluation.tag_report import tag_lines
+from edgeclf.evaluation.tagged import describe_tagged, read_tagged, tag_source
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.labelling.arguments import positive, usage_errors
 from edgeclf.labelling.output import write_json_line
 
 logger = logging.getLogger("edgeclf")
 
+TAG_SOURCES = ("tags_csv", "unsplash", "tag_folders")
 _SETTINGS = ("num_threads", "resize", "input_mean", "input_std")
 
 
@@ -64,7 +72,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         `SystemExit`, for wrong usage.)
     """
     parser = _parser()
-    options = parser.parse_args(argv)
+    # DIR may stand behind options; it is not needed, and so not waited for otherwise.
+    options = parser.parse_intermixed_args(argv)
+    if options.folder is not None and options.image_dir is not None:
+        parser.error("Expected DIR or --image_dir. Received: both.")
+    options.image_dir = options.folder or options.image_dir
+    if all(getattr(options, name) is None for name in ("image_dir", *TAG_SOURCES)):
+        parser.error(
+            "Expected DIR, the folder of the pictures, or --tags_csv, --unsplash or "
+            "--tag_folders. Received: none of them."
+        )
     if options.split is not None and options.split_file is None:
         parser.error("Expected --split_file too, the table of --split.")
     if options.report is not None and options.no_report:
@@ -79,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with usage_errors(parser):
             classifier = Classifier(options.model, options.labels, **_settings(options))
         with classifier:
-            report = _evaluate(options, classifier)
+            report = _evaluate(options, parser, classifier)
         _print_result(options, report)
         return 0
 
@@ -90,18 +107,27 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in _SETTINGS}
 
 
-def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, Any]:
+def _evaluate(
+    options: argparse.Namespace, parser: Parser, classifier: Classifier
+) -> dict[str, Any]:
     """Measure, write the files, return the report."""
     page = _page(options)
     paths = report_paths(page, foreign_values(page))
     if not options.no_report:
         _check_writable(options, paths)
-    labels = checked_labels(classifier, os.fspath(options.model))
+    of_tags = _is_of_tags(options, classifier)
+    labels = checked_labels(classifier, os.fspath(options.model), of_tags=of_tags)
     splits = options.split_file and read_split_file(options.split_file)
     split = options.split or TEST
-    examples = read_examples(options.image_dir, labels, splits, split)
+    examples: list[Example]
+    if of_tags:
+        source = _tag_source(options, parser, labels)
+        examples, targets = read_tagged(source, labels, splits, split)
+    else:
+        examples = read_examples(options.image_dir, labels, splits, split)
+    place = options.image_dir if not of_tags else source.root
     if not options.no_report:
-        others = [options.labels, options.split_file]
+        others = [options.labels, options.split_file, options.tags_csv]
         _check_nothing_is_lost(
             paths,
             [
@@ -111,47 +137,50 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
             ],
         )
     unreadable: list[tuple[str, str]] = []
-    (evaluation,) = evaluate(
-        [classifier],
-        examples,
-        labels,
-        resize=classifier.resize,
-        num_workers=options.num_workers,
-        unreadable=unreadable,
-    )
-    if not evaluation.names:
+    measured: Evaluation | TagEvaluation
+    if of_tags:
+        (measured,) = evaluate_tags(
+            [classifier],
+            examples,
+            targets,
+            resize=classifier.resize,
+            num_workers=options.num_workers,
+            unreadable=unreadable,
+        )
+    else:
+        (measured,) = evaluate(
+            [classifier],
+            examples,
+            labels,
+            resize=classifier.resize,
+            num_workers=options.num_workers,
+            unreadable=unreadable,
+        )
+    if not measured.names:
         raise DatasetError(
-            f"Expected a readable picture in {options.image_dir}. "
+            f"Expected a readable picture in {place}. "
             f"Received: {number_of(len(unreadable), 'picture')}, none readable."
         )
     trained_on = _count_training_pictures(options, examples)
     content = options.model.read_bytes()
     report = new_report(
-        "evaluate", f"{options.model.name} on {options.image_dir.name or 'pictures'}"
+        "evaluate", f"{options.model.name} on {place.name or 'pictures'}"
     )
-    report["model"] = {
+    model = {
         **describe_model(content, options.model, classifier),
         "path": os.fspath(options.model),
     }
-    evaluation = merged(evaluation, labels)
-    report |= describe_evaluation(
-        evaluation,
-        labels,
-        report["model"]["quantize"],
-        report["model"]["temperature"],
-    )
-    report["reject"]["background"] = _measure_background(options, classifier)
+    report["model"] = model
+    if isinstance(measured, TagEvaluation):
+        report |= describe_tagged(measured, labels, model["quantize"], split)
+    else:
+        report |= _describe_classes(options, classifier, measured, labels, model)
     settings = _settings(options)
-    data = describe_pictures(
-        options.image_dir,
-        split,
-        evaluation,
-        labels,
-    )
     conflicting, alike = find_copies(examples, options.num_workers)
     report |= {
         "data": {
-            **data,
+            **report["data"],
+            "image_dir": options.image_dir and os.fspath(options.image_dir),
             "num_trained_on": trained_on,
             "unreadable": [
                 {"file": name, "reason": reason} for name, reason in sorted(unreadable)
@@ -167,7 +196,7 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
         return report
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in examples},
+        examples,
         content,
         labels,
         settings,
@@ -176,6 +205,55 @@ def _evaluate(options: argparse.Namespace, classifier: Classifier) -> dict[str, 
     )
     files.write_together(report_contents(report, illustrations, paths))
     return report
+
+
+def _is_of_tags(options: argparse.Namespace, classifier: Classifier) -> bool:
+    """Tell whether the model is measured on pictures with several tags each.
+
+    Raises:
+        ModelError: It gives each picture one label, and the pictures have tags.
+    """
+    given = [f"--{name}" for name in TAG_SOURCES if getattr(options, name) is not None]
+    if classifier.multi_label or options.multi_label:
+        return True
+    if given:
+        raise ModelError(
+            f"{options.model}: Expected a model that gives each picture several "
+            f"labels, with {given[0]}. Received: one label a picture. If it is another "
+            "maker's with independent scores, add --multi_label; else give a folder "
+            "of class folders."
+        )
+    return False
+
+
+def _tag_source(
+    options: argparse.Namespace, parser: Parser, labels: Sequence[str]
+) -> TagSource:
+    names = (*TAG_SOURCES, "image_dir", "min_confidence", "synonyms")
+    given = {name: getattr(options, name) for name in names}
+    with usage_errors(parser):
+        return tag_source(
+            labels,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
+
+def _describe_classes(
+    options: argparse.Namespace,
+    classifier: Classifier,
+    measured: Evaluation,
+    labels: Sequence[str],
+    model: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what a report says of a model of classes and its pictures."""
+    evaluation = merged(measured, labels)
+    described = describe_evaluation(
+        evaluation, labels, model["quantize"], model["temperature"]
+    )
+    described["reject"]["background"] = _measure_background(options, classifier)
+    split = options.split or TEST
+    described["data"] = describe_pictures(options.image_dir, split, evaluation, labels)
+    return described
 
 
 def _page(options: argparse.Namespace) -> Path:
@@ -247,7 +325,7 @@ def _changed(options: argparse.Namespace) -> dict[str, Any]:
         for name, value in given
         if value is not None
         and value is not False  # 0 is a value
-        and name not in ("model", "image_dir", "json")
+        and name not in ("model", "folder", "image_dir", "json")
     }
 
 
@@ -256,14 +334,17 @@ def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> Non
         write_json_line(report)
         return
     device = report["accuracy"]["device"]
-    low, high = device["interval_95"]
-    print(
-        f"Accuracy = {device['accuracy']:.1%} (N={device['num']}), "
-        f"95% interval {low:.1%} to {high:.1%}"
-    )
-    print(f"Macro-F1 = {device['macro_f1']:.3f}")
-    if line := reject_line(report["reject"]):
-        print(line)
+    if report.get("multi_label"):
+        print("\n".join(tag_lines(device)))
+    else:
+        low, high = device["interval_95"]
+        print(
+            f"Accuracy = {device['accuracy']:.1%} (N={device['num']}), "
+            f"95% interval {low:.1%} to {high:.1%}"
+        )
+        print(f"Macro-F1 = {device['macro_f1']:.3f}")
+        if line := reject_line(report["reject"]):
+            print(line)
     if not options.no_report:
         print(f"Report: {_page(options)}")
 
@@ -272,12 +353,37 @@ def _parser() -> Parser:
     parser = Parser(
         prog="edgeclf evaluate",
         description="Measure a model on a folder with one folder of pictures per "
-        "class, and write a report: one HTML file, with JSON and a confusion matrix "
-        "beside it.",
+        "class, or of several labels a picture on pictures with tags, and write a "
+        "report: one HTML file, with JSON and a picture of a matrix beside it.",
     )
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="the .tflite file")
-    add("image_dir", type=Path, metavar="DIR", help="folder of class folders")
+    add(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help="folder of class folders, or of a model of tags of folders that are "
+        "called like tags; with --tags_csv or --unsplash where the pictures lie",
+    )
+    add("--image_dir", type=Path, metavar="DIR", help="the same")
+    add("--tags_csv", type=Path, metavar="FILE", help="table of files and their tags")
+    add("--unsplash", type=Path, metavar="DIR", help="folder of the Unsplash tables")
+    add("--tag_folders", type=Path, metavar="DIR", help="folder of folders of tags")
+    add(
+        "--min_confidence",
+        type=float,
+        metavar="X",
+        help="of the Unsplash tables, percent that an AI service must be sure of; "
+        f"default: {DEFAULT_MIN_CONFIDENCE:g}",
+    )
+    add("--synonyms", type=Path, metavar="FILE", help="which tags mean the same")
+    add(
+        "--multi_label",
+        action="store_true",
+        help="the scores are independent, and a label is given from 0.5 on: for other "
+        "makers' models, edgeclf's own say so themselves",
+    )
     add("--labels", type=Path, metavar="FILE", help="if not the model's own")
     add(
         "--report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -49,47 +49,30 @@ def evaluate(
     Returns:
         One `Evaluation` per classifier.
     """
-    input_size = classifiers[0].input_size
-
-    def load(example: Example) -> NDArray[np.uint8] | None:
-        try:
-            if input_size is not None:
-                return image.load(example.path, input_size, resize=resize)
-            at_most = (MAX_OWN_SIDE, MAX_OWN_SIDE)
-            decoded = image.decode(example.path, at_most, resize=resize)
-            own_size = image.own_size(decoded.box, MAX_OWN_SIDE)
-            return image.stretch(decoded, own_size, resize)
-        except (ImageError, OSError) as error:
-            logger.warning("Not measured: %s", sentence(error))
-            if unreadable is not None:
-                unreadable.append((example.name, sentence(error)))
-            return None
-
     scores: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
     unknown: list[list[bool]] = [[] for _ in classifiers]
     kept: list[Example] = []
-    bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
-    with bar, ThreadPoolExecutor(num_workers or num_processors()) as executor:
-        for start in range(0, len(examples), BATCH_SIZE):
-            batch = examples[start : start + BATCH_SIZE]
-            loaded = executor.map(load, batch)
-            for pixels, example in zip(loaded, batch, strict=True):
-                bar.update()
-                if pixels is None:
-                    continue
-                kept.append(example)
-                for number, classifier in enumerate(classifiers):
-                    if classifier.has_reject_rule:
-                        examined = classifier.examine(pixels)
-                        scores[number].append(examined.scores)
-                        unknown[number].append(examined.is_unknown)
-                        continue
-                    scores[number].append(classifier.scores(pixels))
-                    if classifier.info.record.get("reject"):  # by the score alone
-                        (best,) = classifier.categories(
-                            scores[number][-1], top_k=1, reject=True
-                        )
-                        unknown[number].append(best.index is None)
+    for row, pixels in decoded_pictures(
+        examples,
+        classifiers[0].input_size,
+        resize=resize,
+        num_workers=num_workers,
+        description=description,
+        unreadable=unreadable,
+    ):
+        kept.append(examples[row])
+        for number, classifier in enumerate(classifiers):
+            if classifier.has_reject_rule:
+                examined = classifier.examine(pixels)
+                scores[number].append(examined.scores)
+                unknown[number].append(examined.is_unknown)
+                continue
+            scores[number].append(classifier.scores(pixels))
+            if classifier.info.record.get("reject"):  # by the score alone
+                (best,) = classifier.categories(
+                    scores[number][-1], top_k=1, reject=True
+                )
+                unknown[number].append(best.index is None)
     index = {label: position for position, label in enumerate(labels)}
     classes = np.array([index[example.label] for example in kept], np.intp)
     names = [example.name for example in kept]
@@ -102,6 +85,51 @@ def evaluate(
         )
         for rows, flags in zip(scores, unknown, strict=True)
     ]
+
+
+def decoded_pictures(
+    examples: Sequence[Example],
+    input_size: tuple[int, int] | None,
+    *,
+    resize: str,
+    num_workers: int | None = None,
+    description: str = "evaluation",
+    unreadable: list[tuple[str, str]] | None = None,
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the number of each picture that can be read, and its pixels, in order.
+
+    Args:
+        examples: The pictures. One that cannot be read is left out with a warning.
+        input_size: `(height, width)`; None to leave each its own size, up to a limit.
+        resize: Resize filter.
+        num_workers: As for `evaluate`, like the rest.
+        description: Likewise.
+        unreadable: Likewise.
+    """
+
+    def load(example: Example) -> NDArray[np.uint8] | None:
+        try:
+            content, name = example.read(), f"{example.path}"
+            if input_size is not None:
+                return image.load(content, input_size, resize=resize, name=name)
+            at_most = (MAX_OWN_SIDE, MAX_OWN_SIDE)
+            decoded = image.decode(content, at_most, resize=resize, name=name)
+            own_size = image.own_size(decoded.box, MAX_OWN_SIDE)
+            return image.stretch(decoded, own_size, resize)
+        except (ImageError, OSError) as error:
+            logger.warning("Not measured: %s", sentence(error))
+            if unreadable is not None:
+                unreadable.append((example.name, sentence(error)))
+            return None
+
+    bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
+    with bar, ThreadPoolExecutor(num_workers or num_processors()) as executor:
+        for start in range(0, len(examples), BATCH_SIZE):
+            batch = examples[start : start + BATCH_SIZE]
+            for row, pixels in enumerate(executor.map(load, batch), start):
+                bar.update()
+                if pixels is not None:
+                    yield row, pixels
 
 
 def count_rejected(

@@ -29,23 +29,21 @@ logger = logging.getLogger("edgeclf")
 NAMED_AT_MOST = 10  # folders, labels or pictures in one message
 
 
-def checked_labels(classifier: Classifier, model: str) -> list[str]:
-    """Return the labels of a model that can be measured on class folders.
+def checked_labels(
+    classifier: Classifier, model: str, *, of_tags: bool = False
+) -> list[str]:
+    """Return the labels of a model that can be measured.
 
     Args:
         classifier: The model.
         model: Its path, for messages.
+        of_tags: Whether each picture may have several of them.
 
     Raises:
         LabelError: It has no labels.
-        ModelError: It gives several labels to a picture, or has one class only.
+        ModelError: It has one class only, and each picture is of a class.
     """
-    if classifier.multi_label:
-        raise ModelError(
-            f"{model}: Expected a model that gives each picture one label. Received: "
-            "one of several labels a picture."
-        )
-    if classifier.num_classes < 2:
+    if classifier.num_classes < 2 and not of_tags:
         raise ModelError(
             f"{model}: Expected a model of two classes or more. Received: one class."
         )
@@ -161,7 +159,7 @@ def find_copies(
 
     def digest(example: Example) -> bytes | None:
         try:
-            return hashlib.sha256(example.path.read_bytes()).digest()
+            return example.digest or hashlib.sha256(example.read()).digest()
         except OSError:  # said where it is measured
             return None
 

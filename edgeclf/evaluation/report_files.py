@@ -1,4 +1,4 @@
-"""A report as files: a page, its values as JSON, and two pictures."""
+"""A report as files: a page, its values as JSON, and pictures for slides."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ class ReportPaths(NamedTuple):
         confusion: The confusion matrix as PNG.
         curves: As PNG, if there are any: the training curves, or of a head that is
             solved for without steps the learning curve.
+        cooccurrence: Of a multi-label model, as PNG, in place of the confusion matrix.
     """
 
     page: Path
     values: Path
     confusion: Path
     curves: Path
+    cooccurrence: Path
 
 
 def beside(model: Path, ending: str) -> Path:
@@ -50,8 +52,8 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
     """Return where the parts of a report go: beside the page, named after it.
 
     Args:
-        page: `model.html`; then the others are `model.json`, `model.confusion.png` and
-            `model.curves.png`.
+        page: `model.html`; then the others are `model.json`, `model.confusion.png`,
+            `model.curves.png` and `model.cooccurrence.png`.
         taken: A file that somebody asked for. If it is that JSON file, the report's is
             `model.report.json`.
     """
@@ -64,6 +66,7 @@ def report_paths(page: Path, taken: Path | None = None) -> ReportPaths:
         values,
         page.with_name(f"{stem}.confusion.png"),
         page.with_name(f"{stem}.curves.png"),
+        page.with_name(f"{stem}.cooccurrence.png"),
     )
 
 
@@ -147,7 +150,7 @@ def report_contents(
         paths: Where they go.
     """
     # Imported here: fonts and drawing take as long to load as all before them.
-    from edgeclf.report.confusion import confusion_matrix
+    from edgeclf.report.confusion import confusion_matrix, cooccurrence_matrix
     from edgeclf.report.curves import learning_curve, training_curves
     from edgeclf.report.page import render
 
@@ -159,6 +162,9 @@ def report_contents(
         labels = [entry["label"] for entry in report["per_class"]]
         matrix = confusion_matrix(report["confusion_matrix"], labels)
         contents[paths.confusion] = _png(matrix)
+    if report.get("cooccurrence"):
+        matrix = cooccurrence_matrix(**report["cooccurrence"])
+        contents[paths.cooccurrence] = _png(matrix)
     if report.get("training_curves"):
         contents[paths.curves] = _png(training_curves(report["training_curves"]))
     elif report.get("learning_curve"):

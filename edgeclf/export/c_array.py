@@ -72,7 +72,7 @@ extern const unsigned int {name}_len;
 /* Input: {dtype}, rows from the top, {channels}.
    {pixels} */
 {constants}
-{labels}
+{labels}{thresholds}
 /* tflite::MicroMutableOpResolver<{num_operators}> resolver;
 {operators}
 
@@ -97,7 +97,17 @@ alignas({alignment}) const unsigned char {name}[] = {{
 {content}
 }};
 const unsigned int {name}_len = {size};
-{labels}"""
+{labels}{thresholds}"""
+
+
+# By dtype of the output.
+_C_TYPES = {"uint8": "unsigned char", "int8": "signed char", "float32": "float"}
+
+_THRESHOLDS = """\
+/* A picture may have several of these tags, or none: each whose output is as large as
+   its threshold, or larger. */
+extern {declaration};
+"""
 
 
 def c_header(model: MicroModel, labels: Sequence[str] | None, name: str) -> str:
@@ -120,6 +130,9 @@ def c_header(model: MicroModel, labels: Sequence[str] | None, name: str) -> str:
             f"#define {upper}_{key} {constants[key]}" for key in constants
         ),
         labels=f"extern {_labels_declaration(name)};\n" if labels else "",
+        thresholds=_THRESHOLDS.format(declaration=_thresholds_declaration(model, name))
+        if model.thresholds is not None
+        else "",
         num_operators=len(model.operators),
         operators="\n".join(map(_resolver_line, model.operators)),
         arena_bytes=model.arena_bytes,
@@ -144,6 +157,7 @@ def c_source(
         )
         for start in range(0, len(model.content), BYTES_A_LINE)
     ]
+    least = "".join(f"    {value},\n" for value in _thresholds(model))
     strings = "".join(f"    {c_string(label)},\n" for label in labels or ())
     return _SOURCE.format(
         header=header,
@@ -152,6 +166,9 @@ def c_source(
         content=",\n".join(lines),
         size=len(model.content),
         labels=f"{_labels_declaration(name)} = {{\n{strings}}};\n" if labels else "",
+        thresholds=f"{_thresholds_declaration(model, name)} = {{\n{least}}};\n"
+        if model.thresholds is not None
+        else "",
     )
 
 
@@ -170,6 +187,26 @@ def c_string(text: str) -> str:
 
 def _labels_declaration(name: str) -> str:
     return f"const char *const {name}_labels[{name.upper()}_NUM_CLASSES]"
+
+
+def _thresholds_declaration(model: MicroModel, name: str) -> str:
+    dtype = _C_TYPES[str(model.output.dtype)]
+    return f"const {dtype} {name}_thresholds[{name.upper()}_NUM_CLASSES]"
+
+
+def _thresholds(model: MicroModel) -> list[str]:
+    """Return from which value of the output on each tag is given, as C has it."""
+    thresholds = np.array(model.thresholds or (), np.float32)
+    if not len(model.output.scales):
+        return [f"{threshold:.8e}f" for threshold in thresholds.tolist()]
+    limits = np.iinfo(model.output.dtype or np.uint8)
+    values = np.arange(limits.min, limits.max + 1)
+    # What the values stand for, compared as `Classifier` does. A threshold that none
+    # of them reaches becomes the largest.
+    zero_point = int(model.output.zero_points[0])
+    scores = (values - zero_point).astype(np.float32) * model.output.scales[0]
+    places = np.searchsorted(scores[:-1], thresholds)
+    return [str(value) for value in values[places].tolist()]
 
 
 def _resolver_line(code: int) -> str:

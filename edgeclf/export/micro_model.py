@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edgeclf.classifier import DEFAULT_TAG_THRESHOLD
 from edgeclf.errors import ModelError
 from edgeclf.metadata import read_model_info
 from edgeclf.model_info import ModelInfo
@@ -29,6 +30,8 @@ class MicroModel:
         operators: Each `BuiltinOperator` in it, once, by rising number.
         arena_bytes: Size of the tensors that are needed at one time, at the worst
             moment; the interpreter needs more.
+        thresholds: The score from which on each tag of a multi-label model is given;
+            None of a model whose pictures have one class.
         problems: Why TensorFlow Lite Micro runs it slowly or not at all; empty for a
             model of int8 throughout.
     """
@@ -39,6 +42,7 @@ class MicroModel:
     output: Tensor
     operators: tuple[int, ...]
     arena_bytes: int
+    thresholds: tuple[float, ...] | None
     problems: tuple[str, ...]
 
     @property
@@ -88,8 +92,20 @@ def micro_model(content: bytes) -> MicroModel:
         result,
         tuple(sorted({operator.code for operator in graph.operators()})),
         arena_bytes,
+        _thresholds(info, math.prod(result.shape)),
         tuple(_problems(graph, source)),
     )
+
+
+def _thresholds(info: ModelInfo, num_tags: int) -> tuple[float, ...] | None:
+    if not info.record.get("multi_label"):
+        return None
+    thresholds = info.record.get("thresholds") or [DEFAULT_TAG_THRESHOLD] * num_tags
+    if len(thresholds) != num_tags:
+        raise ModelError(
+            f"Expected {num_tags} thresholds in the record. Received: {len(thresholds)}"
+        )
+    return tuple(thresholds)
 
 
 def _size_bytes(tensor: Tensor) -> int:

@@ -83,6 +83,8 @@ class Server(NamedTuple):
             parts = urllib.parse.urlsplit(url)
             host = (parts.hostname or "").encode("idna").decode("ascii")
             port = parts.port or PORTS[parts.scheme]
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            target = urllib.parse.quote(target, _SAFE, "utf-8", "surrogateescape")
         except (ValueError, KeyError):  # the reason may show a password
             host = ""
         if not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
@@ -91,8 +93,6 @@ class Server(NamedTuple):
         if "@" in parts.netloc:
             reason = "an address with a user name or password is not taken"
             raise refusal(url, reason, NOT_AN_ADDRESS)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        target = urllib.parse.quote(target, _SAFE, "utf-8", "surrogateescape")
         return cls(url, parts.scheme, host, port, target)
 
 

@@ -55,13 +55,36 @@ def _text_lines(categories: Sequence[Category]) -> list[str]:
 
 
 def _hashtag_line(categories: Sequence[Category]) -> list[str]:
-    return [" ".join(_hashtag(category) for category in categories)]
+    return [" ".join(hashtags(categories))]
 
 
-def _hashtag(category: Category) -> str:
-    """Return `#` and the label's letters and digits; the rest becomes underscores."""
-    words = "".join(c if c.isalnum() else " " for c in label_of(category)).split()
-    return "#" + "_".join(words)
+def hashtags(categories: Sequence[Category]) -> list[str]:
+    """Return the hashtags of labels, in order, each once.
+
+    Two that differ in upper and lower case alone are one to those who search for them.
+    A label without a letter or digit has none.
+    """
+    tags: dict[str, str] = {}
+    for category in categories:
+        if tag := hashtag(category):
+            tags.setdefault(tag.casefold(), tag)
+    return [*tags.values()]
+
+
+def hashtag(category: Category) -> str:
+    """Return `#` and the label's letters and digits; the rest becomes underscores.
+
+    Numbers alone make no hashtag, neither for Telegram nor for Instagram: a label of
+    these gets an underscore before them. Empty where there is nothing to write.
+    """
+    # What may be part of an identifier stays: marks belong to letters, as in Hindi.
+    kept = "".join(
+        c if f"a{c}".isidentifier() and c != "_" else " " for c in label_of(category)
+    )
+    tag = "_".join(word for word in kept.split() if any(map(str.isalnum, word)))
+    if tag.isdecimal() and category.label is not None:
+        tag = f"_{tag}"
+    return tag and f"#{tag}"
 
 
 def _json_reporter() -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgeclf.report.figures import (
@@ -23,6 +23,7 @@ from edgeclf.report.layout import (
     folded,
     heading,
     label,
+    names,
     paragraph,
     scrolling,
     table,
@@ -30,7 +31,6 @@ from edgeclf.report.layout import (
 from edgeclf.report.markup import Child, Markup, element, join
 
 _FEW = 10  # test pictures; with fewer a recall says little
-_MAX_NAMED = 12  # classes that are listed in a sentence
 # Facts with a name or a form of their own; the others are listed after them.
 _SAID = ("file", "path", "size_bytes", "sha256", "architecture", "quantize",
          "input_size", "labels", "parameters", "num_background")  # fmt: skip
@@ -38,17 +38,24 @@ _SAID = ("file", "path", "size_bytes", "sha256", "architecture", "quantize",
 
 def limits_section(report: Mapping[str, Any]) -> Section | None:
     """Return what the model can be used for, and where its measured limits are."""
+    if report.get("multi_label"):
+        return None  # of a model of tags other things are to be said
     labels = (report.get("model") or {}).get("labels") or []
     items = [
         item
         for item in (
-            _purpose(labels), _basis(report), _weakest(report), _uncertain(report),
+            _purpose(labels), basis(report), _weakest(report), _uncertain(report),
             _imbalance(report), _unknown(report),
         )
         if item is not None
     ]  # fmt: skip
     if not items:
         return None
+    return limits_of(items)
+
+
+def limits_of(items: Iterable[Child]) -> Section:
+    """Return the section that lists what a model is for and where its limits are."""
     content = element("ul", [element("li", item) for item in items], class_="limits")
     return Section("limits", "Intended use and limits", content)
 
@@ -59,6 +66,7 @@ def model_section(report: Mapping[str, Any]) -> Section | None:
     if not model:
         return None
     size, latency = model.get("input_size"), report.get("latency") or {}
+    kind = "Tags" if report.get("multi_label") else "Classes"
     speed = None
     if latency.get("median_ms") is not None:
         machine = latency.get("machine")
@@ -75,7 +83,7 @@ def model_section(report: Mapping[str, Any]) -> Section | None:
         ("Backbone", model.get("architecture")),
         ("Numbers", model.get("quantize")),
         ("Input", f"{size[1]} \u00d7 {size[0]} pixels, RGB" if size else None),
-        ("Classes", len(model["labels"]) if model.get("labels") else None),
+        (kind, len(model["labels"]) if model.get("labels") else None),
         ("Parameters", count(model["parameters"]) if model.get("parameters") else None),
         ("Latency", speed),
         ("Cross-entropy", _cross_entropy(report)),
@@ -127,9 +135,10 @@ def command(report: Mapping[str, Any]) -> str | None:
     words = ["edgeclf", str(report.get("command") or "retrain")]
     if words[1] == "evaluate":
         model = (report.get("model") or {}).get("path")
-        if not model or not image_dir:
+        tables = {"tags_csv", "unsplash", "tag_folders"} & set(settings)
+        if not model or not (image_dir or tables):
             return None
-        words += [str(model), str(image_dir)]
+        words += [str(model), *([str(image_dir)] if image_dir else [])]
     elif image_dir:
         settings = {"image_dir": image_dir, **settings}
     elif not settings:
@@ -149,18 +158,14 @@ def command(report: Mapping[str, Any]) -> str | None:
 def _purpose(labels: list[str]) -> Child:
     if not labels:
         return None
-    names: list[Child] = []
-    for name in labels[:_MAX_NAMED]:
-        names += [", " if names else None, label(name)]
-    more = len(labels) - _MAX_NAMED
-    rest = f" and {more} more" if more > 0 else ""
     return join(
         f"It tells {plural(len(labels), 'class', 'classes')} of pictures apart: ",
-        *names, rest, ". A picture of anything else is outside its use.",
+        *names(labels), ". A picture of anything else is outside its use.",
     )  # fmt: skip
 
 
-def _basis(report: Mapping[str, Any]) -> Child:
+def basis(report: Mapping[str, Any]) -> Child:
+    """Return which pictures the figures come from."""
     device = (report.get("accuracy") or {}).get("device") or {}
     if not device.get("num"):
         return None
@@ -262,7 +267,7 @@ def _unknown(report: Mapping[str, Any]) -> Child:
 
 def _cross_entropy(report: Mapping[str, Any]) -> str | None:
     device = (report.get("accuracy") or {}).get("device") or {}
-    nats = device.get("cross_entropy")
+    nats = device.get("cross_entropy", device.get("binary_cross_entropy"))
     return None if nats is None else f"{decimal(nats)} nats on the test pictures"
 
 

@@ -50,6 +50,9 @@ def _summary(data: Mapping[str, Any]) -> Child:
         for split, name in zip(SPLITS, ("training", *SPLITS[1:]), strict=True)
         if data.get(f"num_{split}")
     ]
+    if data.get("num_without_tags"):
+        number = plural(data["num_without_tags"], "picture has", "pictures have")
+        parts.append(f"{number} none of the tags")
     return paragraph(", ".join(parts), ".") if parts else None
 
 

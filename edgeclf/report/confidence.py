@@ -21,9 +21,13 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
     bins = [entry for entry in calibration.get("bins") or [] if entry.get("count")]
     if not bins:
         return None
+    of_tags = bool(report.get("multi_label"))
+    right, nouns = ("right", ("picture", "pictures"))
+    if of_tags:
+        right, nouns = "true", ("pair", "pairs of picture and tag")
     plot = Plot(
         Axis("score", 0.0, 1.0, is_percent=True),
-        Axis("right", 0.0, 1.0, is_percent=True),
+        Axis(right, 0.0, 1.0, is_percent=True),
     )
     most = max(entry["count"] for entry in bins)
     marks = [plot.bar(entry["low"], entry["high"], entry["accuracy"]) for entry in bins]
@@ -31,7 +35,7 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
     for entry in bins:
         title = (
             f"Score {percent(entry['low'])} to {percent(entry['high'])}: "
-            f"{plural(entry['count'], 'picture')}, {percent(entry['accuracy'])} right,"
+            f"{plural(entry['count'], *nouns)}, {percent(entry['accuracy'])} {right},"
             f" mean score {percent(entry['confidence'])}"
         )
         radius = max(3.0, _LARGEST * float(entry["count"] / most) ** 0.5)
@@ -39,14 +43,18 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
         marks.append(plot.dot(*place, title, "two", radius))
     ece, before = calibration.get("ece"), calibration.get("ece_before")
     chart = plot.chart(
-        f"Share of right answers by score; calibration error {percent(ece)}", *marks
+        f"Share of {right} {'tags' if of_tags else 'answers'} by score; calibration"
+        f" error {percent(ece)}",
+        *marks,
     )
     words: list[Child] = [
         paragraph(
-            "A score of 80% should be right in 80 of 100 cases: the dashed line. Each"
-            " point stands for the pictures of one range of scores; the larger the"
-            " point, the more pictures. Above the line the model is too modest, below"
-            " it too sure."
+            "Of the tags with a score of 80%, 80 of 100 should be true"
+            if of_tags
+            else "A score of 80% should be right in 80 of 100 cases",
+            f": the dashed line. Each point stands for the {nouns[1]} of one range of"
+            " scores; the larger the point, the more of them. Above the line the model"
+            " is too modest, below it too sure.",
         )
     ]
     if is_number(ece):
@@ -56,7 +64,7 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
         noise = ""
         if chance:
             noise = (
-                f" Of so many pictures chance alone makes it {percent(chance)}, were"
+                f" Of so many {nouns[1]} chance alone makes it {percent(chance)}, were"
                 " every score exact."
             )
         words.append(paragraph(after, earlier, ".", noise))
@@ -65,8 +73,9 @@ def calibration_section(report: Mapping[str, Any]) -> Section | None:
          percent(entry["confidence"]), percent(entry["accuracy"])] for entry in bins
     ]  # fmt: skip
     columns = [
-        Column("Scores"), Column("Pictures", is_number=True),
-        Column("Mean score", is_number=True), Column("Right", is_number=True),
+        Column("Scores"), Column("Pairs" if of_tags else "Pictures", is_number=True),
+        Column("Mean score", is_number=True),
+        Column(right.capitalize(), is_number=True),
     ]  # fmt: skip
     words.append(folded("The figures", table("Accuracy by score", columns, rows)))
     return Section("calibration", "What a score is worth", beside(chart, *words))

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture, for a PNG file or TensorBoard."""
+"""Matrices of counts as pictures, for PNG files or TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from edgeclf.lettering import INK, PAPER, SOFT_INK, TRACK, Fill, draw_text, text_width
 from edgeclf.report.figures import count, percent, plural
 from edgeclf.report.markup import printable
-from edgeclf.report.matrix import Grid, cells
+from edgeclf.report.matrix import Grid, cells, cells_together
 
 HIT: Fill = (0, 114, 178)  # Okabe and Ito's blue and vermilion, as on the page
 MISS: Fill = (213, 94, 0)
@@ -44,6 +44,48 @@ def confusion_matrix(
             f"Expected a matrix of shape (num_classes, num_classes) and a label for "
             f"each class. Received: shape {counts.shape} and {len(labels)} labels."
         )
+    total, hits = int(counts.sum()), int(np.trace(counts))
+    drawn = [
+        (*cell, HIT if cell[0] == cell[1] else MISS) for cell in cells(counts.tolist())
+    ]
+    return _drawn(
+        drawn,
+        labels,
+        f"{percent(hits / total)} right" if total else "No pictures",
+        f"{count(hits)} of {plural(total, 'picture')}; rows true, columns predicted",
+    )
+
+
+def cooccurrence_matrix(
+    counts: Sequence[Sequence[int]], labels: Sequence[str]
+) -> Image.Image:
+    """Draw how many pictures have each pair of tags.
+
+    Args:
+        counts: `(tags, tags)`, on the diagonal the pictures of each tag.
+        labels: Name of each tag, at least one.
+
+    Returns:
+        An RGB picture: a pair is bluer where it is a larger share of the row's tag.
+    """
+    drawn = [
+        (*cell, TRACK if cell[0] == cell[1] else HIT) for cell in cells_together(counts)
+    ]
+    return _drawn(
+        drawn,
+        labels,
+        "Tags that stand together",
+        "pictures with both, and their share of those with the row's tag",
+    )
+
+
+def _drawn(
+    drawn: Sequence[tuple[int, int, int, float, Fill]],
+    labels: Sequence[str],
+    title: str,
+    note: str,
+) -> Image.Image:
+    """Draw cells, of row, column, count, share and colour, with names around them."""
     labels = [" ".join(printable(label).split()) for label in labels]
     grid = Grid(len(labels))
     scale = _SCALE if grid.has_names else 1
@@ -53,30 +95,22 @@ def confusion_matrix(
     left = (_MARGIN + 8) * scale + max(room, 60 * scale)
     top = (_MARGIN + _HEAD) * scale + room
     side, span = grid.side * scale, grid.side * scale * len(labels)
+    head = max(340 * scale, round(text_width(note, 12 * scale)) + _MARGIN * scale)
     canvas = Image.new(
-        "RGB", (max(left + span, 340 * scale) + _MARGIN * scale,
-                top + span + _MARGIN * scale), PAPER,
+        "RGB", (max(left + span, head) + _MARGIN * scale, top + span + _MARGIN * scale),
+        PAPER,
     )  # fmt: skip
     draw = ImageDraw.Draw(canvas)
-    _draw_title(draw, counts, scale)
-    for row, column, number, share in cells(counts.tolist()):
+    margin = _MARGIN * scale
+    draw_text(draw, (margin, margin), title, 18 * scale, INK)
+    draw_text(draw, (margin, margin + 23 * scale), note, 12 * scale, SOFT_INK)
+    for row, column, number, share, color in drawn:
         corner = (left + column * side, top + row * side)
-        _draw_cell(draw, grid, scale, corner, (number, share), is_hit=row == column)
+        _draw_cell(draw, grid, scale, corner, (number, share), color)
     _draw_lines(draw, grid, (left, top), side)
     if grid.has_names:
         _draw_names(canvas, labels, (left, top), (side, size, room))
     return canvas
-
-
-def _draw_title(
-    draw: ImageDraw.ImageDraw, counts: NDArray[np.integer], scale: int
-) -> None:
-    total, hits = int(counts.sum()), int(np.trace(counts))
-    left = _MARGIN * scale
-    words = f"{percent(hits / total)} right" if total else "No pictures"
-    draw_text(draw, (left, left), words, 18 * scale, INK)
-    note = f"{count(hits)} of {plural(total, 'picture')}; rows true, columns predicted"
-    draw_text(draw, (left, left + 23 * scale), note, 12 * scale, SOFT_INK)
 
 
 def _draw_cell(
@@ -85,14 +119,13 @@ def _draw_cell(
     scale: int,
     corner: tuple[int, int],
     content: tuple[int, float],
-    *,
-    is_hit: bool,
+    color: Fill,
 ) -> None:
     (left, top), (number, share), side = corner, content, grid.side * scale
-    fill = _mixed(HIT if is_hit else MISS, grid.strength(share))
+    fill = color if color == TRACK else _mixed(color, grid.strength(share))
     draw.rectangle((left, top, left + side - 1, top + side - 1), fill=fill)
     lines = [(str(number), 15 * scale)] if grid.has_counts else []
-    if grid.has_shares:
+    if grid.has_shares and color != TRACK:  # all of its own
         lines.append((f"{100 * share:.0f}%", 11 * scale))
     y = top + side / 2 - 0.6 * sum(size for _, size in lines)
     for words, size in lines:

@@ -115,6 +115,15 @@ def metered(share: float | None, kind: str = "one") -> list[Child]:
     return [element("span", percent(share), class_="figure"), meter(share, kind)]
 
 
+def names(labels: Sequence[str], most: int = LONG) -> list[Child]:
+    """Return names in a row, the first of many."""
+    listed: list[Child] = []
+    for name in labels[:most]:
+        listed += [", " if listed else None, label(name)]
+    more = len(labels) - most
+    return [*listed, f" and {more} more" if more > 0 else None]
+
+
 def label(name: str) -> Markup:
     """Return the name of a class, whatever direction it is written in."""
     return element("bdi", name, class_="label")

@@ -1,4 +1,4 @@
-"""The confusion matrix: how its cells are drawn, as SVG, and who is taken for whom."""
+"""Matrices of counts as SVG: who is taken for whom, and what stands together."""
 
 from __future__ import annotations
 
@@ -92,6 +92,26 @@ class Confusion(NamedTuple):
     share: float
 
 
+class Cell(NamedTuple):
+    """What is drawn where a row and a column meet.
+
+    Attributes:
+        row: Its index.
+        column: Its index.
+        number: What is written there.
+        share: Of the row, in [0, 1]: how strong its colour is.
+        kind: "hit", "miss" or "own", the tag with itself.
+        title: What it says when it is pointed at.
+    """
+
+    row: int
+    column: int
+    number: int
+    share: float
+    kind: str
+    title: str
+
+
 def cells(matrix: Sequence[Sequence[int]]) -> list[tuple[int, int, int, float]]:
     """Return row, column, count and share of the row of each cell to be filled.
 
@@ -118,13 +138,67 @@ def most_confused(
     ]
 
 
+def cells_together(
+    counts: Sequence[Sequence[int]],
+) -> list[tuple[int, int, int, float]]:
+    """Return row, column, count and share of the row's tag of each pair that occurs."""
+    return [
+        (row, column, count, count / numbers[row])
+        for row, numbers in enumerate(counts)
+        for column, count in enumerate(numbers)
+        if count
+    ]
+
+
 def draw(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
-    """Return the matrix as SVG: rows true, columns predicted.
+    """Return a confusion matrix as SVG: rows true, columns predicted.
 
     Args:
         matrix: Counts, `(num_classes, num_classes)`.
         labels: Name of each class.
     """
+    total = sum(sum(row) for row in matrix)
+    hits = sum(matrix[index][index] for index in range(len(labels)))
+    title = (
+        f"Confusion matrix of {plural(len(labels), 'class', 'classes')}: {hits} of "
+        f"{plural(total, 'picture')} on the diagonal"
+    )
+    drawn = [
+        Cell(
+            row, column, count, share, "hit" if row == column else "miss",
+            f"{labels[row]} taken for {labels[column]}: {count}, "
+            f"{percent(share)} of its pictures",
+        )
+        for row, column, count, share in cells(matrix)
+    ]  # fmt: skip
+    return _draw(drawn, labels, title, ("predicted \u2192", "true \u2193"))
+
+
+def draw_together(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
+    """Return how many pictures have each pair of tags as SVG.
+
+    Args:
+        counts: `(tags, tags)`, on the diagonal the pictures of each tag.
+        labels: Name of each tag.
+    """
+    drawn = [
+        Cell(row, column, count, share, "own", f"{labels[row]}: {count}")
+        if row == column
+        else Cell(
+            row, column, count, share, "hit",
+            f"{labels[row]} and {labels[column]}: {count}, "
+            f"{percent(share)} of those with {labels[row]}",
+        )
+        for row, column, count, share in cells_together(counts)
+    ]  # fmt: skip
+    title = f"How many pictures have each pair of {plural(len(labels), 'tag')}"
+    return _draw(drawn, labels, title, ("and \u2192", "tag \u2193"))
+
+
+def _draw(
+    drawn: Sequence[Cell], labels: Sequence[str], title: str, axes: tuple[str, str]
+) -> Markup:
+    """Return cells, with the names of rows and columns around them."""
     grid = Grid(len(labels))
     names = [shortened(label, _MAX_NAME, grid.font_size) for label in labels]
     widest = max((text_width(name, grid.font_size) for name in names), default=0.0)
@@ -133,57 +207,40 @@ def draw(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Markup:
     left, top, span = widest + 12, rise + 26, grid.side * len(labels)
     right = left + span + lean + 4
     height = top + span + 4
-    total = sum(sum(row) for row in matrix)
-    hits = sum(matrix[index][index] for index in range(len(labels)))
-    title = (
-        f"Confusion matrix of {plural(len(labels), 'class', 'classes')}: {hits} of "
-        f"{plural(total, 'picture')} on the diagonal"
-    )
     return element(
         "svg",
         element("title", title),
         element("rect", x=left, y=top, width=span, height=span, class_="sheet"),
         _lines(grid, left, top) if grid.has_names else None,
-        _axis_names(left, top),
+        _axis_names(left, top, *axes),
         _names(grid, names, left, top) if grid.has_names else None,
         [
-            _cell(grid, cell, labels, left + cell[1] * grid.side,
-                  top + cell[0] * grid.side)
-            for cell in cells(matrix)
+            _cell(grid, cell, left + cell.column * grid.side,
+                  top + cell.row * grid.side)
+            for cell in drawn
         ],
         class_="matrix", role="img", viewBox=f"0 0 {right:.0f} {height:.0f}",
         width=round(right), height=round(height), font_size=grid.font_size,
     )  # fmt: skip
 
 
-def _cell(
-    grid: Grid,
-    cell: tuple[int, int, int, float],
-    labels: Sequence[str],
-    left: float,
-    top: float,
-) -> Markup:
-    row, column, count, share = cell
+def _cell(grid: Grid, cell: Cell, left: float, top: float) -> Markup:
     middle, middle_y = left + grid.side / 2, top + grid.side / 2
-    title = (
-        f"{labels[row]} taken for {labels[column]}: {count}, "
-        f"{percent(share)} of its pictures"
-    )
     written = None
     if grid.has_counts:
-        below = grid.has_shares
+        below = grid.has_shares and cell.kind != "own"  # all of its own
         written = join(
-            element("text", count, x=middle, y=middle_y + (0 if below else 5),
+            element("text", cell.number, x=middle, y=middle_y + (0 if below else 5),
                     text_anchor="middle", class_="count"),
-            element("text", f"{100 * share:.0f}%", x=middle, y=middle_y + 14,
+            element("text", f"{100 * cell.share:.0f}%", x=middle, y=middle_y + 14,
                     text_anchor="middle", class_="share") if below else None,
         )  # fmt: skip
     return element(
         "g",
-        element("title", title),
+        element("title", cell.title),
         element("rect", x=left, y=top, width=grid.side, height=grid.side,
-                class_="hit" if row == column else "miss",
-                fill_opacity=grid.strength(share)),
+                class_=cell.kind,
+                fill_opacity=None if cell.kind == "own" else grid.strength(cell.share)),
         written,
     )  # fmt: skip
 
@@ -212,10 +269,9 @@ def _names(grid: Grid, names: Sequence[str], left: float, top: float) -> Markup:
     return join(marks)
 
 
-def _axis_names(left: float, top: float) -> Markup:
+def _axis_names(left: float, top: float, column: str, row: str) -> Markup:
     return join(
-        element("text", "predicted \u2192", x=left - 8, y=top - 20, text_anchor="end",
+        element("text", column, x=left - 8, y=top - 20, text_anchor="end",
                 class_="axis"),
-        element("text", "true \u2193", x=left - 8, y=top - 6, text_anchor="end",
-                class_="axis"),
+        element("text", row, x=left - 8, y=top - 6, text_anchor="end", class_="axis"),
     )  # fmt: skip

@@ -19,6 +19,10 @@ from edgeclf.report.pictures import (
     mislabelled_section,
     pictures_section,
 )
+from edgeclf.report.tag_limits import tag_limits_section
+from edgeclf.report.tag_pictures import tag_pictures_section
+from edgeclf.report.tags import precision_recall_section, tag_headline, tags_section
+from edgeclf.report.together import together_section
 
 __all__ = ["FORMAT_VERSION", "Thumbnails", "render"]
 
@@ -33,7 +37,8 @@ def render(report: Mapping[str, Any], thumbnails: Mapping[str, Thumbnails]) -> s
 
     Args:
         report: As plain values of JSON. Shares are in [0, 1]; the rows of
-            `confusion_matrix` are true classes, its columns predicted ones.
+            `confusion_matrix` are true classes, its columns predicted ones. One with
+            `multi_label` tells of a model of tags.
         thumbnails: Small pictures by the file names that are in the report. A picture
             without one is listed by its name.
 
@@ -62,7 +67,11 @@ def _sections(
     return [
         classes_section,
         confusion_section,
+        tags_section,
         lambda report: pictures_section(report, thumbnails),
+        lambda report: tag_pictures_section(report, thumbnails),
+        together_section,
+        precision_recall_section,
         lambda report: mislabelled_section(report, thumbnails),
         learning_section,
         calibration_section,
@@ -70,17 +79,18 @@ def _sections(
         training_section,
         data_section,
         limits_section,
+        tag_limits_section,
         model_section,
         reproduce_section,
     ]
 
 
 def _header(report: Mapping[str, Any], title: str) -> Child:
-    model = report.get("model") or {}
+    model, of_tags = report.get("model") or {}, bool(report.get("multi_label"))
     parts: list[Child] = [
         file_name(model["file"]) if model.get("file") else None,
         model.get("architecture"),
-        plural(len(model["labels"]), "class", "classes")
+        plural(len(model["labels"]), *(["tag"] if of_tags else ["class", "classes"]))
         if model.get("labels")
         else None,
         _day(report.get("created")),
@@ -89,7 +99,7 @@ def _header(report: Mapping[str, Any], title: str) -> Child:
     return join(
         element("h1", element("bdi", title)),
         element("ul", known, class_="about") if known else None,
-        headline(report),
+        (tag_headline if of_tags else headline)(report),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgeclf.report import matrix
@@ -42,13 +42,30 @@ def headline(report: Mapping[str, Any]) -> Markup | None:
     device = (report.get("accuracy") or {}).get("device")
     tiles = _tiles(report)
     if not device or not is_number(device.get("accuracy")):
-        return _unmeasured(tiles, report)
+        return unmeasured(tiles, report)
     accuracy, number = device["accuracy"], device.get("num")
-    ends, kind = device.get("interval_95"), str(device.get("kind"))
     counted = "of the test pictures"
     if number:
         hits = round(accuracy * number)
         counted = f"{count(hits)} of {plural(number, 'test picture')}"
+    words = f"{counted} named right, measured {where_measured(report)}."
+    return hero(accuracy, words, device.get("interval_95"), tiles)
+
+
+def hero(
+    share: float,
+    words: str,
+    ends: Sequence[float] | None,
+    tiles: Sequence[Markup],
+) -> Markup:
+    """Return the main figure in large, with its interval, and the others beside it.
+
+    Args:
+        share: In [0, 1].
+        words: What it is of.
+        ends: Of its interval; None if not known.
+        tiles: The other figures.
+    """
     sure = None
     if ends:
         note = " Wide, because the test pictures are few."
@@ -56,14 +73,19 @@ def headline(report: Mapping[str, Any]) -> Markup | None:
         sure = f"95% interval: {interval(ends)}.{note if is_wide else ''}"
     big = element(
         "div",
-        element("p", percent(accuracy), class_="big"),
-        paragraph(f"{counted} named right, measured {_FILES.get(kind, _FILE)}.",
-                  kind="lead"),
-        _range(accuracy, ends),
+        element("p", percent(share), class_="big"),
+        paragraph(words, kind="lead"),
+        _range(share, ends),
         paragraph(sure, kind="soft") if sure else None,
         class_="hero",
-    )  # fmt: skip
+    )
     return element("div", big, element("div", tiles, class_="tiles"), class_="headline")
+
+
+def where_measured(report: Mapping[str, Any]) -> str:
+    """Return which file the figures are of."""
+    device = (report.get("accuracy") or {}).get("device") or {}
+    return _FILES.get(str(device.get("kind")), _FILE)
 
 
 def classes_section(report: Mapping[str, Any]) -> Section | None:
@@ -140,7 +162,7 @@ def confusion_section(report: Mapping[str, Any]) -> Section | None:
     return Section("confusion", "Who is taken for whom", join(*content))
 
 
-def _unmeasured(tiles: list[Markup], report: Mapping[str, Any]) -> Markup | None:
+def unmeasured(tiles: list[Markup], report: Mapping[str, Any]) -> Markup | None:
     """Return what heads a report without an accuracy."""
     words = None
     if report.get("command") == "retrain":
@@ -161,20 +183,33 @@ def _tiles(report: Mapping[str, Any]) -> list[Markup]:
     """Return the main figures with their names, those that are known."""
     accuracy = report.get("accuracy") or {}
     device, full = accuracy.get("device") or {}, accuracy.get("float") or {}
-    model, latency = report.get("model") or {}, report.get("latency") or {}
     tiles: list[tuple[str, str, str]] = []
     if full and device.get("kind") != "float":
         before = full.get("accuracy")
-        tiles.append(("Before quantization", percent(before), _drop(device, before)))
+        cost = drop(device.get("accuracy"), before)
+        tiles.append(("Before quantization", percent(before), cost))
     tiles += [
         ("Macro F1", percent(device.get("macro_f1")), "every class counts the same"),
         ("Calibration error", percent((report.get("calibration") or {}).get("ece")),
          "mean gap between score and hit rate"),
-        ("File", file_size(model.get("size_bytes")), _parameters(model)),
-        ("Latency", milliseconds(latency.get("median_ms")), _latency_note(latency)),
+        *file_tiles(report),
         ("Always the commonest class", percent(_commonest(report)),
          "what guessing would get"),
     ]  # fmt: skip
+    return drawn_tiles(tiles)
+
+
+def file_tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, figure and note of the model file's size and speed."""
+    model, latency = report.get("model") or {}, report.get("latency") or {}
+    return [
+        ("File", file_size(model.get("size_bytes")), _parameters(model)),
+        ("Latency", milliseconds(latency.get("median_ms")), _latency_note(latency)),
+    ]
+
+
+def drawn_tiles(tiles: Iterable[tuple[str, str, str]]) -> list[Markup]:
+    """Return figures with their names and notes, those that are known."""
     return [
         element(
             "div",
@@ -188,12 +223,11 @@ def _tiles(report: Mapping[str, Any]) -> list[Markup]:
     ]
 
 
-def _drop(device: Mapping[str, Any], before: float | None) -> str:
+def drop(after: float | None, before: float | None) -> str:
     """Return in words what quantization cost, in points of a percentage."""
-    accuracy = device.get("accuracy")
-    if accuracy is None or before is None:
+    if after is None or before is None:
         return ""
-    change = 100 * (accuracy - before)
+    change = 100 * (after - before)
     if abs(change) < 0.05:
         return "quantization costs nothing"
     verb = "costs" if change < 0 else "gains"
@@ -221,16 +255,16 @@ def _commonest(report: Mapping[str, Any]) -> float | None:
     return max(tested) / sum(tested) if len(tested) > 1 else None
 
 
-def _range(accuracy: float, ends: tuple[float, float] | None) -> Markup | None:
-    """Draw the accuracy and its interval on a line from 0 to 100%."""
+def _range(share: float, ends: Sequence[float] | None) -> Markup | None:
+    """Draw a share and its interval on a line from 0 to 100%."""
     if not ends:
         return None
     low, high = (100 * end for end in ends)
     return element(
         "svg",
-        element("title", f"{percent(accuracy)}, interval {interval(ends)}, of 100%"),
+        element("title", f"{percent(share)}, interval {interval(ends)}, of 100%"),
         element("rect", width=100, height=3, y=3.5, class_="track"),
         element("rect", x=low, width=high - low, height=3, y=3.5, class_="band"),
-        element("rect", x=100 * accuracy - 0.5, width=1, height=10, class_="column"),
+        element("rect", x=100 * share - 0.5, width=1, height=10, class_="column"),
         class_="range", viewBox="0 0 100 10", preserveAspectRatio="none", role="img",
     )  # fmt: skip

@@ -137,6 +137,29 @@ def _card(
     kind: str = "two",
     note: str | None = None,
 ) -> Markup:
+    scored = None
+    if score is not None:
+        scored = element(
+            "p", meter(score, kind), element("span", percent(score), class_="figure"),
+            element("span", note, class_="soft") if note else None, class_="score",
+        )  # fmt: skip
+    return card(file, thumbnails, verdict, scored)
+
+
+def card(
+    file: str,
+    thumbnails: Mapping[str, Thumbnails],
+    verdict: Sequence[Child],
+    details: Child,
+) -> Markup:
+    """Return a picture with what is to be said of it.
+
+    Args:
+        file: Its name.
+        thumbnails: By name.
+        verdict: In a line.
+        details: What stands below.
+    """
     thumbnail = thumbnails.get(file)
     images: list[Child] = []
     if thumbnail is not None:
@@ -147,13 +170,10 @@ def _card(
         "li",
         element("div", images, class_="pair") if images else None,
         element("p", verdict, class_="verdict"),
-        element(
-            "p", meter(score, kind), element("span", percent(score), class_="figure"),
-            element("span", note, class_="soft") if note else None, class_="score",
-        ) if score is not None else None,
+        details,
         element("p", file_name(file), class_="soft"),
         class_="card",
-    )  # fmt: skip
+    )
 
 
 def _image(content: bytes, words: str) -> Markup:

@@ -137,10 +137,16 @@ svg text { fill: var(--ink); font-family: inherit; }
 .beside { display: grid; gap: 8px 36px; align-items: start;
   grid-template-columns: minmax(0, 11fr) minmax(0, 9fr); }
 .pair-of-charts { display: grid; gap: 24px 36px; grid-template-columns: 1fr 1fr; }
+.small-charts { list-style: none; margin: 0; padding: 0; display: grid;
+  gap: 14px 18px; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); }
+.small-charts li { min-width: 0; }
+.small-charts p { margin: 2px 0 0; font-size: .84rem; line-height: 1.35; }
+.frame { fill: none; stroke: var(--edge); }
 .matrix { display: block; margin: 4px auto 4px 0; }
 .matrix .sheet { fill: none; stroke: var(--edge); }
 .matrix .hit { fill: var(--hit); }
 .matrix .miss { fill: var(--miss); }
+.matrix .own { fill: var(--track); }
 .matrix .count { font-size: 15px; font-weight: 600; }
 .matrix .share { font-size: 11px; }
 .matrix .axis { fill: var(--soft); font-size: 11px; }

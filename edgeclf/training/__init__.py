@@ -20,4 +20,5 @@ if missing_packages():
 
 else:
     from edgeclf.training.config import RetrainConfig
-    from edgeclf.training.retrain import RetrainResult, retrain
+    from edgeclf.training.result import RetrainResult
+from edgeclf.training.retrain import retrain

@@ -12,7 +12,9 @@ from edgeclf.zoo.backbone import Backbone
 LOGITS = "edgeclf_logits"  # the backbone's own tensors have other names
 
 
-def assemble(backbone: Backbone, head: Head, output_name: str) -> bytes:
+def assemble(
+    backbone: Backbone, head: Head, output_name: str, *, multi_label: bool = False
+) -> bytes:
     """Return the float `.tflite` classifier: backbone, FULLY_CONNECTED, SOFTMAX.
 
     Args:
@@ -20,6 +22,8 @@ def assemble(backbone: Backbone, head: Head, output_name: str) -> bytes:
         head: Its linear layer.
         output_name: Name of the output tensor, shape `(1, num_classes)`, float32
             probabilities.
+        multi_label: Whether it ends in LOGISTIC instead: a probability for each tag,
+            whatever the others have.
 
     Raises:
         ModelError: The backbone or the head has a tensor of that name.
@@ -48,16 +52,19 @@ def assemble(backbone: Backbone, head: Head, output_name: str) -> bytes:
         options_type=schema.BuiltinOptions.FullyConnectedOptions,
         options=schema.FullyConnectedOptionsT(),
     )
-    softmax = schema.SoftmaxOptionsT()
-    softmax.beta = 1.0
-    graph.add_operator(
-        model,
-        schema.BuiltinOperator.SOFTMAX,
-        [logits],
-        [scores],
-        options_type=schema.BuiltinOptions.SoftmaxOptions,
-        options=softmax,
-    )
+    if multi_label:  # LOGISTIC has no options
+        graph.add_operator(model, schema.BuiltinOperator.LOGISTIC, [logits], [scores])
+    else:
+        softmax = schema.SoftmaxOptionsT()
+        softmax.beta = 1.0
+        graph.add_operator(
+            model,
+            schema.BuiltinOperator.SOFTMAX,
+            [logits],
+            [scores],
+            options_type=schema.BuiltinOptions.SoftmaxOptions,
+            options=softmax,
+        )
     subgraph.outputs = [scores]
     model.signatureDefs = model.signatureDefs or []  # the quantizer walks over them
     for signature in model.signatureDefs:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,15 +144,49 @@ class BottleneckExtractor:
                 with self._cache_lock:
                     self._cache.put(fresh)
 
+    def keep(self, content: bytes, views: Sequence[View]) -> None:
+        """Compute the features of views of one encoded picture into the cache.
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
+        digest = hashlib.sha256(content).digest()
+        example = Example(Path("it"), "it", "", digest)
+        results = self._found_or_computed(example, digest, content, views)
+        fresh = [(key, _pack(features)) for key, features, is_new in results if is_new]
+        with self._cache_lock:
+            self._cache.put(fresh)
+
     def _look_up_or_compute(
         self, picture: tuple[Example, Sequence[View]]
     ) -> Sequence[tuple[bytes, Features, bool] | Unreadable]:
         example, views = picture
+        digest, content = example.digest, b""
         try:
-            content = example.read()
+            if digest is None:
+                content = example.read()
+                digest = hashlib.sha256(content).digest()
+            return self._found_or_computed(example, digest, content, views)
         except OSError as error:
             return [Unreadable(example, error.strerror or str(error))] * len(views)
-        digest = hashlib.sha256(content).digest()
+        except ImageError as error:
+            return [Unreadable(example, str(error))] * len(views)
+
+    def _found_or_computed(
+        self, example: Example, digest: bytes, content: bytes, views: Sequence[View]
+    ) -> Sequence[tuple[bytes, Features, bool]]:
+        """Return each view's key and features, and whether these are new.
+
+        Args:
+            example: The picture.
+            digest: SHA-256 of its file.
+            content: Its file; empty if it has not been read and need not be.
+            views: Of it.
+
+        Raises:
+            ImageError: It cannot be decoded.
+            OSError: It cannot be read.
+        """
         keys = [
             hashlib.sha256(digest + self._settings + repr(view).encode()).digest()
             for view in views
@@ -167,12 +202,10 @@ class BottleneckExtractor:
         ]
         pixels: Iterator[NDArray[np.uint8]] = iter(())
         if missing:
-            try:
-                pixels = load_views(
-                    content, missing, self.backbone.input_size, self._resize
-                )
-            except ImageError as error:
-                return [Unreadable(example, str(error))] * len(views)
+            content = content or example.read()
+            pixels = load_views(
+                content, missing, self.backbone.input_size, self._resize
+            )
         return [
             (key, features, False)
             if features is not None

@@ -6,12 +6,12 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from edgeclf import console
-from edgeclf.data.splits import TEST
-from edgeclf.evaluation.report import reject_line
+from edgeclf.console import listed
+from edgeclf.data.tag_source import DEFAULT_TOP_KEYWORDS
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.config import (
@@ -21,7 +21,8 @@ from edgeclf.training.config import (
     RetrainConfig,
 )
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
-from edgeclf.training.retrain import RetrainResult, retrain
+from edgeclf.training.result_text import mistake_lines, result_lines
+from edgeclf.training.retrain import retrain
 from edgeclf.training.views import DEFAULT_VIEWS
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = vars(parser.parse_args(argv))
     list_misclassified = options.pop("print_misclassified_test_images")
+    if options["keywords"] is not None:
+        options["keywords"] = tuple(options["keywords"])
     try:
         config = RetrainConfig(**options)
     except ValueError as error:
@@ -40,72 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         start = time.monotonic()
         result = retrain(config)
-        _print_result(result, config, list_misclassified=list_misclassified)
+        lines = mistake_lines(result) if list_misclassified else []
+        print(*lines, *result_lines(result, config), sep="\n")
         print(f"Done in {time.monotonic() - start:.1f} s.", file=sys.stderr)
         return 0
 
     return console.run(command)
 
 
-def _print_result(
-    result: RetrainResult, config: RetrainConfig, *, list_misclassified: bool
-) -> None:
-    metrics = result.metrics
-    if list_misclassified:
-        print(f"Misclassified test images:{'' if result.misclassified else ' none'}")
-        for wrong in result.misclassified:
-            print(
-                f"  {wrong.name}: {wrong.label} taken for {wrong.predicted} "
-                f"({wrong.score:.4f})"
-            )
-    counts = ", ".join(
-        f"{metrics[f'num_{split}']} {name}"
-        for split, name in (
-            ("train", "training"),
-            ("validation", "validation"),
-            (TEST, "test"),
-        )
-    )
-    classes = console.number_of(len(metrics["labels"]), "class", "classes")
-    print(f"{classes}; pictures: {counts}")
-    if metrics["test"] is None:
-        print("No test figure: no picture was held out for testing.")
-    else:
-        low, high = metrics["test"]["accuracy_interval_95"]
-        count = sum(entry["num_test"] for entry in metrics["test"]["per_class"])
-        print(
-            f"Final test accuracy = {metrics['accuracy']:.1%} (N={count}), "
-            f"95% interval {low:.1%} to {high:.1%}, measured on the "
-            f"{_kind(config)} file"
-        )
-        if config.quantize != "none":
-            print(f"The same before quantization: {metrics['accuracy_float']:.1%}")
-    if line := _reject_line(metrics):
-        print(line)
-    print(f"{result.model_path}: {metrics['size_bytes'] / 1e6:.2f} MB")
-    if config.report_paths is not None:
-        print(f"Report: {config.report_paths.page}")
-
-
-def _reject_line(metrics: Mapping[str, Any]) -> str | None:
-    """Return what `label_image --reject` would keep of the test pictures."""
-    rule = metrics["reject"]
-    share = rule and rule["background_rejected"]
-    background = None
-    if share is not None:
-        background = {"num": rule["num_background_measured"], "rejected": share}
-    return reject_line({"rule": rule, "background": background})
-
-
-def _kind(config: RetrainConfig) -> str:
-    return "float32" if config.quantize == "none" else config.quantize
-
-
 def _parser() -> console.Parser:
     parser = console.Parser(
         prog="edgeclf retrain",
-        description="Turn a folder with one folder of pictures per class into one "
-        "quantized .tflite file that carries its labels and preprocessing.",
+        description="Turn a folder with one folder of pictures per class, or pictures "
+        "with tags, into one quantized .tflite file that carries its labels and "
+        "preprocessing.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
@@ -116,12 +67,11 @@ def _parser() -> console.Parser:
         group.add_argument(f"--{name}", help=text, **settings)
 
     main_group = parser.add_argument_group("what goes in and what comes out")
-    add(main_group, "image_dir", "folder of class folders", required=True)
+    add(main_group, "image_dir", "folder of class folders, or of the pictures of tags")
     add(
         main_group,
         "output_graph",
         "the .tflite file to write (a .pb name becomes the .tflite beside it)",
-        default="retrained_graph.tflite",
     )
     add(main_group, "output_labels", "labels.txt for old tools, one label a line")
     add(main_group, "metrics_json", "write all figures to this file")
@@ -144,6 +94,58 @@ def _parser() -> console.Parser:
         "strict",
         "make an unreadable picture an error",
         action="store_true",
+    )
+
+    tags = parser.add_argument_group(
+        "tags",
+        "One of the first three in place of class folders: a picture then has any "
+        "number of tags, and the model says each tag that reaches its own threshold.",
+    )
+    add(
+        tags,
+        "unsplash",
+        "folder with the Unsplash tables; pictures where the table says, or below "
+        "--image_dir, called like their photo_id",
+        metavar="DIR",
+    )
+    add(
+        tags,
+        "tags_csv",
+        "CSV with file,tag;tag of the pictures in --image_dir",
+        metavar="FILE",
+    )
+    add(tags, "tag_folders", "folder of folders that are tags", metavar="DIR")
+    add(
+        tags,
+        "top_keywords",
+        "take the most frequent tags, this many; by default "
+        f"{DEFAULT_TOP_KEYWORDS} with --unsplash, else all",
+        type=int,
+        metavar="N",
+    )
+    add(
+        tags,
+        "min_confidence",
+        "percent that an AI service must be sure of a keyword of --unsplash that no "
+        "user suggested",
+        type=float,
+        metavar="P",
+    )
+    add(
+        tags,
+        "keywords",
+        "take these tags, whatever --top_keywords says",
+        type=listed(str),
+        metavar="A,B",
+    )
+    add(tags, "synonyms", "file that says which tags are one", metavar="FILE")
+    add(
+        tags,
+        "precision",
+        "share of a tag's uses that must be right: thresholds are as low as that "
+        "allows; by default they are those of the best F1",
+        type=float,
+        metavar="P",
     )
 
     model = parser.add_argument_group("model")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edgeclf.data.splits import Shares
+from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TagSource
 from edgeclf.evaluation.report_files import (
     ENDING,
     SPLIT_ENDING,
@@ -34,6 +35,7 @@ check_packages()  # whatever trains begins with its settings
 DEFAULT_STEPS = 4000  # these two as in tensorflow-for-poets
 DEFAULT_LEARNING_RATE = 0.01
 DEFAULT_FINE_TUNE_EPOCHS = 12
+DEFAULT_OUTPUT_GRAPH = "retrained_graph.tflite"
 # Percentage points. The usual files stay below a third of it.
 DEFAULT_MAX_INT8_DROP = 1.0
 MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
@@ -41,6 +43,12 @@ MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 _Path = str | os.PathLike[str]
 
 SOLVERS = ("auto", "discriminant", "regression", "prototype")
+TAG_SOLVERS = ("auto", "discriminant", "regression")  # those that can fit tags
+
+# Where pictures with tags come from, one of them.
+TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
+# Settings that only they have.
+TAG_SETTINGS = ("top_keywords", "min_confidence", "keywords", "synonyms", "precision")
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
@@ -58,7 +66,10 @@ class RetrainConfig:
 
     Attributes:
         image_dir: Folder with one folder of pictures per class, and perhaps one,
-            `_background`, of pictures of no class.
+            `_background`, of pictures of no class. With `tags_csv` the folder that its
+            names are relative to; with `unsplash` the one where its pictures lie, if
+            not where the table says. Pictures have one class each or, with one of the
+            next three, any number of tags.
         output_graph: The `.tflite` file to write.
         output_labels: A `labels.txt` for old tools, one label a line; None for none.
         metrics_json: A JSON file with all figures; None for none.
@@ -119,10 +130,22 @@ class RetrainConfig:
             out is kept if it is better on the validation pictures.
         fine_tune_epochs: Passes over the training pictures at most, each with another
             view of every picture.
+        unsplash: Folder with the Unsplash tables, photos and keywords; None for none.
+        tags_csv: CSV (`file,tag;tag`) of pictures in `image_dir`; None for none.
+        tag_folders: Folder with one folder of pictures per tag; None for none.
+        top_keywords: How many tags at most, the most frequent first. None for 10 with
+            `unsplash`, else for all.
+        min_confidence: Percent that either AI service must be sure of a keyword of
+            `unsplash` that no user suggested, 0-100.
+        keywords: The tags to learn; None for the most frequent.
+        synonyms: File that says which tags are one; None for none.
+        precision: Share of each tag's uses that is to be right, on pictures that the
+            head has not seen, in (0, 1]: the tag's threshold is the lowest that holds
+            it. None for the threshold of the best F1.
     """
 
-    image_dir: _Path
-    output_graph: _Path
+    image_dir: _Path | None = None
+    output_graph: _Path = DEFAULT_OUTPUT_GRAPH
     output_labels: _Path | None = None
     metrics_json: _Path | None = None
     report: _Path | None = None
@@ -162,6 +185,14 @@ class RetrainConfig:
     num_workers: int | None = None
     fine_tune: bool = False
     fine_tune_epochs: int = DEFAULT_FINE_TUNE_EPOCHS
+    unsplash: _Path | None = None
+    tags_csv: _Path | None = None
+    tag_folders: _Path | None = None
+    top_keywords: int | None = None
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
+    keywords: tuple[str, ...] | None = None
+    synonyms: _Path | None = None
+    precision: float | None = None
 
     def __post_init__(self) -> None:
         self._check_choice("quantize", QUANTIZE_MODES)
@@ -244,8 +275,7 @@ class RetrainConfig:
                 "Expected a name in final_tensor_name. "
                 f"Received: {self.final_tensor_name!r}."
             )
-        if not os.fspath(self.image_dir):
-            raise ValueError("Expected a folder in image_dir. Received: ''.")
+        self._check_source()
         if not os.fspath(self.output_graph):
             raise ValueError("Expected a file name in output_graph. Received: ''.")
         check_normalization(self.input_mean, self.input_std)
@@ -260,10 +290,59 @@ class RetrainConfig:
                 f"Received: {getattr(self, name)!r}."
             )
 
+    def _check_source(self) -> None:
+        """Check where the pictures are, and what is said of their tags."""
+        if self.image_dir is not None and not os.fspath(self.image_dir):
+            raise ValueError("Expected a folder in image_dir. Received: ''.")
+        tables = [name for name in TAG_SOURCES if getattr(self, name) is not None]
+        if len(tables) > 1 or not (tables or self.image_dir is not None):
+            raise ValueError(
+                "Expected one of image_dir (a folder of class folders), "
+                f"{', '.join(TAG_SOURCES)}. "
+                f"Received: {' and '.join(tables) or 'none of them'}."
+            )
+        if not tables:
+            given = [name for name in TAG_SETTINGS if is_changed(self, name)]
+            if given:
+                raise ValueError(
+                    f"Expected {' and '.join(given)} with {' or '.join(TAG_SOURCES)}. "
+                    "Received: image_dir alone, whose pictures have one class each."
+                )
+            return
+        self._check_tags()
+
+    def _check_tags(self) -> None:
+        if self.precision is not None and not 0 < self.precision <= 1:
+            raise ValueError(
+                f"Expected precision above 0 and up to 1. Received: {self.precision}."
+            )
+        if self.unsplash is None and is_changed(self, "min_confidence"):
+            raise ValueError(
+                "Expected min_confidence with unsplash: other tables have none. "
+                f"Received: {self.min_confidence}."
+            )
+        if self.descent is not None:
+            raise ValueError(
+                "Expected no how_many_training_steps and no learning_rate with tags: "
+                "their heads are solved for. Received: gradient descent."
+            )
+        if self.solver not in TAG_SOLVERS:
+            raise ValueError(
+                f"Expected solver to be {' or '.join(TAG_SOLVERS)} with tags. "
+                f"Received: {self.solver}."
+            )
+        if self.fine_tune:
+            raise ValueError(
+                "Expected no fine_tune with tags: it trains for one class a picture. "
+                "Received: fine_tune."
+            )
+        self.tag_source  # noqa: B018  # checks the rest
+
     def _check_paths(self) -> None:
         """Refuse to write two files to one place, or over what is read."""
         written = self.outputs
-        read = [Path(self.architecture)] if self.architecture else []
+        tables = (self.architecture, self.tags_csv, self.synonyms)
+        read = [Path(path) for path in tables if path]
         if self.split_file and Path(self.split_file).resolve() != (
             self.split_path.resolve()  # that one may be brought up to date
         ):
@@ -272,10 +351,52 @@ class RetrainConfig:
         for path in written:
             if places.count(path.resolve()) > 1:
                 raise ValueError(
-                    "Expected different paths for the backbone, the model, its labels, "
-                    "its split, its metrics and its report. "
+                    "Expected different paths for the backbone, the tables, the model, "
+                    "its labels, its split, its metrics and its report. "
                     f"Received twice: {path}."
                 )
+
+    @property
+    def source(self) -> str:
+        """What messages call the place where the pictures are."""
+        tables = (self.unsplash, self.tags_csv, self.tag_folders)
+        named = [path for path in (*tables, self.image_dir) if path is not None]
+        return os.fspath(named[0])
+
+    @property
+    def class_dir(self) -> _Path:
+        """The folder of class folders.
+
+        Raises:
+            ValueError: There is none: pictures have tags.
+        """
+        if self.image_dir is None or self.is_multi_label:
+            raise ValueError(
+                f"Expected image_dir, a folder of class folders. "
+                f"Received: {self.source}, whose pictures have tags."
+            )
+        return self.image_dir
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether pictures have tags, any number each, in place of one class."""
+        return any(getattr(self, name) is not None for name in TAG_SOURCES)
+
+    @property
+    def tag_source(self) -> TagSource | None:
+        """Where pictures and tags are read; None where pictures have classes."""
+        if not self.is_multi_label:
+            return None
+        return TagSource(
+            unsplash=self.unsplash,
+            tags_csv=self.tags_csv,
+            tag_folders=self.tag_folders,
+            image_dir=self.image_dir,
+            top_keywords=self.top_keywords,
+            min_confidence=self.min_confidence,
+            keywords=self.keywords,
+            synonyms=self.synonyms,
+        )
 
     @property
     def outputs(self) -> list[Path]:

@@ -15,7 +15,7 @@ from edgeclf.training.assemble import assemble
 from edgeclf.training.bias_correction import corrected_biases, with_biases
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
-from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.head import Head
 from edgeclf.training.quantize import (
     cast_to_float16,
@@ -36,7 +36,7 @@ ROUNDING_PICTURES = 1000
 def export(
     config: RetrainConfig,
     floating: bytes,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     backbone: Backbone,
     head: Head,
     cache: BottleneckCache,
@@ -70,7 +70,12 @@ def export(
     )
     if config.head == "int8":
         head = rounded(head, _some(dataset))
-        floating = assemble(backbone, head, config.final_tensor_name)
+        floating = assemble(
+            backbone,
+            head,
+            config.final_tensor_name,
+            multi_label=config.is_multi_label,
+        )
     logits = head.logits(dataset.bottlenecks[sample])
     quantized = quantize(floating, ranges, logits, head=config.head)
     few = dataset.balanced_training_sample(CORRECTION_PICTURES)
@@ -101,23 +106,30 @@ def export(
     return with_uint8_ends(with_biases(quantized, biases))
 
 
-def _some(dataset: BottleneckDataset) -> NDArray[np.float32]:
+def _some(dataset: ExtractedPictures) -> NDArray[np.float32]:
     """Return bottlenecks of training pictures, not more than are of use."""
     return dataset.bottlenecks[dataset.balanced_training_sample(ROUNDING_PICTURES)]
 
 
 def _pictures(
     config: RetrainConfig,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     backbone: Backbone,
     rows: NDArray[np.intp],
 ) -> list[NDArray[np.uint8]]:
     """Return the decoded pictures, each `(height, width, 3)`."""
     pictures = []
     for row in rows.tolist():
-        path = dataset.examples[row].path
+        example = dataset.examples[row]
         try:
-            pictures.append(image.load(path, backbone.input_size, resize=config.resize))
+            pictures.append(
+                image.load(
+                    example.read(),
+                    backbone.input_size,
+                    resize=config.resize,
+                    name=f"{example.path}",
+                )
+            )
         except (ImageError, OSError) as error:  # it was there a moment ago
             logger.warning("Not used for quantization: %s", error)
     return pictures

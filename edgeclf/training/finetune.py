@@ -22,8 +22,9 @@ from edgeclf.errors import MissingExtraError
 from edgeclf.interpreter import num_processors
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
-from edgeclf.training.dataset import BottleneckDataset, with_bottlenecks
+from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.differentiable import DifferentiableGraph
+from edgeclf.training.extracted import with_bottlenecks
 from edgeclf.training.fit import fit_head
 from edgeclf.training.fresh_views import ViewLoader
 from edgeclf.training.head import FineTuning, FittedHead, Head

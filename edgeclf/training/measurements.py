@@ -17,6 +17,7 @@ from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,7 @@ def measure(
     Returns:
         What each has answered, by kind; empty without a usable test picture.
     """
-    rows = dataset.positions(TEST)
-    if config.test_batch_size != -1:
-        source = np.random.default_rng(config.seed)
-        rows = np.sort(source.permutation(rows)[: config.test_batch_size])
-    examples = [dataset.examples[row] for row in rows.tolist()]
+    examples = [dataset.examples[row] for row in measured_rows(config, dataset)]
     if not examples:
         return {}
     with contextlib.ExitStack() as stack:
@@ -70,6 +67,15 @@ def measure(
     if not evaluations[0].names:
         return {}
     return dict(zip(models, evaluations, strict=True))
+
+
+def measured_rows(config: RetrainConfig, dataset: ExtractedPictures) -> list[int]:
+    """Return the positions of the test pictures to measure on."""
+    rows = dataset.positions(TEST)
+    if config.test_batch_size != -1:
+        source = np.random.default_rng(config.seed)
+        rows = np.sort(source.permutation(rows)[: config.test_batch_size])
+    return [int(row) for row in rows]
 
 
 def measure_reject(

@@ -14,7 +14,7 @@ from edgeclf.data.splits import format_splits, read_split_file
 from edgeclf.errors import DatasetError
 from edgeclf.evaluation.report_files import outdated_files
 from edgeclf.training.config import RetrainConfig
-from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.summaries import clear_summaries
 
 logger = logging.getLogger("edgeclf")
@@ -61,7 +61,7 @@ def check_no_picture_is_written(
 
 def write_outputs(
     config: RetrainConfig,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     model: bytes,
     metrics: Mapping[str, Any],
     parts: Mapping[Path, bytes],

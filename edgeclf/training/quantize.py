@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ HEAD_MODES = ("int8", "float")
 MOVING = (schema.BuiltinOperator.CONCATENATION, schema.BuiltinOperator.PAD)
 
 NEGLIGIBLE = 10.0  # exp(-10) is a hundredth of the smallest score above 0, 1 / 256
+# The logit of the score 511 / 512: from there on, 8 bits say 255 / 256 of a tag.
+SURE = math.log(511)
 
 # The smallest and largest value that each activation took: name -> (low, high).
 Ranges = Mapping[str, tuple[float, float]]
@@ -74,25 +77,31 @@ def quantize(
         ranges: The range of the input and of every activation of the backbone on
             representative pictures.
         logits: What the head answers to those pictures, `(pictures, num_classes)`.
-        head: "int8", or "float" to leave FULLY_CONNECTED and SOFTMAX in float32 (the
-            output is then float32 too).
+        head: "int8", or "float" to leave FULLY_CONNECTED and SOFTMAX, or LOGISTIC, in
+            float32 (the output is then float32 too).
 
     Raises:
         ModelError: The graph holds an operator that cannot be quantized.
     """
     model = graph.read_model(content)
     logits_name, scores_name = _activation_names(model)[-2:]
+    last = model.subgraphs[0].operators[-1]
+    activation = graph.builtin_operator(model, last.opcodeIndex)
+    is_logistic = activation == schema.BuiltinOperator.LOGISTIC
+    range_of = tag_logits_range if is_logistic else logits_range
     statistics = _statistics(
         model,
         {
             **moved_ranges(model, ranges),
-            logits_name: logits_range(logits),
+            logits_name: range_of(logits),
             scores_name: (0.0, 1.0),
         },
     )
     try:
         return _run_quantizer(
-            content, _int8_recipe(head, logits_name, scores_name), statistics
+            content,
+            _int8_recipe(head, logits_name, scores_name, is_logistic=is_logistic),
+            statistics,
         )
     except (ValueError, RuntimeError, KeyError, NotImplementedError) as error:
         raise ModelError(
@@ -165,6 +174,18 @@ def logits_range(logits: NDArray[np.float32]) -> tuple[float, float]:
     return max(low, float(logits.min())), min(high, float(logits.max()))
 
 
+def tag_logits_range(logits: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the range in which 8 bits tell most about the scores of tags.
+
+    Beyond `SURE` on either side, scores of 8 bits do not change any more.
+
+    Args:
+        logits: What the head answers, `(pictures, tags)`.
+    """
+    low, high = float(logits.min()), float(logits.max())
+    return min(max(low, -SURE), 0.0), max(min(high, SURE), 0.0)
+
+
 def _statistics(
     model: graph.Model, ranges: Ranges
 ) -> dict[str, dict[str, NDArray[np.float32]]]:
@@ -199,7 +220,9 @@ def _run_quantizer(content: bytes, recipe: list[Any], statistics: Any) -> bytes:
     return bytes(result.quantized_model)
 
 
-def _int8_recipe(head: str, logits_name: str, scores_name: str) -> list[Any]:
+def _int8_recipe(
+    head: str, logits_name: str, scores_name: str, *, is_logistic: bool
+) -> list[Any]:
     activations = {
         "num_bits": 8,
         "symmetric": False,
@@ -223,7 +246,7 @@ def _int8_recipe(head: str, logits_name: str, scores_name: str) -> list[Any]:
             _rule(operation, {}, algorithm="no_quantize", regex=f"^{re.escape(name)}")
             for operation, name in (
                 ("FULLY_CONNECTED", logits_name),
-                ("SOFTMAX", scores_name),
+                ("LOGISTIC" if is_logistic else "SOFTMAX", scores_name),
                 ("OUTPUT", ""),
             )
         ]

@@ -10,18 +10,23 @@ from edgeclf import __version__
 from edgeclf.data.splits import SPLITS, TRAIN
 from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.metadata import FORMAT_VERSION
-from edgeclf.training.config import RetrainConfig
+from edgeclf.training.config import TAG_SOURCES, RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
+from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.head import FineTuning, FittedHead, accuracy
 from edgeclf.training.reject import Known
+from edgeclf.training.tag_dataset import TagDataset
 from edgeclf.training.write_metadata import attach, with_statistics
 from edgeclf.zoo.backbone import Backbone
 
 # Metrics that describe the run rather than the model; they stay out of its file.
 _NOT_RECORDED = (
-    *("labels", "unreadable", "conflicting"),
-    *("test", "calibration", "training_curves", "candidates"),
+    *("labels", "unreadable", "conflicting", "multi_label", "thresholds"),
+    *("test", "test_float", "calibration", "training_curves", "candidates"),
 )
+# Of a tag source what says which tags they are; where it lies is the user's affair.
+_TAG_SETTINGS = ("top_keywords", "min_confidence", "keywords", "precision")
 _LIBRARIES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "scipy")
 
 
@@ -34,18 +39,51 @@ def describe_run(
     """Return what is known before anything is measured on the test split."""
     train = dataset.subset(TRAIN)
     return {
-        **{f"num_{split}": len(dataset.positions(split)) for split in SPLITS},
-        "labels": list(dataset.labels),
+        **_describe_common(config, backbone, dataset, fitted),
         "train_accuracy": accuracy(train.logits(fitted.head), train.classes),
         "validation_accuracy": fitted.validation_accuracy,
         "validation_cross_entropy": fitted.validation_cross_entropy,
+        "emphasis": fitted.emphasis,
+        "conflicting": list(dataset.conflicting),
+    }
+
+
+def describe_tag_run(
+    config: RetrainConfig,
+    backbone: Backbone,
+    dataset: TagDataset,
+    fitted: FittedTags,
+) -> dict[str, Any]:
+    """Return what is known of a run on tags before it is measured on the test split."""
+    kind = next(name for name in TAG_SOURCES if getattr(config, name) is not None)
+    return {
+        **_describe_common(config, backbone, dataset, fitted),
+        **fitted.describe(dataset),
+        "multi_label": True,
+        "thresholds": fitted.thresholds.tolist(),
+        "tags": {
+            "source": kind,
+            **{name: getattr(config, name) for name in _TAG_SETTINGS},
+            "synonyms": config.synonyms is not None,
+        },
+    }
+
+
+def _describe_common(
+    config: RetrainConfig,
+    backbone: Backbone,
+    dataset: ExtractedPictures,
+    fitted: FittedHead | FittedTags,
+) -> dict[str, Any]:
+    return {
+        **{f"num_{split}": len(dataset.positions(split)) for split in SPLITS},
+        "labels": list(dataset.labels),
         "solver": fitted.solver or "descent",
         "candidates": list(fitted.candidates),
         "class_weights": fitted.class_weights,
         "views": config.num_views,
         "strength": fitted.strength,
         "shrinkage": fitted.shrinkage,
-        "emphasis": fitted.emphasis,
         "temperature": fitted.temperature,
         **_describe_fine_tuning(fitted.fine_tuning),
         "training_curves": fitted.training_curves,
@@ -60,7 +98,6 @@ def describe_run(
             {"file": entry.example.name, "reason": entry.reason}
             for entry in dataset.unreadable
         ],
-        "conflicting": list(dataset.conflicting),
     }
 
 
@@ -84,7 +121,7 @@ def with_record(
     content: bytes,
     config: RetrainConfig,
     backbone: Backbone,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     metrics: Mapping[str, Any],
     known: Known | None = None,
 ) -> bytes:
@@ -95,7 +132,7 @@ def with_record(
         config: Settings.
         backbone: What the head stands on.
         dataset: Where the labels come from.
-        metrics: What has been measured so far.
+        metrics: What has been measured so far; of tags also their thresholds.
         known: How the classes spread, and the reject rule; None for neither.
     """
     record = _model_record(config, backbone, dataset.activations[-1], metrics)
@@ -126,8 +163,8 @@ def _model_record(
             "input_mean": backbone.input_mean,
             "input_std": backbone.input_std,
         },
-        "multi_label": False,
-        "thresholds": None,
+        "multi_label": config.is_multi_label,
+        "thresholds": metrics.get("thresholds"),
         "reject": None,
         "bottleneck": bottleneck,
         "provenance": provenance,

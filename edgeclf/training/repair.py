@@ -5,7 +5,8 @@ is measured is the noise, picture by picture: how far the int8 file's logits lie
 the float head's. It is added to what heads that have not seen the picture answer to it,
 as if it were a new one; and where the best class changes, the loss is the difference of
 the two scores, which are calibrated. Training pictures tell as much as others then, and
-the pictures of the test split stay out of it.
+the pictures of the test split stay out of it. Of tags it is the micro-F1 that counts:
+what it is expected to be with the tags that are given before and after.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from edgeclf.tflite.graph import Graph
 from edgeclf.training.assemble import LOGITS
 from edgeclf.training.cache import BottleneckCache
 from edgeclf.training.config import RetrainConfig
-from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.export import export
+from edgeclf.training.extracted import ExtractedPictures
+from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.head import FittedHead, softmax
 from edgeclf.zoo.backbone import Backbone
 
@@ -49,18 +51,20 @@ class Int8Drop:
     """What int8 is expected to cost on new pictures.
 
     Attributes:
-        points: Accuracy that is lost, percentage points.
+        points: Accuracy that is lost, of tags micro-F1, percentage points.
         error: Its standard error, likewise.
         num_pictures: Pictures that it was measured on.
+        figure: What is lost.
     """
 
     points: float
     error: float
     num_pictures: int
+    figure: str = "accuracy"
 
     def __str__(self) -> str:
         return (
-            f"{self.points:.2f} +- {self.error:.2f} points of accuracy on "
+            f"{self.points:.2f} +- {self.error:.2f} points of {self.figure} on "
             f"{number_of(self.num_pictures, 'picture')}"
         )
 
@@ -98,9 +102,9 @@ class Exported:
 def export_repaired(
     config: RetrainConfig,
     floating: bytes,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     backbone: Backbone,
-    fitted: FittedHead,
+    fitted: FittedHead | FittedTags,
     cache: BottleneckCache,
 ) -> Exported:
     """Return the classifier, repaired if int8 costs more than `config.max_int8_drop`.
@@ -150,7 +154,7 @@ def export_repaired(
 
 
 def _repairs(
-    config: RetrainConfig, dataset: BottleneckDataset
+    config: RetrainConfig, dataset: ExtractedPictures
 ) -> Iterator[tuple[str, RetrainConfig, str]]:
     """Yield what can be tried: its name, the settings, and how ranges are merged."""
     more = dataclasses.replace(config, calibration_pictures=MORE_CALIBRATION)
@@ -171,7 +175,7 @@ def _check(best: Exported, limit: float) -> None:
     if drop is None or drop.points <= limit:
         return
     sentence = (
-        f"Expected int8 to cost at most {limit:g} points of accuracy "
+        f"Expected int8 to cost at most {limit:g} points of {drop.figure} "
         f"(max_int8_drop). Received: {drop}, after every repair. Use --quantize "
         "float16, another --architecture, or a higher --max_int8_drop."
     )
@@ -186,9 +190,9 @@ class _Checker:
     def __init__(
         self,
         config: RetrainConfig,
-        dataset: BottleneckDataset,
+        dataset: ExtractedPictures,
         backbone: Backbone,
-        fitted: FittedHead,
+        fitted: FittedHead | FittedTags,
         cache: BottleneckCache,
     ) -> None:
         self._config, self._dataset, self._backbone = config, dataset, backbone
@@ -226,10 +230,23 @@ class _Checker:
             unseen = np.where(unseen.any(axis=1, keepdims=True), unseen, floating)
         limits = _representable(Graph(graph))
         unseen, floating = unseen.clip(*limits), floating.clip(*limits)
-        losses = 100 * expected_losses(unseen, floating, quantized)
+        losses, figure = self._losses(unseen, floating, quantized)
         # No picture tells of less than itself, however alike a few are.
         error = max(float(losses.std()) / len(losses) ** 0.5, 100 / len(losses))
-        return Int8Drop(float(losses.mean()), error, len(losses))
+        return Int8Drop(float(losses.mean()), error, len(losses), figure)
+
+    def _losses(
+        self,
+        unseen: NDArray[np.float32],
+        floating: NDArray[np.float32],
+        quantized: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float64], str]:
+        """Return what int8 costs on each picture, percentage points, and of what."""
+        if not isinstance(self._fitted, FittedTags):
+            return 100 * expected_losses(unseen, floating, quantized), "accuracy"
+        cuts = self._fitted.cuts
+        losses = expected_tag_losses(unseen, floating, quantized, cuts)
+        return 100 * losses, "micro-F1"
 
     def _outputs(
         self, graph: bytes, rows: NDArray[np.intp]
@@ -281,9 +298,14 @@ class _Checker:
         return values
 
     def _load(self, row: int) -> NDArray[np.uint8] | None:
-        path, size = self._dataset.examples[row].path, self._backbone.input_size
+        example, size = self._dataset.examples[row], self._backbone.input_size
         try:
-            return image.load(path, size, resize=self._config.resize)
+            return image.load(
+                example.read(),
+                size,
+                resize=self._config.resize,
+                name=f"{example.path}",
+            )
         except (ImageError, OSError) as error:  # it was there a moment ago
             logger.warning("Not used to check int8: %s", error)
             return None
@@ -322,3 +344,39 @@ def expected_losses(
     each = np.arange(len(scores))
     before, after = unseen.argmax(axis=1), (unseen + noise).argmax(axis=1)
     return np.asarray(scores[each, before] - scores[each, after])
+
+
+def expected_tag_losses(
+    unseen: NDArray[np.float32],
+    floating: NDArray[np.float32],
+    quantized: NDArray[np.float32],
+    cuts: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return what int8 is expected to cost of the micro-F1, shared out by picture.
+
+    With p the probability that a tag is right, and d 1 where it is given, the expected
+    micro-F1 is `F = sum(a) / sum(b)`, where a picture has `a = 2 sum(p d)` and
+    `b = sum(p + d)`. With int8 it is `F' = sum(a') / sum(b')`. As `sum(a - F b) = 0`,
+    `F - F' = sum((a - F b) - (a' - F b')) / sum(b')`: each picture's own summand is
+    its share.
+
+    Args:
+        unseen: Logits of heads that have not seen the picture, `(n, tags)`; their
+            logistic function is how often each tag is right.
+        floating: Logits of the float head.
+        quantized: Logits of the int8 file.
+        cuts: The logits from which on tags are given, `(tags,)`.
+
+    Returns:
+        Float `(n,)`; the mean is `F - F'`.
+    """
+    wide = unseen.astype(np.float64)
+    scores = (1 + np.tanh(wide / 2)) / 2  # the logistic function, without overflow
+    before, after = wide >= cuts, wide + (quantized - floating) >= cuts
+
+    def parts(given: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
+        return 2 * (scores * given).sum(axis=1), (scores + given).sum(axis=1)
+
+    (a, b), (a_after, b_after) = parts(before), parts(after)
+    shares = (a - a_after) - a.sum() / b.sum() * (b - b_after)
+    return np.asarray(shares / b_after.mean())

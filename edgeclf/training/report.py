@@ -22,6 +22,7 @@ from edgeclf.evaluation.report import describe_evaluation, new_report
 from edgeclf.evaluation.report_files import report_contents
 from edgeclf.training.config import RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.head import FittedHead
 from edgeclf.training.learning_curve import learning_curve
 from edgeclf.training.mislabelled import find_mislabelled
@@ -78,15 +79,11 @@ def report_parts(
         "training_curves": fitted.training_curves,
         "mislabelled": _mislabelled(dataset, probabilities),
         "versions": _versions(fitted),
-        "settings": {
-            field.name: _plain(getattr(config, field.name))
-            for field in fields(config)
-            if is_changed(config, field.name)
-        },
+        "settings": changed_settings(config),
     }
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in dataset.examples},
+        dataset.examples,
         model,
         dataset.labels,
         {},
@@ -95,8 +92,13 @@ def report_parts(
     return report_contents(report, illustrations, config.report_paths)
 
 
+def training_versions() -> dict[str, str]:
+    """Return the versions that what is trained depends on."""
+    return {**versions(), **{name: version(name) for name in _LIBRARIES}}
+
+
 def _versions(fitted: FittedHead) -> dict[str, str]:
-    found = {**versions(), **{name: version(name) for name in _LIBRARIES}}
+    found = training_versions()
     if fitted.fine_tuning is not None:
         found["tensorflow"] = fitted.fine_tuning.tensorflow
     return found
@@ -105,6 +107,15 @@ def _versions(fitted: FittedHead) -> dict[str, str]:
 def _title(dataset: BottleneckDataset) -> str:
     classes = number_of(len(dataset.labels), "class", "classes")
     return f"{classes}, {number_of(len(dataset.examples), 'picture')}"
+
+
+def changed_settings(config: RetrainConfig) -> dict[str, Any]:
+    """Return the settings that are not as they are anyway, for JSON."""
+    return {
+        field.name: _plain(getattr(config, field.name))
+        for field in fields(config)
+        if is_changed(config, field.name)
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -119,24 +130,31 @@ def _describe_data(config: RetrainConfig, dataset: BottleneckDataset) -> dict[st
         for split in SPLITS
     }
     return {
-        "image_dir": os.fspath(config.image_dir),
+        "image_dir": config.source,
         "classes": [
             {"label": label, **{split: int(counts[split][index]) for split in SPLITS}}
             for index, label in enumerate(dataset.labels)
         ],
         **{f"num_{split}": int(counts[split].sum()) for split in SPLITS},
+        "conflicting": list(dataset.conflicting),
+        **describe_files(config, dataset),
+    }
+
+
+def describe_files(config: RetrainConfig, dataset: ExtractedPictures) -> dict[str, Any]:
+    """Return what a report says of the pictures whatever they are labelled with."""
+    return {
         "unreadable": [
             {"file": entry.example.name, "reason": entry.reason}
             for entry in dataset.unreadable
         ],
-        "conflicting": list(dataset.conflicting),
         "near_duplicates": _near_duplicates(dataset),
         "dataset_sha256": dataset.sha256,
         "seed": config.seed,
     }
 
 
-def _near_duplicates(dataset: BottleneckDataset) -> list[list[str]]:
+def _near_duplicates(dataset: ExtractedPictures) -> list[list[str]]:
     order = np.argsort(dataset.groups, kind="stable")
     starts = np.flatnonzero(np.diff(dataset.groups[order]))
     return [

@@ -7,10 +7,7 @@ import dataclasses
 import importlib
 import logging
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from edgeclf.data.folders import read_background, read_folder
 from edgeclf.data.splits import read_split_file
@@ -27,7 +24,6 @@ from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.known import fit_known
 from edgeclf.training.measurements import (
-    Misclassified,
     accuracy,
     calibration,
     measure,
@@ -43,6 +39,7 @@ from edgeclf.training.outputs import (
 from edgeclf.training.record import describe_run, with_record
 from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.report import report_parts
+from edgeclf.training.result import RetrainResult
 from edgeclf.training.summaries import write_summaries
 from edgeclf.training.survey import survey
 from edgeclf.training.trials import DEFAULT_SHRINKAGE
@@ -51,32 +48,15 @@ from edgeclf.zoo.backbone import Backbone
 logger = logging.getLogger("edgeclf")
 
 
-@dataclass(frozen=True)
-class RetrainResult:
-    """What a run has written and measured.
-
-    Attributes:
-        model_path: The `.tflite` file.
-        split_path: CSV that says which picture was in which split.
-        metrics: What `--metrics_json` holds.
-        misclassified: Test pictures that the file gets wrong.
-    """
-
-    model_path: Path
-    split_path: Path
-    metrics: Mapping[str, Any]
-    misclassified: Sequence[Misclassified]
-
-
 def retrain(config: RetrainConfig) -> RetrainResult:
-    """Train a head on a folder of class folders and write the model file.
+    """Train a head on pictures with classes, or with tags, and write the model file.
 
     Nothing is written before everything is measured; files that stood there before
     are replaced in one step each.
 
     Raises:
-        DatasetError: Fewer than two classes with usable pictures, or an unreadable
-            picture with `strict`.
+        DatasetError: Fewer than two classes with usable pictures, or no tag, or an
+            unreadable picture with `strict`; or a table cannot be read.
         ModelError: The backbone cannot be read, cut, quantized or, with `fine_tune`,
             trained; or int8 costs more than `max_int8_drop`, whatever is tried.
         DownloadError: The backbone that was asked for cannot be had.
@@ -87,6 +67,16 @@ def retrain(config: RetrainConfig) -> RetrainResult:
     _import_ahead("ai_edge_quantizer.quantizer")
     if config.report_paths is not None:
         _import_ahead("edgeclf.report.curves", "edgeclf.report.page")
+    logger.info("Looking for pictures in %s", config.source)
+    source = config.tag_source
+    if source is not None:
+        from edgeclf.training.retrain_tags import retrain_tags  # others go without
+
+        return retrain_tags(config, source.read())
+    return _retrain_classes(config)
+
+
+def _retrain_classes(config: RetrainConfig) -> RetrainResult:
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
@@ -160,11 +150,10 @@ class _Trained:
 
 def _train(config: RetrainConfig) -> _Trained:
     """Read the pictures, fit the head, export the graph."""
-    logger.info("Looking for pictures in %s", config.image_dir)
-    found = read_folder(config.image_dir)
+    found = read_folder(config.class_dir)
     for label in sorted({example.label for example in found}):
         warn_of_unknown(label)
-    strangers = read_background(config.image_dir)
+    strangers = read_background(config.class_dir)
     check_no_picture_is_written(config, [*found, *strangers])
     fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = backbone_of(config)

@@ -82,7 +82,7 @@ def survey(
 
 def _audit_line(config: RetrainConfig) -> str:
     """Return the command that audits the same folder with the same backbone."""
-    words = ["edgeclf", "audit", os.fspath(config.image_dir)]
+    words = ["edgeclf", "audit", os.fspath(config.class_dir)]
     for name in _AUDIT_OPTIONS:
         if is_changed(config, name):
             words += [f"--{name}", str(getattr(config, name))]

@@ -12,6 +12,7 @@ from edgeclf.data.splits import TRAIN
 from edgeclf.training.bottlenecks import BottleneckExtractor, Features
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.head import ROWS_AT_ONCE, LabelledBottlenecks
 
 logger = logging.getLogger("edgeclf")
@@ -20,7 +21,7 @@ logger = logging.getLogger("edgeclf")
 def view_blocks(
     config: RetrainConfig,
     extractor: BottleneckExtractor,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     rows: NDArray[np.intp],
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
     """Yield bottlenecks of the pictures' views, a block at a time, and whose they are.
@@ -60,7 +61,7 @@ def view_blocks(
 def all_views(
     config: RetrainConfig,
     extractor: BottleneckExtractor,
-    dataset: BottleneckDataset,
+    dataset: ExtractedPictures,
     rows: NDArray[np.intp],
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Return the bottlenecks of the pictures' views, and whose they are.

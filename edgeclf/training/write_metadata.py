@@ -50,8 +50,12 @@ def attach(
         input_std: See `input_mean`.
         record: What `edgeclf.json` holds, see `edgeclf.metadata`; here `crc32` is
             added, the checksum of the model before the zip.
+
+    A tag's threshold stands in the record alone: TFLite Metadata know one for all, and
+    what scores such a reader leaves out is for its user to say.
     """
-    packed_model = _with_metadata(content, input_mean, input_std)
+    multi_label = bool(record.get("multi_label", False))
+    packed_model = _with_metadata(content, input_mean, input_std, multi_label)
     # Of every byte before the zip; the files in the zip have checksums of their own.
     record = {**record, "crc32": zlib.crc32(packed_model)}
     contents = {
@@ -81,12 +85,14 @@ def with_statistics(content: bytes, statistics: Statistics) -> bytes:
 
 
 @functools.lru_cache(maxsize=1)  # a run attaches two records: before it measures, after
-def _with_metadata(content: bytes, input_mean: float, input_std: float) -> bytes:
+def _with_metadata(
+    content: bytes, input_mean: float, input_std: float, multi_label: bool
+) -> bytes:
     """Return the model with its metadata flatbuffer, before any zip."""
     model = graph.read_model(content)
     entries = [e for e in model.metadata or [] if e.name != METADATA_NAME.encode()]
     buffer = schema.BufferT()
-    packed = model_metadata(input_mean, input_std)
+    packed = model_metadata(input_mean, input_std, multi_label=multi_label)
     buffer.data = np.frombuffer(packed, np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
@@ -97,9 +103,12 @@ def _with_metadata(content: bytes, input_mean: float, input_std: float) -> bytes
     return graph.pack_model(model)
 
 
-def model_metadata(input_mean: float, input_std: float) -> bytes:
+def model_metadata(
+    input_mean: float, input_std: float, *, multi_label: bool = False
+) -> bytes:
     """Return the metadata flatbuffer of an image classifier with `labels.txt`."""
     builder = flatbuffers.Builder(1024)
+    noun = "tag" if multi_label else "class"
 
     options = _table(
         builder,
@@ -121,7 +130,7 @@ def model_metadata(input_mean: float, input_std: float) -> bytes:
         builder,
         {
             0: builder.CreateString(LABELS_NAME),
-            1: builder.CreateString("One class a line, in the order of the output."),
+            1: builder.CreateString(f"One {noun} a line, in the order of the output."),
         },
         {2: _TENSOR_AXIS_LABELS},
     )
@@ -129,7 +138,7 @@ def model_metadata(input_mean: float, input_std: float) -> bytes:
         builder,
         {
             0: builder.CreateString("score"),
-            1: builder.CreateString("Probability of each class."),
+            1: builder.CreateString(f"Probability of each {noun}."),
             6: _offsets(builder, [labels]),
         },
     )

@@ -1,0 +1,72 @@
+"""The pictures below a folder, by their names relative to it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from edgeclf.inputs.paths import image_arguments
+
+
+class PictureNames:
+    """The names of all pictures below a folder, found in one walk.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        NotADirectoryError: It is no folder.
+        OSError: A folder in it cannot be read.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise NotADirectoryError(
+                f"Expected a folder of pictures. Received: {self.root}, which "
+                f"{'is a file' if self.root.exists() else 'does not exist'}."
+            )
+        start = len(os.path.join(self.root, ""))  # noqa: PTH118 - ends in a slash
+        self._names = dict.fromkeys(
+            path[start:].replace(os.sep, "/")
+            for path in image_arguments(str(self.root), _fail)
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def named(self, path: str) -> str | None:
+        """Return the name of the picture at a relative path; None if there is none.
+
+        What leads out of the folder is nothing there.
+        """
+        name = posixpath.normpath(path)
+        if name in self._names:
+            return name
+        if not path or posixpath.isabs(name) or name.split("/")[0] == "..":
+            return None
+        # A file whose name does not look like a picture's. (A path of pathlib raises
+        # where a name is too long for the disk.)
+        return name if os.path.isfile(self.root / name) else None  # noqa: PTH113
+
+    def stems(self) -> dict[str, str]:
+        """Return the first of the names by what they are without folder and ending."""
+        stems: dict[str, str] = {}
+        for name in self._names:
+            stem, _ = posixpath.splitext(posixpath.basename(name))
+            stems.setdefault(stem, name)
+        return stems
+
+    def without(self, names: Iterable[str]) -> list[str]:
+        """Return the names that are not among these."""
+        known = set(names)
+        return [name for name in self._names if name not in known]
+
+
+def _fail(error: OSError) -> None:
+    raise error

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tag_tables import draw
+from test_tagged_unsplash import tags_of
+
+from edgeclf.data.tag_source import TagSource
+from edgeclf.errors import DatasetError
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    draw(tmp_path / "pictures", "a.jpg", "b/c.png", "d, e.png")
+    return tmp_path / "pictures"
+
+
+def read(pictures: Path, text: str, **settings: object) -> dict[str, set[str]]:
+    table = pictures.parent / "tags.csv"
+    table.write_bytes(text.encode())
+    return tags_of(TagSource(tags_csv=table, image_dir=pictures, **settings).read())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'file,tags\na.jpg,blue;human\nb/c.png,\n"d, e.png", sea ;;blue\n',
+        'a.jpg,blue;human\nb/c.png,\n"d, e.png",sea;blue\n',
+        "FILE\tTags\na.jpg\tblue;human\n./b//c.png\nd, e.png\tsea;blue\n",
+        "file;tags\na.jpg;blue,human\nb/c.png;\nd, e.png;sea,blue\n",
+        '\ufeffid,Keyword,Image\n1,blue;human,a.jpg\n2,,b/c.png\n3,sea;blue,"d, e.png"',
+        'path,tag\na.jpg,blue\nb/c.png,\na.jpg,human\n"d, e.png",sea;Blue\na.jpg,blue',
+    ],
+)
+def test_read_forms_of_tables(pictures: Path, text: str) -> None:
+    assert read(pictures, text) == {
+        "a.jpg": {"blue", "human"},
+        "b/c.png": set(),
+        "d, e.png": {"sea", "blue"},
+    }
+
+
+def test_read_takes_all_tags_unless_told(pictures: Path) -> None:
+    many = ";".join(f"tag {number:02}" for number in range(30))
+
+    assert len(read(pictures, f"file,tags\na.jpg,{many}\n")["a.jpg"]) == 30
+    assert read(pictures, f"file,tags\na.jpg,{many}\n", top_keywords=2) == {
+        "a.jpg": {"tag 00", "tag 01"}
+    }
+    assert read(pictures, f"file,tags\na.jpg,{many}\n", keywords=("TAG 07",)) == {
+        "a.jpg": {"TAG 07"}
+    }
+
+
+def test_read_names_what_does_not_fit(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "file,tags\na.jpg,x\ngone.jpg,x\n,x\n../tags.csv,x\n"
+
+    assert read(pictures, text) == {"a.jpg": {"x"}}
+    assert "Rows without a picture: 3 (gone.jpg, row 4, ../tags.csv)." in caplog.text
+    assert "Pictures without a row, left out: 2 (b/c.png, d, e.png)." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Received: nothing"),
+        ("name,tags\na.jpg,x\n", "'file' or 'filename' .*Received: name, tags"),
+        ("file,colour\na.jpg,x\n", "'tags' or 'tag' .*Received: file, colour"),
+        ("a.jpg,blue,human\nb.jpg,x,y\n", "'file' .*Received: a.jpg, blue, human"),
+        ("file,file,tags\na.jpg,a.jpg,x\n", "2 columns of that name"),
+        ("file,tags\na.jpg,x,y\n", "at most 2 cells .*3 in row 2"),
+        ('file,tags\na.jpg,"x\n', "Received: row 2 of .*cannot be read"),
+        ("file,tags\nz.jpg,x\n", "Expected files below .*Received: z.jpg, which"),
+        ("file,tags\na.jpg,\n", "a tag of a picture .*none that counts"),
+    ],
+)
+def test_read_refuses(pictures: Path, text: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=f"(?s){message}"):
+        read(pictures, text)
+
+
+def test_read_refuses_other_encodings_and_missing_files(pictures: Path) -> None:
+    table = pictures.parent / "tags.csv"
+    table.write_bytes(b"file,tags\na.jpg,\xb3\n")
+    with pytest.raises(DatasetError, match=r"UTF-8.*byte 0xb3 at offset 16"):
+        TagSource(tags_csv=table, image_dir=pictures).read()
+    with pytest.raises(FileNotFoundError, match=r"none\.csv.*no such file"):
+        TagSource(tags_csv=pictures / "none.csv", image_dir=pictures).read()
