@@ -51,8 +51,8 @@ def ask(api: BotApi, wanted: Callable[[Any], Awaitable[Any]], token: str = "") -
             request=HTTPXRequest(read_timeout=1),
             get_updates_request=HTTPXRequest(read_timeout=5),
         )
-        await client.initialize()
         try:
+            await client.initialize()
             return await wanted(client)
         finally:
             await client.shutdown()
