@@ -80,6 +80,7 @@ class BotApi(Methods):
     Attributes:
         url: For the bot's `--api_url`.
         token: The only one that is accepted.
+        polls: How many getUpdates have come.
         calls: Every call of a method and download so far.
         deliveries: `(update_id, status)` of every delivery to the webhook.
         faults: What goes wrong; add rules to it.
@@ -91,6 +92,7 @@ class BotApi(Methods):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.token = TOKEN
+        self.polls = 0
         self.calls: list[Call] = []
         self.deliveries: list[tuple[int, int]] = []
         self.faults = Faults(seed)
@@ -176,6 +178,7 @@ class BotApi(Methods):
         wait_s = min(float(parameters.get("timeout") or 0), self.longest_poll_s)
         self._interrupt(RefusalError(409, RIVAL))
         with self.changed:
+            self.polls += 1
             if offset < 0:  # the last ones; what is older is forgotten
                 del self.pending[:offset]
             else:

@@ -257,7 +257,7 @@ class Chats:
             **content,
         }
         if kind != "channel":
-            message["from"] = sender
+            message.setdefault("from", sender)
         self.seen.setdefault(chat, {})[message["message_id"]] = message
         self.changed.notify_all()
         return message
