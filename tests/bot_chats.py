@@ -109,7 +109,7 @@ class Chats:
 
     def send_photo(self, chat: int, content: bytes, **more: Any) -> Message:
         """Send a picture as a photo; the server makes smaller sizes of it."""
-        return self.send(chat, photo=self._photo(chat, content), **more)
+        return self.send(chat, photo=self.photo(chat, content), **more)
 
     def send_album(
         self, chat: int, contents: Sequence[bytes], *, pause_s: float = 0, **more: Any
@@ -150,7 +150,7 @@ class Chats:
 
     def edit_photo(self, message: Message, content: bytes) -> Message:
         """Replace the photo of a message."""
-        return self._edit(message, photo=self._photo(message["chat"]["id"], content))
+        return self._edit(message, photo=self.photo(message["chat"]["id"], content))
 
     def edit_caption(self, message: Message, caption: str) -> Message:
         """Change what a photo says."""
@@ -297,7 +297,8 @@ class Chats:
             "file_size": size_bytes,
         }
 
-    def _photo(self, chat: int, content: bytes) -> list[dict[str, Any]]:
+    def photo(self, chat: int, content: bytes) -> list[dict[str, Any]]:
+        """Store a picture in the sizes that a message with a photo has."""
         if content not in self._photos:
             self._photos[content] = list(_sizes(content))
         return [

@@ -135,7 +135,7 @@ class BotProcess:
     ) -> None:
         if not self.has_ended:
             self.end(signal.SIGKILL)
-        print(self.log())  # pytest shows it when a test fails
+        print(self.log())  # noqa: T201 - pytest shows it when a test fails
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from PIL import Image
 
 pytest.importorskip("telegram", reason="needs the extra [bot]")
 
+import bot_faults as faults
 from bot_api import BotApi
 from bot_chats import BOT, Message
 from bot_process import jpeg, running, tag_model
@@ -23,7 +24,8 @@ _chats = itertools.count(1000)
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BotApi]:
     """The server of a bot that tells red, green and blue apart."""
-    with running(tmp_path_factory.mktemp("classes")) as (api, _):
+    folder = tmp_path_factory.mktemp("classes")
+    with running(folder, "--rate", 1000) as (api, _):
         yield api
 
 
@@ -253,18 +255,11 @@ def test_an_edited_caption_is_not_answered_again(classes: BotApi, chat: int) -> 
 
 
 def test_a_deleted_picture_is_answered_all_the_same(classes: BotApi, chat: int) -> None:
-    stop = classes.faults.add("getFile", _slowly(), chat=None, times=1)
+    classes.faults.add("getFile", faults.slow(0.3), times=1)
     photo = classes.send_photo(chat, jpeg("red"))
     classes.delete(photo)
     (answer,) = classes.wait_for(lambda: classes.messages(chat))
     assert answer["text"].startswith("red")
-    stop()
-
-
-def _slowly() -> object:
-    import bot_faults
-
-    return bot_faults.slow(0.3)
 
 
 def wrong_files() -> dict[str, bytes]:
@@ -311,9 +306,9 @@ def downloads(api: BotApi) -> int:
 
 
 def test_a_file_that_is_gone_is_answered(classes: BotApi, chat: int) -> None:
-    classes.faults.add("getFile", _slowly(), times=1)
-    photo = classes.send_photo(chat, jpeg())
-    classes.forget(photo)
+    content = {"photo": classes.photo(chat, jpeg())}
+    classes.forget(content)
+    photo = classes.send(chat, **content)
     assert "%" not in classes.reply(photo)["text"]
     assert len(settled(classes, chat)) == 1
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,11 +16,13 @@ import pytest
 
 pytest.importorskip("telegram", reason="needs the extra [bot]")
 
+import bot_faults as faults
 from bot_api import BotApi
 from bot_chats import TOKEN
-from bot_process import BotProcess, class_model, jpeg, refused, running
+from bot_process import ROOT, BotProcess, class_model, jpeg, refused, running
 
 CHAT, OTHER = 42, 43
+VARIABLE = "EDGECLF_TELEGRAM_TOKEN"
 HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 
@@ -49,7 +53,7 @@ def test_a_token_is_needed_and_never_an_argument(model: Path, tmp_path: Path) ->
 
 
 def test_a_token_that_cannot_be_one_is_refused_unsaid(model: Path) -> None:
-    done = refused("--model", model, EDGECLF_TELEGRAM_TOKEN="secret words")
+    done = refused("--model", model, **{VARIABLE: "secret words"})
     assert done.returncode in (1, 2)
     assert "secret words" not in sentence(done.stderr)
 
@@ -86,13 +90,11 @@ def test_no_server_ends_or_waits_with_a_sentence(model: Path, tmp_path: Path) ->
     with BotApi() as api:
         api.url = f"http://127.0.0.1:{port}"
         bot = BotProcess(api, tmp_path / "bot")
-        import subprocess
-
         process = subprocess.Popen(
             bot.command,
             stderr=subprocess.PIPE,
             text=True,
-            env={**_environment(), "EDGECLF_TELEGRAM_TOKEN": TOKEN},
+            env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: TOKEN},
         )
         try:
             assert process.stderr is not None
@@ -103,14 +105,6 @@ def test_no_server_ends_or_waits_with_a_sentence(model: Path, tmp_path: Path) ->
     assert "Traceback" not in line
     assert TOKEN not in line
     assert str(port) in line or "connect" in line.lower()
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    from bot_process import ROOT
-
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def test_a_second_bot_on_the_same_state_is_refused(tmp_path: Path) -> None:
@@ -177,7 +171,7 @@ def test_logs_keep_secrets(tmp_path: Path) -> None:
         api.reply(photo)
         wrong = api.send_document(CHAT, b"broken", name="diary.jpg", **{"from": person})
         api.reply(wrong)
-        api.faults.add("sendMessage", __import__("bot_faults").status(500), times=1)
+        api.faults.add("sendMessage", faults.status(500), times=1)
         api.reply(api.send_photo(CHAT, jpeg("blue")), 20)
         assert bot.end() == 0
         log = bot.log()
