@@ -93,7 +93,7 @@ def test_classes_are_answered_with_bars(classes: BotApi, chat: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "mime_type"),
-    [("a.jpg", "image/jpeg"), ("a.png", "image/png"), ("scan", None)],
+    [("a.jpg", "image/jpeg"), ("a.png", "image/png"), ("scan.JPG", None)],
 )
 def test_documents_are_labelled_by_type_or_content(
     classes: BotApi, chat: int, name: str, mime_type: str | None
