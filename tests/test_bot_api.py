@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import io
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -286,3 +288,41 @@ def test_some_calls_fail_for_one_chat(api: BotApi) -> None:
     ask(api, send)
     assert len(api.messages(CHAT)) == 20
     assert 4 <= len(api.messages(GROUP)) <= 16
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """A webhook that notes what comes, and refuses each update once."""
+
+    received: ClassVar[list[tuple[str, str | None, int]]] = []
+
+    def do_POST(self) -> None:
+        update = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        secret = self.headers["X-Telegram-Bot-Api-Secret-Token"]
+        note = (self.path, secret, update["update_id"])
+        self.send_response(200 if note in self.received else 500)
+        self.received.append(note)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+def test_a_webhook_gets_updates_in_order_until_it_takes_them(api: BotApi) -> None:
+    api.webhook_pause_s = 0.01
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        api.reverse_proxy = f"http://127.0.0.1:{server.server_address[1]}"
+        first = api.send_text(CHAT, "before")
+        assert first["message_id"] == 1
+        ask(
+            api, lambda bot: bot.set_webhook("https://a.example/hook", secret_token="s")
+        )  # noqa: S106
+        for number in range(4):
+            api.send_text(CHAT, f"{number}")
+        api.wait_for(lambda: len(api.deliveries) == 10)
+        server.shutdown()
+    assert {note[:2] for note in Receiver.received} == {("/hook", "s")}
+    numbers = [number for _, _, number in Receiver.received]
+    assert numbers == sorted(numbers)
+    assert [status for _, status in api.deliveries] == [500, 200] * 5
+    assert api.pending == []
