@@ -144,6 +144,7 @@ def running(
 ) -> Iterator[tuple[BotApi, BotProcess]]:
     """Run a server and a bot for the length of the block."""
     with BotApi(seed) as api, BotProcess(api, folder, *options, model=model) as bot:
+        assert not bot.has_ended, bot.log()
         yield api, bot
 
 
