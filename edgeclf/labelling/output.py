@@ -55,10 +55,10 @@ def _text_lines(categories: Sequence[Category]) -> list[str]:
 
 
 def _hashtag_line(categories: Sequence[Category]) -> list[str]:
-    return [" ".join(_hashtag(category) for category in categories)]
+    return [" ".join(hashtag(category) for category in categories)]
 
 
-def _hashtag(category: Category) -> str:
+def hashtag(category: Category) -> str:
     """Return `#` and the label's letters and digits; the rest becomes underscores."""
     words = "".join(c if c.isalnum() else " " for c in label_of(category)).split()
     return "#" + "_".join(words)

@@ -1,0 +1,27 @@
+"""The extra `[bot]`: say how to install it where it is missing."""
+
+from __future__ import annotations
+
+import os
+
+from edgeclf.errors import MissingExtraError
+
+# Spans of time as `timedelta`, what python-telegram-bot will do by default later: it
+# warns at every error 429 until then.
+os.environ.setdefault("PTB_TIMEDELTA", "true")
+
+
+def require() -> None:
+    """Import what the bot stands on.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import telegram  # noqa: F401
+        import tornado  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Expected python-telegram-bot and tornado, which the bot stands on "
+            f"({error}). Install them: pip install 'edgeclf[bot]'"
+        ) from error
