@@ -36,7 +36,8 @@ def model(tmp_path: Path) -> Path:
 def sentence(text: str) -> str:
     """Return the only line of an error, and check that it is one."""
     *before, line = [line for line in text.splitlines() if line.strip()]
-    assert all(line.startswith(("usage:", " ")) for line in before), text
+    # How to use it, and what the interpreter says.
+    assert all(line.startswith(("usage:", " ", "INFO:")) for line in before), text
     assert "Traceback" not in text
     assert TOKEN not in text
     return line

@@ -105,8 +105,8 @@ def test_failing_servers_and_cut_connections_lose_nothing(tmp_path: Path) -> Non
             api.faults.add("getFile", faults.dropped("before"), share=0.2),
             api.faults.add("getFile", faults.status(500), share=0.1),
             api.faults.add("download", faults.cut(), share=0.2),
-            api.faults.add("getUpdates", faults.dropped("after"), share=0.3),
-            api.faults.add("getUpdates", faults.status(502), share=0.2),
+            api.faults.add("getUpdates", faults.dropped("after"), share=0.15),
+            api.faults.add("getUpdates", faults.status(502), share=0.1),
         ]
         sent = []
         for round_ in range(4):
@@ -154,15 +154,16 @@ def restarted(
     moments = random.Random(seed)  # noqa: S311 - not for secrets
     with BotApi() as api:
         bot = BotProcess(api, tmp_path, "--rate", 1000, *options)
-        with bot, People(api, 10, 0.02, seed) as people:
-            for chosen in by:
-                time.sleep(moments.uniform(0, 1.0))
-                bot.end(chosen)
-                assert "Traceback" not in bot.log(), bot.log()
-                time.sleep(moments.uniform(0, 0.2))
-                bot.start()
-        wait_for_all(api, people.sent)
-        assert bot.end() == 0
+        with bot:
+            with People(api, 10, 0.05, seed) as people:
+                for chosen in by:
+                    time.sleep(moments.uniform(0, 1.0))
+                    bot.end(chosen)
+                    time.sleep(moments.uniform(0, 0.2))
+                    bot.start()
+            wait_for_all(api, people.sent)
+            assert bot.end() == 0
+            assert "Traceback" not in bot.log()
     return api, people.sent
 
 

@@ -21,6 +21,7 @@ from edgeclf.bot.settings import (
     BotSettings,
     Webhook,
     bot_id,
+    is_token,
     read_token,
     read_webhook_secret,
 )
@@ -139,6 +140,13 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         for name in ("webhook_port", "webhook_listen", "webhook_secret_file"):
             if getattr(options, name) != parser.get_default(name):
                 parser.error(f"Expected --{name} only with --webhook_url.")
+    # argparse takes --token for --token_file; the error must not repeat it.
+    if options.token_file is not None and is_token(str(options.token_file)):
+        parser.error(
+            "Expected a file with the token in it, as others can read the arguments of "
+            f"a process; or the token in {TOKEN_VARIABLE}. Received: the token itself. "
+            "Revoke it: send @BotFather /revoke."
+        )
     if options.delegate_options and options.delegate is None:
         parser.error("Expected --delegate_options only with --delegate.")
 

@@ -106,6 +106,11 @@ class BotSettings:
             )
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text has the form of a token."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def bot_id(token: str) -> str:
     """Return the bot's own number, which its token begins with."""
     return token.partition(":")[0]
@@ -128,7 +133,7 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
             return None
     else:
         token, source = _secret_in(file), str(file)
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         raise BotError(
             "Expected a token as @BotFather gives it, digits, a colon and letters, in "
             f"{source}. Received: {len(token)} characters that are none."
