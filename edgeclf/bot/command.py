@@ -57,9 +57,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     require()
     token = read_token(options.token_file, os.environ)
     if token is None:
-        parser.error(
+        raise BotError(
             f"Expected the bot's token in {TOKEN_VARIABLE}, or in a file that "
-            "--token_file names. Received: neither."
+            "--token_file names. Received: neither. @BotFather gives it."
         )
     with usage_errors(parser):
         settings = _settings(options, token)

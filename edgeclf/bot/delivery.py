@@ -24,7 +24,7 @@ from telegram.error import (
 from edgeclf.bot.errors import PerhapsSentError, StoppingError
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 5.0
 PATIENCE_S = 600.0  # of one call
 LONGEST_WAIT_S = 3600.0  # that a 429 may ask for
 # Answers are short. Of a bot that is killed no more than these can be repeated, and

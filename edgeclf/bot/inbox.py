@@ -79,11 +79,17 @@ class Inbox:
             for number, content, attempts in rows
         ]
 
-    def begin(self, ids: Iterable[int]) -> None:
-        """Count that work begins on updates which an earlier run has left."""
+    def begin(self, number: int) -> None:
+        """Count that work begins on an update which an earlier run has left."""
+        self._connection.execute(
+            "UPDATE updates SET attempts = attempts + 1 WHERE id = ?", (number,)
+        )
+
+    def leave(self, numbers: Iterable[int]) -> None:
+        """Forget all attempts at updates that are left for the next run in peace."""
         self._connection.executemany(
-            "UPDATE updates SET attempts = attempts + 1 WHERE id = ?",
-            [(number,) for number in ids],
+            "UPDATE updates SET attempts = 0 WHERE id = ?",
+            [(number,) for number in numbers],
         )
 
     def mark_answered(self, ids: Iterable[int]) -> None:

@@ -79,6 +79,7 @@ async def poll(
                 return
             continue
         trouble.end()
+        logger.debug("%d updates have come.", len(updates))
         if updates:
             offset = int(updates[-1]["update_id"]) + 1
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from telegram import (
@@ -37,7 +38,7 @@ from edgeclf.bot.rate import Rate, Refusal
 from edgeclf.bot.settings import BotSettings
 from edgeclf.bot.state import State
 
-MOST_ATTEMPTS = 3  # at an update on which the process has died again and again
+MOST_ATTEMPTS = 5  # at an update on which the process has died again and again
 
 logger = logging.getLogger("edgeclf")
 
@@ -90,11 +91,11 @@ class Responder:
             parts: The update; the parts of an album, as they come.
         """
         taken: list[Question] = []
-        answer = None
+        mark = partial(self._mark, taken, None)
         try:
-            answer = await self._answer(parts, taken)
+            mark = partial(self._mark, taken, await self._answer(parts, taken))
         except StoppingError:
-            return  # the next run answers it
+            mark = partial(self._leave, taken)
         except StateError as error:
             logger.error("%s", error)
             return
@@ -118,9 +119,15 @@ class Responder:
                 frame.lineno or 0,
             )
         try:
-            await self._state.run(lambda: self._mark(taken, answer))
+            await self._state.run(mark)
         except StateError as error:
             logger.error("%s", error)
+            return
+        logger.debug("Updates done: %s.", ", ".join(str(one.entry.id) for one in taken))
+
+    def _leave(self, taken: Sequence[Question]) -> None:
+        """Leave updates to the next run."""
+        self._inbox.leave(question.entry.id for question in taken)
 
     def _mark(self, taken: Sequence[Question], answer: Answer | None) -> None:
         self._inbox.mark_answered(question.entry.id for question in taken)
@@ -183,7 +190,7 @@ class Responder:
             return None
         entry = question.entry
         if entry.is_old:  # perhaps it is what the process has died of
-            await self._state.run(lambda: self._inbox.begin([entry.id]))
+            await self._state.run(lambda: self._inbox.begin(entry.id))
         refusal = self._rate.admit(message.chat_id, message.date.timestamp())
         if entry.attempts < MOST_ATTEMPTS:
             return asyncio.create_task(self._look(message, picture, refusal))
