@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeclf.bot import settings as defaults
+from edgeclf.bot.errors import BotError
 from edgeclf.bot.logs import discreet
 from edgeclf.bot.settings import (
     TOKEN_VARIABLE,
