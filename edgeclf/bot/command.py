@@ -22,6 +22,7 @@ from edgeclf.bot.settings import (
     BotSettings,
     Webhook,
     default_state_dir,
+    is_token,
     read_token,
     read_webhook_secret,
 )
@@ -134,6 +135,13 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         for name in ("webhook_port", "webhook_listen", "webhook_secret_file"):
             if getattr(options, name) != parser.get_default(name):
                 parser.error(f"Expected --{name} only with --webhook_url.")
+    # argparse takes --token for --token_file; the error must not repeat it.
+    if options.token_file is not None and is_token(str(options.token_file)):
+        parser.error(
+            "Expected a file with the token in it, as others can read the arguments of "
+            f"a process; or the token in {TOKEN_VARIABLE}. Received: the token itself. "
+            "Revoke it: send @BotFather /revoke."
+        )
     if options.delegate_options and options.delegate is None:
         parser.error("Expected --delegate_options only with --delegate.")
 
@@ -159,7 +167,6 @@ def _parser() -> Parser:
         metavar="FILE",
         help=f"has the token in it, in place of {TOKEN_VARIABLE}",
     )
-    add("--token", type=_refuse_token, help=argparse.SUPPRESS)
     add(
         "--top_k",
         type=positive,
@@ -236,13 +243,6 @@ def _parser() -> Parser:
     )
     add("-v", "--verbose", action="store_true", help="log each update")
     return parser
-
-
-def _refuse_token(_: str) -> str:
-    raise argparse.ArgumentTypeError(
-        "everybody on this machine can see a process's arguments; put the token into "
-        f"{TOKEN_VARIABLE}, or into a file that --token_file names"
-    )
 
 
 def _workers(text: str) -> int:

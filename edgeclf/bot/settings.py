@@ -134,6 +134,11 @@ def default_state_dir(token: str, environment: Mapping[str, str]) -> Path:
     return home.absolute() / "bots" / token.partition(":")[0]
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text has the form of a token."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
     """Return the token from a file, else from the environment; None if it has none.
 
@@ -151,7 +156,7 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
             return None
     else:
         token, source = _secret_in(file), str(file)
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         raise BotError(
             "Expected a token as @BotFather gives it, digits, a colon and letters, in "
             f"{source}. Received: {len(token)} characters that are none."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
 
 from edgeclf.errors import MissingExtraError
 
@@ -25,3 +27,7 @@ def require() -> None:
             f"Expected python-telegram-bot and tornado, which the bot stands on "
             f"({error}). Install them: pip install 'edgeclf[bot]'"
         ) from error
+    if find_spec("sniffio") is None:
+        # The HTTP client tries to import it in every request, several times. To look
+        # through all folders for what is not installed took a seventh of all time.
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
