@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 pytest.importorskip("telegram")
-
-os.environ.setdefault("PTB_TIMEDELTA", "true")  # as the command does
 
 from telegram.error import (
     BadRequest,

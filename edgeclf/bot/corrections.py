@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from telegram import Bot, CallbackQuery, InlineKeyboardMarkup, Message
-from telegram.error import BadRequest
+from telegram.error import TelegramError
 
 from edgeclf.bot import texts
 from edgeclf.bot.delivery import Delivery, describe
@@ -21,6 +21,7 @@ from edgeclf.bot.state import State
 from edgeclf.console import sentence
 from edgeclf.errors import ImageError
 
+PATIENCE_S = 20.0  # a tapped button shows that it is busy for no longer
 MOST_SHOWN = 190  # characters of 200 that Telegram shows for a tapped button
 
 logger = logging.getLogger("edgeclf")
@@ -155,10 +156,13 @@ class Corrections:
         await self._attempt(lambda: query.answer(text and text[:MOST_SHOWN]))
 
     async def _attempt(self, request: Callable[[], Awaitable[object]]) -> None:
-        """Make a call that may come too late: the message is gone, the tap too old."""
+        """Make a call that may come too late: the message is gone, the tap too old.
+
+        What it would show is not worth forgetting what was stored.
+        """
         try:
-            await self._delivery.call(request)
-        except BadRequest as error:
+            await self._delivery.call(request, PATIENCE_S)
+        except TelegramError as error:
             logger.debug("%s", describe(error))
 
 
@@ -171,6 +175,7 @@ def _switched(outcome: Outcome, press: Press) -> Outcome:
     if press.action == "tag":
         others = [index for index in chosen if index != press.label]
         chosen = tuple(sorted([*others, press.label] if press.on else others))
+        outcome = replace(outcome, stored=False)  # not in this way
     return replace(outcome, chosen=chosen)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -22,6 +23,10 @@ from telegram.error import (
 )
 
 from edgeclf.bot.errors import PerhapsSentError, StoppingError
+
+# Spans of time as `timedelta`, what python-telegram-bot will do by default later: it
+# warns at every error 429 until then.
+os.environ.setdefault("PTB_TIMEDELTA", "true")
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0

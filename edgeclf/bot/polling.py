@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import warnings
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -27,7 +29,9 @@ from edgeclf.bot.delivery import (
 from edgeclf.bot.errors import BotError, StateError, StoppingError
 
 POLL_S = 30  # that Telegram holds a question without an answer
-CONFLICT_S = 45.0  # longer than a question of a bot that has just been ended
+MOST_CONFLICTS = 10
+CONFLICTS_S = 300.0  # within this time
+CONFLICT_PAUSE_S = 4.0
 KINDS = ("message", "edited_message", "callback_query")
 
 # `Bot.get_updates` gives all or nothing: one update that the library cannot read would
@@ -60,6 +64,7 @@ async def poll(
         BotError: The token is not accepted any more, or updates go elsewhere.
     """
     trouble = Trouble("Telegram cannot be asked for updates")
+    rivals = Rivals()
     offset: int | None = None
     while not stopping.is_set():
         await room()
@@ -71,10 +76,13 @@ async def poll(
         except (InvalidToken, EndPointNotFound) as error:
             raise BotError(token_refused()) from error
         except (TelegramError, StateError) as error:
+            pause_s = CONFLICT_PAUSE_S
             if isinstance(error, Conflict):
-                _check_conflict(error, trouble)
+                rivals.note(error)
+            else:
+                pause_s = trouble.pause_s(error)
             try:
-                await delivery.pause(trouble.pause_s(error))
+                await delivery.pause(pause_s)
             except StoppingError:
                 return
             continue
@@ -150,25 +158,40 @@ def token_refused() -> str:
     )
 
 
-def _check_conflict(error: Conflict, trouble: Trouble) -> None:
-    """Give up when updates go elsewhere and that will not end by itself.
+class Rivals:
+    """Counts how often updates went elsewhere.
 
-    Raises:
-        BotError: A webhook is set, or another instance asks too.
+    A bot that has just been killed still asks for a while, which ends by itself.
+
+    Args:
+        clock: Returns seconds.
     """
-    if "webhook" in error.message.lower():
-        raise BotError(
-            "Expected no webhook for this bot, as it asks for updates. Received: one "
-            "is set. Start with --webhook_url, or remove it: "
-            "curl https://api.telegram.org/botTOKEN/deleteWebhook"
-        )
-    if trouble.waited_s > CONFLICT_S:
-        raise BotError(
-            "Expected to be the only instance of this bot. Received: another one asks "
-            "Telegram for updates with the same token. End it."
-        )
-    if not trouble.waited_s:
-        logger.warning(
-            "Another instance of this bot asks Telegram for updates with the same "
-            "token. One must end."
-        )
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: deque[float] = deque(maxlen=MOST_CONFLICTS)
+
+    def note(self, error: Conflict) -> None:
+        """Count one; log the first in a while.
+
+        Raises:
+            BotError: A webhook is set, or another instance keeps asking too.
+        """
+        if "webhook" in error.message.lower():
+            raise BotError(
+                "Expected no webhook for this bot, as it asks for updates. Received: "
+                "one is set. Start with --webhook_url, or remove it: "
+                "curl https://api.telegram.org/botTOKEN/deleteWebhook"
+            )
+        now = self._clock()
+        if not self._seen or self._seen[-1] < now - CONFLICTS_S:
+            logger.warning(
+                "Another instance of this bot asks Telegram for updates with the same "
+                "token. One must end."
+            )
+        self._seen.append(now)
+        if len(self._seen) == MOST_CONFLICTS and self._seen[0] >= now - CONFLICTS_S:
+            raise BotError(
+                "Expected to be the only instance of this bot. Received: another one "
+                "asks Telegram for updates with the same token. End it."
+            )

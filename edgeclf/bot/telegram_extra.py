@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.util import find_spec
 
 from edgeclf.errors import MissingExtraError
-
-# Spans of time as `timedelta`, what python-telegram-bot will do by default later: it
-# warns at every error 429 until then.
-os.environ.setdefault("PTB_TIMEDELTA", "true")
 
 
 def require() -> None:
