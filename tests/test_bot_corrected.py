@@ -67,7 +67,13 @@ def test_what_is_no_picture_is_not_stored(tmp_path: Path) -> None:
     feedback = Feedback(tmp_path / "new", LABELS, multi_label=False)
     with pytest.raises(ImageError):
         feedback.store(b"<html>", ["Gzhel"])
-    assert not (tmp_path / "new").exists()
+    assert files_below(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        Feedback(tmp_path / "file", LABELS, multi_label=False)
 
 
 @pytest.mark.parametrize("label", ["a/b", "..", ".x", "_background", "", "a\\b"])

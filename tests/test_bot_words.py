@@ -90,7 +90,7 @@ def test_the_model_is_described_by_its_record() -> None:
     text = texts.model("m", ["x"] * 61, "tags", 1, record)
     assert "mean average precision 0.81, micro F1 0.77" in text
     assert text.endswith("and 1 more")
-    assert texts.model("m", ["x"], "labels", 1, {}).splitlines()[1] == "1 labels: x"
+    assert texts.model("m", ["x"], "labels", 1, {}).splitlines()[1] == "1 label: x"
 
 
 def answer(*outcomes: Outcome) -> Answer:

@@ -35,12 +35,13 @@ class Feedback:
     """The folder of corrected pictures. Threads may share one object.
 
     Args:
-        folder: Is made when the first picture is stored.
+        folder: Is made where it is missing.
         labels: Of the model.
         multi_label: Whether it gives tags.
 
     Raises:
         LabelError: A label cannot name a folder, or a tag cannot stand in the table.
+        OSError: The folder cannot be written to.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Feedback:
         self._writing = threading.Lock()
         for label in labels:
             _check_label(label, multi_label)
+        files.check_writable(folder / TABLE)
 
     def store(self, content: bytes, labels: Sequence[str]) -> Path:
         """Store a picture with what people say it shows; return its path.

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgeclf.console import number_of
+
 MAX_NAMED = 60  # labels that /model lists
 
 COMMANDS = (
@@ -72,11 +74,11 @@ def start(kind: str, *, feedback: bool) -> str:
 
 def help_text(*, rate: int, max_mb: int, top: int | None, kind: str) -> str:
     """Return the answer to /help."""
-    shown = f"{top} {kind}" if top else f"all {kind} that fit"
+    shown = _count(top, kind) if top else f"all {kind} that fit"
     return "\n".join(
         [
             f"Photos and image files up to {max_mb} MB; an album gets one answer. "
-            f"{rate} pictures a minute in one chat.",
+            f"{_count(rate, 'pictures')} a minute in one chat.",
             "",
             *(f"/{name}: {text}" for name, text in COMMANDS),
             "",
@@ -109,9 +111,14 @@ def model(
     named = ", ".join(labels[:MAX_NAMED])
     more = len(labels) - MAX_NAMED
     lines.append(
-        f"{len(labels)} {kind}: {named}" + (f" and {more} more" if more > 0 else "")
+        f"{_count(len(labels), kind)}: {named}"
+        + (f" and {more} more" if more > 0 else "")
     )
     return "\n".join(lines)
+
+
+def _count(number: int, nouns: str) -> str:
+    return number_of(number, nouns.removesuffix("s"))
 
 
 def _measured(provenance: Mapping[str, Any]) -> list[str]:
@@ -129,19 +136,19 @@ def _measured(provenance: Mapping[str, Any]) -> list[str]:
     if not figures:
         return []
     number = provenance.get("num_test")
-    pictures = f" {number}" if isinstance(number, int) else ""
-    return [f"Measured on{pictures} pictures it had not seen: {', '.join(figures)}"]
+    pictures = _count(number, "pictures") if isinstance(number, int) else "pictures"
+    return [f"Measured on {pictures} it had not seen: {', '.join(figures)}"]
 
 
 def top_is(top: int | None, kind: str) -> str:
     """Return the answer to /top without a number."""
-    shown = f"{top} {kind} at most" if top else f"all {kind} that fit"
+    shown = f"{_count(top, kind)} at most" if top else f"all {kind} that fit"
     return f"I show {shown}. /top 3 makes it 3."
 
 
 def top_set(top: int, kind: str) -> str:
     """Return the answer to /top with a number."""
-    return f"From now on I show {top} {kind} at most in this chat."
+    return f"From now on I show {_count(top, kind)} at most in this chat."
 
 
 def top_wrong(most: int) -> str:
@@ -152,7 +159,7 @@ def top_wrong(most: int) -> str:
 def too_many(per_minute: int, wait_s: float) -> str:
     """Return what is said once of pictures that come too fast."""
     return (
-        f"I label {per_minute} pictures a minute in one chat. This one is left out, "
+        f"I label {_count(per_minute, 'pictures')} a minute in one chat. This one is left out, "
         f"and so are those that follow it in the next {max(1, math.ceil(wait_s))} s: "
         "please send them again then."
     )
