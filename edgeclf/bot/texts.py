@@ -159,7 +159,8 @@ def top_wrong(most: int) -> str:
 def too_many(per_minute: int, wait_s: float) -> str:
     """Return what is said once of pictures that come too fast."""
     return (
-        f"I label {_count(per_minute, 'pictures')} a minute in one chat. This one is left out, "
+        f"I label {_count(per_minute, 'pictures')} a minute in one chat. "
+        "This one is left out, "
         f"and so are those that follow it in the next {max(1, math.ceil(wait_s))} s: "
         "please send them again then."
     )
