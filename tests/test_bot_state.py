@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("telegram")
+
+from bot_process import BotApi, BotProcess, jpeg
+
+from edgeclf.bot import texts
 from edgeclf.bot.chats import Chats
 from edgeclf.bot.errors import BotError, StateError
 from edgeclf.bot.inbox import REMEMBERED_S, Inbox
 from edgeclf.bot.outcomes import Answer, Answers, Outcome
+from edgeclf.bot.responder import MOST_ATTEMPTS
 from edgeclf.bot.state import FILE_NAME, State
 
 TEXT = "a caption that nobody else is to read"
@@ -112,6 +118,23 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 100)
     with pytest.raises(StateError, match=r"file is not a database\. Make room"):
         State(tmp_path)
+
+
+def test_a_picture_that_has_ended_the_bot_again_and_again_is_left_out(
+    tmp_path: Path,
+) -> None:
+    with BotApi() as api:
+        bot = BotProcess(api, tmp_path)
+        photos = [api.send_photo(1, jpeg()), api.send_photo(1, jpeg("blue"))]
+        with contextlib.closing(State(bot.state_dir)) as state:
+            inbox = state.now(lambda: Inbox(state.connection))
+            first, _ = state.now(lambda: inbox.add(api.pending))
+            for _ in range(MOST_ATTEMPTS):
+                state.now(lambda: inbox.begin(first.id))
+        with bot:
+            assert api.reply(photos[0])["text"] == texts.FAILED
+            assert api.reply(photos[1])["text"].startswith("blue")
+            assert f"Update {first.id}: the bot has ended" in bot.log()
 
 
 def answer(token: str = "t", message: int = 50) -> Answer:  # noqa: S107
