@@ -21,7 +21,7 @@ from edgeclf.bot.settings import (
     TOKEN_VARIABLE,
     BotSettings,
     Webhook,
-    bot_id,
+    default_state_dir,
     is_token,
     read_token,
     read_webhook_secret,
@@ -117,7 +117,7 @@ def _settings(options: argparse.Namespace, token: str) -> BotSettings:
         )
     return BotSettings(
         token=token,
-        state_dir=options.state_dir or _default_state_dir(token),
+        state_dir=options.state_dir or default_state_dir(token, os.environ),
         api_url=options.api_url,
         top_k=options.top_k,
         feedback=options.feedback,
@@ -127,12 +127,6 @@ def _settings(options: argparse.Namespace, token: str) -> BotSettings:
         reject=options.reject,
         webhook=webhook,
     )
-
-
-def _default_state_dir(token: str) -> Path:
-    from edgeclf.zoo.cache import home
-
-    return home() / "bots" / bot_id(token)
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -173,6 +167,7 @@ def _parser() -> Parser:
         metavar="FILE",
         help=f"has the token in it, in place of {TOKEN_VARIABLE}",
     )
+    add("--token", type=_refuse_token, help=argparse.SUPPRESS)
     add(
         "--top_k",
         type=positive,
@@ -213,8 +208,7 @@ def _parser() -> Parser:
         "--state_dir",
         type=Path,
         metavar="DIR",
-        help="keeps what is not answered yet (default: in edgeclf's folder, one for "
-        "each bot)",
+        help="keeps what is not answered yet (default: one for each bot)",
     )
     add(
         "--api_url",
@@ -250,6 +244,13 @@ def _parser() -> Parser:
     )
     add("-v", "--verbose", action="store_true", help="log each update")
     return parser
+
+
+def _refuse_token(_: str) -> str:
+    raise argparse.ArgumentTypeError(
+        "everybody on this machine can see a process's arguments; put the token into "
+        f"{TOKEN_VARIABLE}, or into a file that --token_file names"
+    )
 
 
 def _workers(text: str) -> int:

@@ -122,15 +122,15 @@ class Responder:
             await self._state.run(mark)
         except StateError as error:
             logger.error("%s", error)
-            return
-        logger.debug("Updates done: %s.", ", ".join(str(one.entry.id) for one in taken))
 
     def _leave(self, taken: Sequence[Question]) -> None:
         """Leave updates to the next run."""
         self._inbox.leave(question.entry.id for question in taken)
 
     def _mark(self, taken: Sequence[Question], answer: Answer | None) -> None:
-        self._inbox.mark_answered(question.entry.id for question in taken)
+        numbers = [question.entry.id for question in taken]
+        self._inbox.mark_answered(numbers)
+        logger.debug("Answered: %s", numbers)
         if answer is not None:
             self._answers.remember(answer)
 

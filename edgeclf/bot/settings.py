@@ -111,9 +111,32 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def bot_id(token: str) -> str:
-    """Return the bot's own number, which its token begins with."""
-    return token.partition(":")[0]
+def default_state_dir(token: str, environment: Mapping[str, str]) -> Path:
+    """Return the folder of a bot's state, in that of everything edgeclf keeps.
+
+    It is in `EDGECLF_HOME`, else in the folder for what is no cache and must outlast a
+    restart. Source: XDG Base Directory Specification 0.8, `XDG_STATE_HOME`.
+
+    Args:
+        token: Begins with the bot's own number, which names the folder.
+        environment: Of the process.
+
+    Raises:
+        BotError: The user has no home folder.
+    """
+    try:
+        home = Path(environment.get("EDGECLF_HOME", "")).expanduser()
+        if home == Path():
+            states = Path(environment.get("XDG_STATE_HOME", ""))
+            if not states.is_absolute():
+                states = Path.home() / ".local" / "state"
+            home = states / "edgeclf"
+    except RuntimeError as error:
+        raise BotError(
+            f"Expected a home folder to keep the bot's state in ({error}). Say where "
+            "with --state_dir."
+        ) from error
+    return home.absolute() / "bots" / token.partition(":")[0]
 
 
 def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
