@@ -113,7 +113,7 @@ def test_no_logger_says_the_token(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--token", TOKEN], "can see a process's arguments"),
+        (["--token", TOKEN], "others can read the arguments"),
         (["--webhook_port", "80"], "--webhook_port only with --webhook_url"),
         (["--rate", "0"], "whole number of 1 or more"),
         (["--workers", "999"], "expected 64 at most"),

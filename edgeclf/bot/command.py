@@ -167,7 +167,6 @@ def _parser() -> Parser:
         metavar="FILE",
         help=f"has the token in it, in place of {TOKEN_VARIABLE}",
     )
-    add("--token", type=_refuse_token, help=argparse.SUPPRESS)
     add(
         "--top_k",
         type=positive,
@@ -244,13 +243,6 @@ def _parser() -> Parser:
     )
     add("-v", "--verbose", action="store_true", help="log each update")
     return parser
-
-
-def _refuse_token(_: str) -> str:
-    raise argparse.ArgumentTypeError(
-        "everybody on this machine can see a process's arguments; put the token into "
-        f"{TOKEN_VARIABLE}, or into a file that --token_file names"
-    )
 
 
 def _workers(text: str) -> int:

@@ -106,11 +106,6 @@ class BotSettings:
             )
 
 
-def is_token(text: str) -> bool:
-    """Tell whether a text has the form of a token."""
-    return _TOKEN.fullmatch(text) is not None
-
-
 def default_state_dir(token: str, environment: Mapping[str, str]) -> Path:
     """Return the folder of a bot's state, in that of everything edgeclf keeps.
 
@@ -137,6 +132,11 @@ def default_state_dir(token: str, environment: Mapping[str, str]) -> Path:
             "with --state_dir."
         ) from error
     return home.absolute() / "bots" / token.partition(":")[0]
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text has the form of a token."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
