@@ -35,6 +35,7 @@ def wait_for_all(api: BotApi, sent: list[Message], timeout_s: float = 30) -> Non
     )
 
 
+@pytest.mark.slow
 def test_a_hundred_chats_at_once(tmp_path: Path) -> None:
     pictures = {name: jpeg(name) for name in NAMES}
     with running(tmp_path) as (api, bot):
@@ -61,16 +62,17 @@ def test_messages_of_one_chat_are_answered_in_order(tmp_path: Path) -> None:
 
 def test_a_slow_download_stalls_only_its_chat(tmp_path: Path) -> None:
     with running(tmp_path) as (api, _):
-        api.faults.add("download", faults.slow(3), chat=CHAT, times=1)
+        api.faults.add("download", faults.slow(2), chat=CHAT, times=1)
         slow = api.send_photo(CHAT, jpeg("blue"))
         time.sleep(0.2)
-        for seed in range(5):
+        for seed in range(4):
             quick = api.send_photo(OTHER, jpeg("red", seed))
             assert "red" in api.reply(quick, 2)["text"]
         assert api.replies(slow) == []
         assert "blue" in api.reply(slow)["text"]
 
 
+@pytest.mark.slow
 def test_too_many_requests_are_repeated_when_allowed(tmp_path: Path) -> None:
     with running(tmp_path, model=tag_model()) as (api, _):
         for method in ("sendMessage", "getFile"):
@@ -84,15 +86,14 @@ def test_too_many_requests_are_repeated_when_allowed(tmp_path: Path) -> None:
 
 def test_one_limited_chat_does_not_stop_the_others(tmp_path: Path) -> None:
     with running(tmp_path) as (api, _):
-        api.faults.add("sendMessage", faults.too_many(3), chat=CHAT, times=1)
+        api.faults.add("sendMessage", faults.too_many(2), chat=CHAT, times=1)
         limited = api.send_photo(CHAT, jpeg("blue"))
         time.sleep(0.3)
         started = time.monotonic()
         api.reply(api.send_photo(OTHER, jpeg("red")))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 1.5
+        assert api.replies(limited) == []
         api.reply(limited)
-        waited_s = time.monotonic() - started
-        assert waited_s > 2
 
 
 @pytest.mark.slow
@@ -200,6 +201,7 @@ def test_a_kill_between_sending_and_noting_is_as_documented(tmp_path: Path) -> N
     assert len(api.replies(photo)) == 2
 
 
+@pytest.mark.slow
 def test_updates_from_before_the_first_start_are_answered(tmp_path: Path) -> None:
     with BotApi() as api:
         sent = [api.send_photo(chat, jpeg()) for chat in range(1, 121)]  # two batches
