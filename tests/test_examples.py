@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 UNIT = EXAMPLES / "edgeclf.service"
+BOT_UNIT = EXAMPLES / "edgeclf-bot.service"
 STAND_INS = Path(__file__).parent / "stand_ins"
 
 # Presses the button again and again, and prints what the LED did.
@@ -105,26 +107,44 @@ def test_unit_starts_an_example_and_stops_it_as_ctrl_c_does() -> None:
     assert unit["Install"]["WantedBy"] == "multi-user.target"
 
 
+def test_bot_unit_gives_the_token_as_a_credential_to_a_user_of_its_own() -> None:
+    text = BOT_UNIT.read_text(encoding="utf-8").replace("\\\n", " ")
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(text)
+    service = unit["Service"]
+    _, *options = service["ExecStart"].split()
+    assert options[:3] == ["-m", "edgeclf", "bot"]
+    assert options[options.index("--token_file") + 1] == "%d/token"
+    assert service["LoadCredential"].startswith("token:")
+    assert (
+        options[options.index("--state_dir") + 1] == f"%S/{service['StateDirectory']}"
+    )
+    assert service["DynamicUser"] == "yes"
+    assert "Environment" not in service
+
+
 @pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd is not installed"
 )
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    text = UNIT.read_text(encoding="utf-8")
-    copy = tmp_path / UNIT.name
-    copy.write_text(text.replace("/home/pi/edgeclf/.venv/bin/python", sys.executable))
+@pytest.mark.parametrize("unit", [UNIT, BOT_UNIT], ids=lambda unit: unit.stem)
+def test_systemd_accepts_the_unit(tmp_path: Path, unit: Path) -> None:
+    text = unit.read_text(encoding="utf-8")
+    copy = tmp_path / unit.name
+    copy.write_text(re.sub(r"/\S+/bin/python", sys.executable, text))
     done = subprocess.run(
         ["systemd-analyze", "verify", str(copy)],
         capture_output=True,
         text=True,
         check=False,
     )
-    mine = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    mine = [line for line in done.stderr.splitlines() if unit.name in line]
     assert mine == []
-    copy.write_text(copy.read_text().replace("KillSignal", "KilSignal"))
+    copy.write_text(copy.read_text().replace("Restart=", "Restar="))
     done = subprocess.run(
         ["systemd-analyze", "verify", str(copy)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "KilSignal" in done.stderr
+    assert "Restar" in done.stderr
