@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -392,7 +391,7 @@ def test_names_from_outside_stay_in_their_folder(paths: Paths, tmp_path: Path) -
     assert names == stored(tmp_path / "out")
     titles = {row["title"] for row in rows(tmp_path / "out" / "manifest.csv")}
     assert titles == {'line break, "quoted" ?'}
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_picture_of_several_labels_lies_in_each(paths: Paths, tmp_path: Path) -> None:
