@@ -51,6 +51,25 @@ def only_copy(folder: Path, tmp_path: Path, **options: object) -> np.ndarray:
     return image.load(path, None)
 
 
+def splits_of_retrain(
+    folder: Path, tmp_path: Path, split_file: Path | None = None
+) -> dict[str, str]:
+    backbone = tmp_path / "tiny.tflite"
+    backbone.write_bytes(tiny.backbone_file())
+    retrain(
+        RetrainConfig(
+            image_dir=folder,
+            output_graph=tmp_path / "model.tflite",
+            output_labels=tmp_path / "labels.txt",
+            architecture=str(backbone),
+            bottleneck_dir=tmp_path / "bottlenecks",
+            split_file=split_file,
+            testing_percentage=30,
+        )
+    )
+    return read_split_file(tmp_path / "model.split.csv")
+
+
 def test_copies_keep_class_folders_names_and_formats(tmp_path):
     folder = tiny.write_folder(tmp_path / "photos", 2)
     (folder / "red" / "deep").mkdir()
@@ -191,6 +210,21 @@ def test_orientation_and_transparency_are_those_of_training(tmp_path, noise):
     assert image.load(tmp_path / "two/red/clear_nohash_aug1.png", None).min() == 255
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_large_pictures_are_scaled_down_upright(tmp_path, ending):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    pixels = np.zeros((300, 1000, 3), np.uint8)
+    folder = one_picture(tmp_path, pixels, f"a.{ending}", exif=exif)
+    out = AugmentConfig(folder, tmp_path / "out", 1, max_side=100)
+    augment(out)
+    with Image.open(tmp_path / f"out/red/a_nohash_aug1.{ending}") as opened:
+        assert opened.size == (30, 100)
+    augment(AugmentConfig(folder, tmp_path / "out", 1))
+    with Image.open(tmp_path / f"out/red/a_nohash_aug1.{ending}") as opened:
+        assert opened.size == (300, 1000)
+
+
 def test_broken_pictures_are_left_out_and_named(tmp_path, capsys):
     folder = tiny.write_folder(tmp_path / "photos", 1)
     (folder / "red" / "bad.jpg").write_bytes(b"no picture")
@@ -281,19 +315,7 @@ def test_retrain_keeps_copies_in_the_split_of_their_picture(tmp_path, place):
         for path in folder.rglob("*.*"):
             target = output / path.relative_to(folder)
             target.write_bytes(path.read_bytes())
-    backbone = tmp_path / "tiny.tflite"
-    backbone.write_bytes(tiny.backbone_file())
-    retrain(
-        RetrainConfig(
-            image_dir=output,
-            output_graph=tmp_path / "model.tflite",
-            output_labels=tmp_path / "labels.txt",
-            architecture=str(backbone),
-            bottleneck_dir=tmp_path / "bottlenecks",
-            testing_percentage=30,
-        )
-    )
-    splits = read_split_file(tmp_path / "model.split.csv")
+    splits = splits_of_retrain(output, tmp_path)
     assert len(splits) == (60 if place == "apart" else 90)
     of_picture: dict[str, set[str]] = {}
     for name, split in splits.items():
@@ -302,3 +324,16 @@ def test_retrain_keeps_copies_in_the_split_of_their_picture(tmp_path, place):
     assert len(of_picture) == 30
     assert all(len(each) == 1 for each in of_picture.values())
     assert len(set(splits.values())) == 3
+
+
+def test_copies_of_training_pictures_alone_leave_the_test_as_it_was(tmp_path):
+    folder = tiny.write_folder(tmp_path / "photos", 10)
+    before = splits_of_retrain(folder, tmp_path)
+    split_file = tmp_path / "first.csv"
+    write_split_file(split_file, before)
+    augment(AugmentConfig(folder, folder, copies=2, split_file=split_file))
+    after = splits_of_retrain(folder, tmp_path, split_file)
+    added = after.keys() - before.keys()
+    assert len(added) == 2 * list(before.values()).count("train")
+    assert {after[name] for name in added} == {"train"}
+    assert {name: after[name] for name in before} == before

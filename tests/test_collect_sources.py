@@ -401,7 +401,16 @@ def test_wikimedia_says_nothing_found_and_errors_with_status_200(service, web):
         list(search("wikimedia", "cat", ("cat",), web))
 
 
+def test_wikimedia_without_a_contact_says_what_it_asks_for(service, web):
+    service.answers(hosting.saying(403, b"Please set a user-agent"))
+    with pytest.raises(DownloadError, match=r"403.*whom to contact.*\(--contact\)"):
+        list(search("wikimedia", "cat", ("cat",), web))
+
+
 def test_wikimedias_other_free_licences_pass_where_any_does(service, web):
+    service.answers(page_of_wikimedia([of_wikimedia(1, BY.removeprefix("https:"))]))
+    (found,) = search("wikimedia", "cat", ("cat",), web, "commercial")
+    assert found.license_url == BY
     page = of_wikimedia(1, None)
     metadata = page["imageinfo"][0]["extmetadata"]
     metadata["LicenseShortName"]["value"] = "FAL"
@@ -552,14 +561,14 @@ def test_an_engine_that_ddgs_lacks_is_not_replaced_by_another(web):
 
 
 def test_engines_promise_no_licence(web):
-    with pytest.raises(ValueError, match="Expected the license any with bing"):
+    with pytest.raises(DownloadError, match="Expected the license any with bing"):
         search("bing", "cat", ("cat",), web, "cc0")
 
 
 def test_a_missing_package_is_named(web, monkeypatch):
     monkeypatch.setitem(sys.modules, "ddgs", None)
     monkeypatch.setitem(sys.modules, "ddgs.engines", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'edgeclf\[search\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install \"edgeclf\[search\]\""):
         search("bing", "cat", ("cat",), web)
 
 

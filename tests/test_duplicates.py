@@ -67,6 +67,15 @@ def test_nohash_names_are_grouped():
     assert grouped(pictures, names) == [0, 1, 0]
 
 
+def test_names_and_looks_join_one_group_together():
+    pictures = [
+        saved(scene(seed), quality=quality)
+        for seed, quality in ((1, 95), (2, 95), (3, 95), (2, 40), (4, 95), (5, 95))
+    ]
+    names = ["c.jpg", "b.jpg", "a_nohash_1.jpg", "a.jpg", "b_nohash_x.jpg", "d.jpg"]
+    assert grouped(pictures, names) == [0, 1, 1, 1, 1, 5]
+
+
 def test_many_pictures_are_compared_across_blocks():
     pictures = [saved(scene(seed % 290)) for seed in range(300)]
     assert grouped(pictures)[290:] == list(range(10))

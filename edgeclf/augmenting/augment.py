@@ -22,8 +22,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeclf import image
-from edgeclf.augmenting.copies import STAMP, Changes, ending_of, file_of, stamp_of
+from edgeclf.augmenting.copies import (
+    MAX_SIDE,
+    STAMP,
+    Changes,
+    Draw,
+    decode,
+    encoded_copy,
+    ending_of,
+    stamp_of,
+)
 from edgeclf.console import number_of
 from edgeclf.data.duplicates import NOHASH
 from edgeclf.data.splits import TRAIN, read_split_file
@@ -48,6 +56,7 @@ class AugmentConfig:
         output: Gets the copies, in folders of the same names; may be `folder` itself.
         copies: How many of each picture.
         changes: How far they differ from it.
+        max_side: Pixels of a copy's longer side; larger pictures are scaled down.
         seed: Another seed, other copies.
         split_file: CSV of `retrain`: only pictures of its training split are copied.
         num_workers: Threads; None for one per processor.
@@ -57,12 +66,18 @@ class AugmentConfig:
     output: Path
     copies: int = 3
     changes: Changes = field(default_factory=Changes)
+    max_side: int = MAX_SIDE
     seed: int = 0
     split_file: Path | None = None
     num_workers: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("copies", 1), ("seed", 0), ("num_workers", 1)):
+        for name, least in (
+            ("copies", 1),
+            ("max_side", 1),
+            ("seed", 0),
+            ("num_workers", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(
@@ -210,28 +225,25 @@ def _copy(config: AugmentConfig, path: Path, prefix: str) -> _Outcome:
         return _Outcome((), 0, _reason(path, error))
     digest = hashlib.sha256(content).digest()
     folder = config.output / path.relative_to(config.folder).parent
-    targets = {
-        number: folder / f"{prefix}{_MARK}{number}{ending}"
+    draws = [
+        Draw(config.changes, config.max_side, config.seed, number)
         for number in range(1, config.copies + 1)
-    }
-    missing = {
-        number: target
-        for number, target in targets.items()
-        if not is_stamped(target, stamp_of(digest, config.changes, config.seed, number))
-    }
-    _check_ours(missing.values())
+    ]
+    targets = [folder / f"{prefix}{_MARK}{draw.number}{ending}" for draw in draws]
+    missing = [
+        (draw, target)
+        for draw, target in zip(draws, targets, strict=True)
+        if not is_stamped(target, stamp_of(digest, draw))
+    ]
+    _check_ours(target for _, target in missing)
     if missing:
         try:
-            decoded = image.decode(content, None, name=str(path))
+            picture = decode(content, str(path), config.max_side)
         except ImageError as error:
             return _Outcome((), 0, _reason(path, error))
-    for number, target in missing.items():
-        try:
-            copy = file_of(decoded, ending, digest, config.changes, config.seed, number)
-        except ImageError as error:
-            return _Outcome((), 0, f"{path} {error}")
-        write_bytes(target, copy)
-    return _Outcome(tuple(targets.values()), len(missing))
+    for draw, target in missing:
+        write_bytes(target, encoded_copy(picture, ending, digest, draw))
+    return _Outcome(targets, len(missing))
 
 
 def _reason(path: Path, error: OSError | ImageError) -> str:

@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             output=options.output,
             copies=options.copies,
             changes=changes,
+            max_side=options.max_side,
             seed=options.seed,
             split_file=options.split_file,
             num_workers=options.num_workers,
@@ -117,6 +118,13 @@ def _parser() -> Parser:
     )
     flip.add_argument(
         "--no_flip", action="store_false", dest="flip", help="mirror none"
+    )
+    parser.add_argument(
+        "--max_side",
+        type=int,
+        default=AugmentConfig.max_side,
+        metavar="N",
+        help="scale larger pictures down to N pixels on the longer side (%(default)s)",
     )
     parser.add_argument(
         "--split_file",

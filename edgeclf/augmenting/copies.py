@@ -6,19 +6,19 @@ import hashlib
 import io
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from edgeclf import image
-from edgeclf.data.jpeg import MAX_JPEG_SIDE
 from edgeclf.data.stamp import stamped
 from edgeclf.decoder import open_image, pillow_settings
-from edgeclf.errors import ImageError
 from edgeclf.training.views import View
 
 STAMP = "edgeclf augment"
 QUALITY = 95  # of JPEG files
+MAX_SIDE = 2048  # pixels; more than any backbone sees of a crop
 # Formats that lose something already; all others are kept without loss, as PNG.
 LOSSY = frozenset({"JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000"})
 MAX_ROTATION = 180.0
@@ -66,16 +66,31 @@ class Changes:
             )
 
 
-def stamp_of(digest: bytes, changes: Changes, seed: int, number: int) -> str:
+class Draw(NamedTuple):
+    """Which copy of a picture is meant.
+
+    Attributes:
+        changes: How far it may differ.
+        max_side: Pixels of its longer side at most.
+        seed: Another seed, other copies.
+        number: Of the copy, from 1.
+    """
+
+    changes: Changes
+    max_side: int
+    seed: int
+    number: int
+
+
+def stamp_of(digest: bytes, draw: Draw) -> str:
     """Return what a copy's comment says: everything that it follows from.
 
     Args:
         digest: SHA-256 of the picture's file.
-        changes: How far the copy may differ.
-        seed: Another seed, other copies.
-        number: Of the copy, from 1.
+        draw: Which copy.
     """
-    settings = f"{_VERSION} {QUALITY} {asdict(changes)} {seed} {number}"
+    changes, *numbers = draw
+    settings = f"{_VERSION} {QUALITY} {asdict(changes)} {numbers}"
     key = hashlib.sha256(settings.encode()).hexdigest()[:16]
     return f"{STAMP} {key} source=sha256:{digest.hex()}"
 
@@ -90,39 +105,54 @@ def ending_of(content: bytes, name: str) -> str:
         return ".jpg" if opened.format in LOSSY else ".png"
 
 
-def encoded_copy(
-    decoded: image.Decoded, ending: str, digest: bytes, changes: Changes, draw: int
-) -> bytes:
-    """Return a changed copy of a picture as a file's content, without a stamp.
-
-    The copy has the picture's size. It follows from the picture's own hash, the
-    changes and the seed in `draw`, whatever the file is called.
-
-    Args:
-        decoded: The picture, upright and in full.
-        ending: What `ending_of` says.
-        digest: SHA-256 of the picture's file.
-        changes: How far to go.
-        draw: The seed and the copy's number, as one number.
+def decode(content: bytes, name: str, max_side: int) -> Image.Image:
+    """Return a picture upright, RGB, and scaled down to `max_side` if it is larger.
 
     Raises:
-        ImageError: It is too large for a JPEG.
+        ImageError: It cannot be decoded.
     """
-    source = np.random.default_rng([draw, *np.frombuffer(digest, np.uint32)])
-    picture = _moved(decoded.image, changes, source)
+    # A square, since nobody knows yet whether it lies on its side: it is decoded no
+    # smaller than that, and a large JPEG not in full.
+    decoded = image.decode(content, (max_side, max_side), name=name)
+    height, width = image.own_size(decoded.box)
+    scale = min(1.0, max_side / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return Image.fromarray(image.stretch(decoded, size))
+
+
+def encoded_copy(picture: Image.Image, ending: str, digest: bytes, draw: Draw) -> bytes:
+    """Return a changed copy of a picture as the content of a file, with its stamp.
+
+    The copy has the picture's size. It follows from the hash of the picture's file and
+    from `draw`, whatever the file is called.
+
+    Args:
+        picture: As `decode` returns it.
+        ending: What `ending_of` says.
+        digest: SHA-256 of the picture's file.
+        draw: Which copy.
+    """
+    changes, _, seed, number = draw
+    source = np.random.default_rng([seed, number, *np.frombuffer(digest, np.uint32)])
+    moved = _moved(picture, changes, source)
     flip = changes.flip and bool(source.random() < 0.5)
     factors = [
         float(source.uniform(1.0 - spread / 100.0, 1.0 + spread / 100.0))
         for spread in (changes.brightness, changes.contrast, changes.saturation)
     ]
     radius = float(source.uniform(0.0, changes.blur))
-    size = (picture.height, picture.width)
-    whole = image.Decoded(picture, (0.0, 0.0, picture.width, picture.height))
+    whole = image.Decoded(moved, (0.0, 0.0, moved.width, moved.height))
+    size = (moved.height, moved.width)
     pixels = View(None, flip, *factors).of(whole, size, image.DEFAULT_RESIZE)
     copy = Image.fromarray(np.ascontiguousarray(pixels))
     if radius > 0:
         copy = copy.filter(ImageFilter.GaussianBlur(radius))
-    return _encoded(copy, ending)
+    buffer = io.BytesIO()
+    if ending == ".png":
+        copy.save(buffer, "PNG")
+    else:  # full colour resolution: small coloured details matter
+        copy.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    return stamped(buffer.getvalue(), stamp_of(digest, draw))
 
 
 def _moved(
@@ -155,29 +185,3 @@ def _moved(
     return picture.transform(
         picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
     )
-
-
-def _encoded(copy: Image.Image, ending: str) -> bytes:
-    buffer = io.BytesIO()
-    if ending == ".png":
-        copy.save(buffer, "PNG")
-        return buffer.getvalue()
-    if max(copy.size) > MAX_JPEG_SIDE:
-        raise ImageError(f"has a side of more than {MAX_JPEG_SIDE} pixels.")
-    # Full colour resolution: small coloured details matter.
-    copy.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    return buffer.getvalue()
-
-
-def file_of(
-    decoded: image.Decoded,
-    ending: str,
-    digest: bytes,
-    changes: Changes,
-    seed: int,
-    number: int,
-) -> bytes:
-    """Return the content of a copy's file, stamped; see `encoded_copy`."""
-    draw = seed << 32 | number
-    content = encoded_copy(decoded, ending, digest, changes, draw)
-    return stamped(content, stamp_of(digest, changes, seed, number))

@@ -40,12 +40,12 @@ def search(
         license_choice: As for the other searches; only "any" makes sense here.
 
     Raises:
-        ValueError: Another licence than "any" is wanted, which no engine can promise.
         MissingExtraError: ddgs is not installed.
-        DownloadError: ddgs cannot ask this engine for pictures, or nothing was found.
+        DownloadError: Another licence than "any" is wanted, which no engine can
+            promise; or ddgs cannot ask this engine for pictures, or nothing was found.
     """
     if license_choice != licenses.DEFAULT:
-        raise ValueError(
+        raise DownloadError(
             f"Expected the license {licenses.DEFAULT} with {engine}, which does not "
             f"say what pictures may be used for. Received: {license_choice}."
         )
@@ -66,7 +66,8 @@ def _check_engine(engine: str) -> None:
         from ddgs.engines import ENGINES
     except ImportError as error:
         raise MissingExtraError(
-            f"Searching with {engine} needs ddgs: pip install 'edgeclf[search]'"
+            f"Searching with {engine} needs ddgs. "
+            'Install it with: pip install "edgeclf[search]"'
         ) from error
     offered = sorted(ENGINES.get("images", ()))
     if engine not in offered:

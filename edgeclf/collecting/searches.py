@@ -38,8 +38,9 @@ def search(
     Raises:
         ValueError: An argument is none of these.
         MissingExtraError: The package that asks engines is not installed.
-        DownloadError: The source needs a key that is not there. While pictures are
-            taken: it cannot be reached, refuses, or answers nonsense.
+        DownloadError: The source needs a key that is not there, or cannot promise the
+            licence. While pictures are taken: it cannot be reached, refuses, or answers
+            nonsense.
     """
     for name, value, choices in (
         ("source", source, SOURCES),

@@ -21,6 +21,7 @@ from edgeclf.collecting.answers import (
 from edgeclf.collecting.found import Found
 from edgeclf.collecting.web import Web
 from edgeclf.errors import DownloadError
+from edgeclf.inputs.connection import FetchError
 
 URL = "https://commons.wikimedia.org/w/api.php"
 URL_VARIABLE = "EDGECLF_WIKIMEDIA_URL"
@@ -28,6 +29,7 @@ PAGE_SIZE = 50  # of no more are scaled pictures given
 # One of the widths that are there already: others are answered by 429.
 # Source: https://www.mediawiki.org/wiki/Common_thumbnail_sizes
 WIDTH = 960
+REFUSALS = frozenset({"403", "429"})
 MIME_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/tiff"})
 
 _FIXED = {
@@ -68,7 +70,7 @@ def search(
     while True:
         # Drawings, films and sounds are left out by the search itself.
         asked = _FIXED | {"gsrsearch": f"filetype:bitmap {query}"} | place
-        answer = web.get_json(base_address(URL_VARIABLE, URL), asked)
+        answer = _ask(web, asked)
         is_new = False
         for page in _pages(answer):
             identifier = text_of(page, "pageid")
@@ -86,6 +88,18 @@ def search(
         if not following or following == place or not is_new:
             return
         place = following
+
+
+def _ask(web: Web, parameters: Mapping[str, str]) -> Any:
+    try:
+        return web.get_json(base_address(URL_VARIABLE, URL), parameters)
+    except FetchError as error:
+        if error.kind not in REFUSALS:
+            raise
+        raise DownloadError(
+            f"{error} Wikimedia turns away programs that do not say whom to contact: "
+            "give your e-mail address or your page as the contact (--contact)."
+        ) from None
 
 
 def _pages(answer: Any) -> list[Any]:
@@ -127,6 +141,8 @@ def _found(page: Any, identifier: str, labels: tuple[str, ...]) -> Found | None:
     metadata = info.get("extmetadata")
     title = text_of(page, "title") or ""
     license_url = text_of(metadata, "LicenseUrl", "value")
+    if license_url and license_url.startswith("//"):
+        license_url = f"https:{license_url}"
     return Found(
         url,
         labels,

@@ -88,15 +88,7 @@ def group_near_duplicates(
                 alike = np.flatnonzero(similarities >= LEAST_SIMILARITY) + first
                 _join_close(groups, bottlenecks, row, alike[alike < row])
 
-    prefixes: dict[str, int] = {}
-    for position, name in enumerate(names):
-        prefix, marker, _ = name.partition(NOHASH)
-        if marker:
-            _join(groups, prefixes.setdefault(prefix, position), position)
-    for position, name in enumerate(names):
-        for prefix in (name, os.path.splitext(name)[0]):  # noqa: PTH122 - no Path
-            if prefix in prefixes:
-                _join(groups, prefixes[prefix], position)
+    _join_named(groups, names)
     return groups
 
 
@@ -125,6 +117,33 @@ def _any_close(vector: NDArray[np.float32], others: NDArray[np.float32]) -> bool
     scales = np.maximum(np.linalg.norm(others, axis=1), np.linalg.norm(vector))
     distances = np.linalg.norm(others - vector, axis=1)
     return bool((distances <= MAX_RELATIVE_DISTANCE * scales).any())
+
+
+def _join_named(groups: NDArray[np.intp], names: Sequence[str]) -> None:
+    """Join the groups of pictures whose names say that they belong together."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for position, name in enumerate(names):
+        prefix, marker, _ = name.partition(NOHASH)
+        if marker:
+            members[prefix].append(position)
+    for position, name in enumerate(names):
+        for prefix in (name, os.path.splitext(name)[0]):  # noqa: PTH122 - no Path
+            if prefix in members:
+                members[prefix].append(position)
+    # Groups by the one that they have become part of: all joins, then one renumbering.
+    into = np.arange(len(names)).tolist()
+
+    def root(group: int) -> int:
+        while into[group] != group:
+            group = into[group]
+        return group
+
+    numbers = groups.tolist()
+    for positions in members.values():
+        joined = {root(numbers[position]) for position in positions}
+        for group in joined:
+            into[group] = min(joined)
+    groups[:] = [root(group) for group in numbers]
 
 
 def _join(groups: NDArray[np.intp], first: int, second: int) -> None:
