@@ -47,7 +47,7 @@ pictures = TagSource(unsplash=sys.argv[1], top_keywords=10, min_confidence=99).r
 print(len(pictures.examples), len(pictures.labels), int(pictures.targets.sum()))
 """
 # The same by a dictionary of each row, all kept.
-_PLAIN_PROGRAM = """
+PLAIN_PROGRAM = """
 import csv, sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -141,7 +141,7 @@ def main() -> int:
         return 0
 
     folder = generated(args.photos, args.rows)
-    programs = {"edgeclf": _PROGRAM, "csv.DictReader, all kept": _PLAIN_PROGRAM}
+    programs = {"edgeclf": _PROGRAM, "csv.DictReader, all kept": PLAIN_PROGRAM}
     measured = measure.alternate(
         [
             Contender(name, [sys.executable, "-c", program, str(folder)])

@@ -7,6 +7,10 @@ import io
 import numpy as np
 from PIL import Image
 
+from edgeclf.evaluation.cooccurrence import describe_cooccurrence
+from edgeclf.evaluation.tag_metrics import TagEvaluation
+from edgeclf.evaluation.tag_pictures import remarkable_tags
+from edgeclf.evaluation.tag_report import describe_tag_evaluation
 from edgeclf.report.page import Thumbnails
 
 DECORS = (
@@ -150,11 +154,48 @@ def report(labels=DECORS, num_test=10, seed=3, command="retrain"):
     }  # fmt: skip
 
 
+def tag_report(labels=DECORS, num_test=40, seed=3, command="retrain"):
+    """A report on a model of tags, as it is measured on scores that are made up."""
+    random = np.random.default_rng(seed)
+    targets = random.random((num_test, len(labels))) < 0.3
+    scores = 0.5 * targets + 0.6 * random.random(targets.shape) - 0.05
+    evaluation = TagEvaluation(
+        [f"{labels[row % len(labels)]}/{row}.jpg" for row in range(num_test)],
+        targets,
+        np.asarray(np.rint(scores.clip(0, 1) * 255) / 256, np.float32),
+        np.full(len(labels), 0.5, np.float32),
+    )
+    base = report(labels, command=command)
+    common = ("format_version", "title", "created", "command", "model", "latency",
+              "versions", "settings")  # fmt: skip
+    described = describe_tag_evaluation(evaluation, labels, "int8", evaluation)
+    return {
+        **{key: base[key] for key in common},
+        **described,
+        "cooccurrence": describe_cooccurrence(targets, labels),
+        "suspects": remarkable_tags(evaluation, labels),
+        "data": {
+            "tags": [
+                {"label": label, "train": 40 + 9 * index, "validation": 6, "test": 12}
+                for index, label in enumerate(labels)
+            ],
+            "num_train": 300,
+            "num_validation": 40,
+            "num_test": num_test,
+            "num_without_tags": 5,
+            "unreadable": base["data"]["unreadable"],
+            "near_duplicates": base["data"]["near_duplicates"],
+            "dataset_sha256": "43" * 32,
+            "seed": 0,
+        },
+    }
+
+
 def thumbnails(described):
     """A picture for every file of the report; every other one with a heat map."""
-    pictures = described["pictures"]
-    files = [entry["file"] for entry in (*pictures["worst"], *pictures["doubtful"])]
-    files += [entry["file"] for entry in described["mislabelled"]]
+    groups = [*described["pictures"].values(), described.get("mislabelled") or []]
+    groups += (described.get("suspects") or {}).values()
+    files = [entry["file"] for group in groups for entry in group]
     return {
         file: Thumbnails(jpeg(index), jpeg(index + 1) if index % 2 else None)
         for index, file in enumerate(dict.fromkeys(files))

@@ -16,7 +16,7 @@ from tag_tables import KEYWORDS, draw, write_table, write_unsplash
 
 from edgeclf.collecting.features import FeatureKeeper
 from edgeclf.collecting.unsplash import find, in_turn, resized
-from edgeclf.data.remote import MANIFEST, RemoteExample, read_remote
+from edgeclf.data.remote import MANIFEST, RemoteExample, read_manifest
 from edgeclf.data.tag_source import TagSource
 from edgeclf.errors import DatasetError, DownloadError, ImageError
 from edgeclf.training import RetrainConfig
@@ -139,7 +139,7 @@ def row_of(server: Server, photo: str, content: bytes) -> dict[str, str]:
     }
 
 
-def test_read_remote_takes_rows_of_photos_without_a_file(
+def test_read_manifest_takes_rows_of_photos_without_a_file(
     tmp_path: Path, server: Server
 ) -> None:
     row = row_of(server, "a", jpeg("red"))
@@ -147,20 +147,20 @@ def test_read_remote_takes_rows_of_photos_without_a_file(
     others += [{**row, "source": "urls", "identifier": "c"}]
     manifest(tmp_path, [row, *others])
 
-    (example,) = read_remote(tmp_path, "unsplash", allow_private=True).values()
+    (example,) = read_manifest(tmp_path, "unsplash", allow_private=True).remote.values()
 
     assert (example.name, example.label) == ("a", "")
     assert example.digest == hashlib.sha256(jpeg("red")).digest()
     assert example.read() == jpeg("red")
-    assert read_remote(tmp_path / "none", "unsplash") == {}
+    assert read_manifest(tmp_path / "none", "unsplash") == ({}, {})
 
 
 def test_remote_example_refuses_other_pictures_and_places(
     tmp_path: Path, server: Server
 ) -> None:
     path = manifest(tmp_path, [row_of(server, "a", jpeg("red"))]).parent
-    (refused,) = read_remote(path, "unsplash").values()
-    (example,) = read_remote(path, "unsplash", allow_private=True).values()
+    (refused,) = read_manifest(path, "unsplash").remote.values()
+    (example,) = read_manifest(path, "unsplash", allow_private=True).remote.values()
 
     with pytest.raises(DownloadError, match="not a public address"):
         refused.read()
@@ -172,43 +172,50 @@ def test_remote_example_refuses_other_pictures_and_places(
         example.read()
 
 
+@pytest.mark.parametrize("content", [b"file,sha256\na,b\n", b"\xff\xfe\0", b""])
+def test_read_manifest_passes_over_what_others_wrote(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / MANIFEST).write_bytes(content)
+    assert read_manifest(tmp_path, "unsplash") == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"file,url\n", "Received: none called identifier, sha256, source"),
-        (b"\xff\xfe", "Expected a manifest of edgeclf collect in "),
-        (
-            b"file,source,identifier,url,sha256\n,unsplash,a,http://x,12\n",
-            "64 hexadecimal digits of a SHA-256 in .*line 2. Received: '12'",
-        ),
+        (b"x" * 200_000, "field larger than field limit"),
+        (b",unsplash,a,http://x,12", "64 hexadecimal .*, line 2. Received: '12'"),
     ],
 )
-def test_read_remote_refuses(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / MANIFEST).write_bytes(content)
+def test_read_manifest_refuses(tmp_path: Path, content: bytes, message: str) -> None:
+    head = b"file,source,identifier,url,sha256\n"
+    (tmp_path / MANIFEST).write_bytes(head + content)
     with pytest.raises(DatasetError, match=message):
-        read_remote(tmp_path, "unsplash")
+        read_manifest(tmp_path, "unsplash")
 
 
 def test_tag_source_reads_stored_and_remote_pictures(
-    tmp_path: Path, server: Server
+    tmp_path: Path, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     tables = write_unsplash(
         tmp_path / "tables", "abc", [(photo, f"tag {photo}", "100") for photo in "abc"]
     )
     images = tmp_path / "images"
-    stored = [row_of(server, photo, jpeg("red")) for photo in ("a", "b", "x")]
-    manifest(images, stored)
-    draw(images, "a.jpg")
+    rows = [row_of(server, photo, jpeg("red")) for photo in ("a", "b", "x", "c")]
+    rows[3]["file"] = "sea/gone.jpg"
+    places = ("sky/unsplash-c-f00.jpg", "wind/unsplash-c-f00.jpg")
+    manifest(images, [*rows, *({**rows[3], "file": place} for place in places)])
+    draw(images, "a.jpg", *places)
 
     pictures = TagSource(unsplash=tables, image_dir=images).read()
 
-    assert [example.name for example in pictures.examples] == ["a.jpg", "b"]
-    assert [type(one).__name__ for one in pictures.examples] == [
-        "Example",
-        RemoteExample.__name__,
-    ]
-    assert pictures.labels == ("tag a", "tag b")
-    assert pictures.targets.tolist() == [[True, False], [False, True]]
+    names = [example.name for example in pictures.examples]
+    assert names == ["a.jpg", "b", "sky/unsplash-c-f00.jpg"]
+    are_remote = [isinstance(one, RemoteExample) for one in pictures.examples]
+    assert are_remote == [False, True, False]
+    assert pictures.labels == ("tag a", "tag b", "tag c")
+    assert pictures.targets.tolist() == np.eye(3, dtype=bool).tolist()
+    assert "Pictures of no photo" not in caplog.text
 
 
 @pytest.fixture
@@ -238,7 +245,7 @@ def test_keep_leaves_nothing_to_fetch(
         for content in contents:
             keeper.keep(content)
 
-    examples = read_remote(tmp_path, "unsplash", allow_private=True).values()
+    examples = read_manifest(tmp_path, "unsplash", allow_private=True).remote.values()
     with BottleneckCache(config.bottleneck_dir) as cache:
         extractor = BottleneckExtractor(
             backbone_of(config), cache, resize=config.resize
@@ -266,7 +273,9 @@ def test_extract_says_which_remote_picture_is_gone(
 ) -> None:
     manifest(tmp_path, [row_of(server, "gone", jpeg("red"))])
     server.normally = status(404)
-    examples = list(read_remote(tmp_path, "unsplash", allow_private=True).values())
+    examples = list(
+        read_manifest(tmp_path, "unsplash", allow_private=True).remote.values()
+    )
     with BottleneckCache(config.bottleneck_dir) as cache:
         extractor = BottleneckExtractor(
             backbone_of(config), cache, resize=config.resize

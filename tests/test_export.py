@@ -77,6 +77,29 @@ def test_compiled_array_is_the_model(
     assert tuple(string.decode() for string in strings) == LABELS
 
 
+def test_thresholds_of_tags_are_those_of_the_output(
+    tmp_path: Path, model_file: Callable[..., Path], int8: bytes
+) -> None:
+    thresholds = [0.3, 0.998, 129 / 256]
+    record = models.record(multi_label=True, thresholds=thresholds)
+    content = models.with_files(
+        micro_model(int8).content,
+        {"labels.txt": "a\nb\nc\n", "edgeclf.json": json.dumps(record)},
+    )
+    _, source = export_c_array(model_file(content), tmp_path / "tags.cc", "tags")
+    library = compile_library(source)
+    least = (ctypes.c_ubyte * 3).in_dll(library, "tags_thresholds")
+    # 77 / 256 is the first of 0.3 or more, and none is of 0.998: the last one there is.
+    assert list(least) == [77, 255, 129]
+    record = models.record(multi_label=True)
+    _, source = export_c_array(
+        model_file(models.own(entry=record)), tmp_path / "float.cc", "floats"
+    )
+    library = compile_library(source)
+    least = (ctypes.c_float * 3).in_dll(library, "floats_thresholds")
+    assert list(least) == [0.5, 0.5, 0.5]
+
+
 def test_program_sees_the_constants(tmp_path: Path, int8: bytes) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(int8)

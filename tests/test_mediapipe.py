@@ -3,6 +3,7 @@
 import model_files as models
 import numpy as np
 import pytest
+import tag_data
 import tiny
 from PIL import Image
 
@@ -156,6 +157,38 @@ def test_coloured_pictures(tmp_path, head):
     same, largest = compare(result.model_path, pictures, (tiny.SIDE, tiny.SIDE))
     assert same >= 0.99
     assert largest <= 0.05
+
+
+@pytest.mark.parametrize("head", ["int8", "float"])
+def test_tags_of_a_picture(tmp_path, head):
+    """The same scores for every tag, whatever its threshold: that is the caller's."""
+    (tmp_path / "tiny.tflite").write_bytes(tiny.backbone_file())
+    rows = tag_data.write_pictures(tmp_path / "pictures", 42)
+    table = tag_data.write_table(
+        tmp_path / "tags.csv", [row.replace("red", "łąka") for row in rows]
+    )
+    result = retrain(
+        RetrainConfig(
+            tags_csv=table,
+            image_dir=tmp_path / "pictures",
+            output_graph=tmp_path / "model.tflite",
+            architecture=str(tmp_path / "tiny.tflite"),
+            bottleneck_dir=tmp_path / "bottlenecks",
+            views=1,
+            no_report=True,
+            head=head,
+        )
+    )
+    pictures = [tag_data.pixels(tag_data.tags_of(n), n) for n in range(50, 64)]
+    size = (tiny.SIDE, tiny.SIDE)
+    fitting = [np.asarray(Image.fromarray(each).resize(size)) for each in pictures]
+    path = result.model_path
+    with Classifier(path) as classifier, open_in_mediapipe(path) as peer:
+        assert classifier.labels == ("blue", "green", "łąka")
+        for pixels in fitting:
+            ours = dict(zip(classifier.labels, classifier.scores(pixels), strict=True))
+            # Integers are the same; floats add up in another order.
+            assert scores(peer, pixels) == pytest.approx(ours, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgeclf.labelling.output import reporter
+from edgeclf.labelling.output import hashtag, hashtags, reporter
 from edgeclf.results import Category, label_of
 
 Captured = pytest.CaptureFixture[str]
@@ -30,6 +30,34 @@ def test_text_and_hashtags_name_the_picture_when_there_are_several(
     assert capsys.readouterr().out == ""
     reporter("hashtags", several)("a.jpg", CATEGORIES, "")
     assert capsys.readouterr().out == f"{header}#wide_sky #0\n"
+
+
+@pytest.mark.parametrize(
+    ("label", "tag"),
+    [
+        ("Dolce & Gabbana", "#Dolce_Gabbana"),
+        ("wzory łowickie", "#wzory_łowickie"),
+        ("हिन्दी", "#हिन्दी"),  # vowel signs are marks, not letters
+        ("rock'n'roll", "#rock_n_roll"),
+        ("#tag", "#tag"),
+        ("a__b_", "#a_b"),
+        ("❤\ufe0f love", "#love"),
+        ("2024", "#_2024"),
+        ("4th of July", "#4th_of_July"),
+        ("🐶", ""),
+        ("#", ""),
+    ],
+)
+def test_hashtags_are_letters_digits_and_underscores(label: str, tag: str) -> None:
+    assert hashtag(Category(0, label, 0.5)) == tag
+
+
+def test_hashtags_that_are_the_same_stand_once(capsys: Captured) -> None:
+    labels = ("a b", "🐶", "A-b", "c")
+    categories = [Category(index, label, 0.5) for index, label in enumerate(labels)]
+    assert hashtags(categories) == ["#a_b", "#c"]
+    reporter("hashtags", several=False)("a.jpg", [], "")
+    assert capsys.readouterr().out == "\n"
 
 
 def test_csv_keeps_a_row_for_a_picture_without_labels(capsys: Captured) -> None:

@@ -14,6 +14,7 @@ from edgeclf.training.quantize import (
     merge_ranges,
     moved_ranges,
     quantize,
+    tag_logits_range,
     with_uint8_ends,
 )
 from edgeclf.zoo import BUNDLED_ARCHITECTURE, graph, load_backbone
@@ -167,6 +168,31 @@ def test_the_range_of_logits_leaves_out_what_has_no_score():
     assert logits_range(logits) == (6 - 10, 6 + 10)
     assert logits_range(logits / 10) == pytest.approx((-6, 4))
     assert logits_range(np.array([[0, 30, 40]], np.float32)) == (30, 40)
+
+
+def test_assembled_tags_are_a_sigmoid_of_the_head(floating, calibration):
+    ranges, logits = calibration
+    tags = assemble(tiny.backbone(), HEAD, "final_result", multi_label=True)
+    assert activation_names(tags) == activation_names(floating)
+    expected = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    for head in ("float", "int8"):
+        quantized = with_uint8_ends(quantize(tags, ranges, logits, head=head))
+        for picture, scores in zip(PICTURES, expected, strict=True):
+            np.testing.assert_allclose(
+                run(tags, normalised(picture)), scores, atol=1e-6
+            )
+            answer = run(quantized, picture[np.newaxis])
+            np.testing.assert_allclose(answer, scores, atol=0.1)
+    assert (answer * 256 % 1 == 0).all()  # the fixed scale of LOGISTIC
+
+
+def test_the_range_of_tags_ends_where_scores_do():
+    low, high = tag_logits_range(np.array([[-30, 2.5], [1, 0]], np.float32))
+    assert (1 / (1 + np.exp(-low)), high) == (pytest.approx(1 / 512), 2.5)
+    low, high = tag_logits_range(np.array([[40, -1], [3, 0]], np.float32))
+    assert (low, 1 / (1 + np.exp(-high))) == (-1, pytest.approx(511 / 512))
+    # 0 belongs to every range.
+    assert tag_logits_range(np.array([[-3, -2]], np.float32)) == (-3, 0)
 
 
 def test_what_ends_in_relu_is_known():

@@ -11,7 +11,7 @@ from edgeclf import Classifier, ModelError
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.training.command import main
 from edgeclf.training.quantize import merge_ranges
-from edgeclf.training.repair import expected_losses
+from edgeclf.training.repair import expected_losses, expected_tag_losses
 from edgeclf.zoo import graph
 
 RELU = graph.schema.ActivationFunctionType.RELU
@@ -203,6 +203,27 @@ def test_the_expected_loss_is_the_difference_of_the_scores():
     np.testing.assert_allclose(
         expected_losses(unseen, floating, quantized), [0, 0.3], atol=1e-6
     )
+
+
+def test_the_expected_loss_of_tags_is_that_of_the_micro_f1():
+    source = np.random.default_rng(2)
+    unseen = source.normal(-0.5, 2, (30, 4)).astype(np.float32)
+    noise = source.normal(0, 0.8, (30, 4)).astype(np.float32)
+    cuts = np.array([-0.5, 0.0, 0.3, 1.0])
+    losses = expected_tag_losses(unseen, np.zeros_like(noise), noise, cuts)
+    scores = 1 / (1 + np.exp(-unseen.astype(np.float64)))
+
+    def expected_f1(logits):
+        given = logits >= cuts
+        return 2 * (scores * given).sum() / (scores.sum() + given.sum())
+
+    drop = expected_f1(unseen) - expected_f1(unseen + noise)
+    assert losses.shape == (30,)
+    assert losses.mean() == pytest.approx(drop, abs=1e-6)
+    # A picture whose tags stay has its share of what changes nothing: none.
+    noise[7:] = 0
+    losses = expected_tag_losses(unseen, np.zeros_like(noise), noise, cuts)
+    assert (losses[7:] == 0).all()
 
 
 def test_widest_ranges_are_the_extremes():

@@ -30,6 +30,9 @@ REPORTS = {
     "many": reports.report([f"class number {index}" for index in range(120)]),
     "hostile": reports.report(reports.HOSTILE),
     "two": reports.report(("cat", "dog")),
+    "tags": reports.tag_report(),
+    "many-tags": reports.tag_report([f"tag number {index}" for index in range(60)]),
+    "hostile-tags": reports.tag_report(reports.HOSTILE),
     "nothing": {"title": "Nothing yet"},
     "untested": {**reports.report(), "accuracy": None, "pictures": None},
 }
@@ -185,7 +188,7 @@ def test_names_of_a_matrix_are_inside_its_picture(browser, folder):
             || box.top < edge.top - 1 || box.bottom > edge.bottom + 1;
         }).map(text => text.textContent)
     """
-    for name in ("decors", "many", "two"):
+    for name in ("decors", "many", "two", "tags", "many-tags"):
         with Visit(browser, folder / f"{name}.html") as visit:
             assert visit.page.evaluate(code) == []
 
@@ -228,6 +231,8 @@ def test_page_prints_without_cut_tables(browser, folder):
         ("decors", "light"),
         ("decors", "dark"),
         ("hostile", "light"),
+        ("tags", "light"),
+        ("tags", "dark"),
         ("nothing", "dark"),
         (COMPARED, "light"),
     ],

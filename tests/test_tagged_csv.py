@@ -30,6 +30,8 @@ def read(pictures: Path, text: str, **settings: object) -> dict[str, set[str]]:
         "FILE\tTags\na.jpg\tblue;human\n./b//c.png\nd, e.png\tsea;blue\n",
         "file;tags\na.jpg;blue,human\nb/c.png;\nd, e.png;sea,blue\n",
         '\ufeffid,Keyword,Image\n1,blue;human,a.jpg\n2,,b/c.png\n3,sea;blue,"d, e.png"',
+        'photo,tags\na.jpg,blue;human\nb/c.png\n"d, e.png",sea;blue\n',
+        'file,colours\na.jpg,blue;human\nb/c.png\n"d, e.png",sea;blue\n',
         'path,tag\na.jpg,blue\nb/c.png,\na.jpg,human\n"d, e.png",sea;Blue\na.jpg,blue',
     ],
 )
@@ -67,8 +69,9 @@ def test_read_names_what_does_not_fit(
     ("text", "message"),
     [
         ("", "Received: nothing"),
-        ("name,tags\na.jpg,x\n", "'file' or 'filename' .*Received: name, tags"),
-        ("file,colour\na.jpg,x\n", "'tags' or 'tag' .*Received: file, colour"),
+        ("name,tags,x\na.jpg,x,\n", "'file' or 'filename' .*Received: name, tags, x"),
+        ("file,colour,x\na.jpg,x,\n", "'tags' or 'tag' .*Received: file, colour, x"),
+        ("name,colour\na.jpg,x\n", "'file' or 'filename' .*Received: name, colour"),
         ("a.jpg,blue,human\nb.jpg,x,y\n", "'file' .*Received: a.jpg, blue, human"),
         ("file,file,tags\na.jpg,a.jpg,x\n", "2 columns of that name"),
         ("file,tags\na.jpg,x,y\n", "at most 2 cells .*3 in row 2"),

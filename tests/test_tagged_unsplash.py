@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from tag_tables import KEYWORDS, draw, write_table, write_unsplash
 
+from benchmarks import unsplash_tables
 from edgeclf.data.tag_source import TagSource
 from edgeclf.data.tagged import TaggedPictures
 from edgeclf.errors import DatasetError
@@ -88,6 +91,18 @@ def test_read_style_tags_like_dict_reader(shared: Path) -> None:
     }
 
 
+def test_read_generated_tables_like_a_plain_program(tmp_path: Path) -> None:
+    unsplash_tables.generate(tmp_path, num_photos=300, num_rows=6000)
+    command = [sys.executable, "-c", unsplash_tables.PLAIN_PROGRAM, str(tmp_path)]
+    plain = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    pictures = TagSource(unsplash=tmp_path).read()
+
+    found = (len(pictures.examples), len(pictures.labels), pictures.targets.sum())
+    assert found == tuple(map(int, plain.stdout.split()))
+    assert found[2] > 30
+
+
 def test_read_takes_ten_tags_of_pictures_at_hand(tmp_path: Path) -> None:
     rows = [("here", f"tag {number:02}", "100") for number in range(12)]
     rows += [("gone", f"other {number}", "100") for number in range(12)]
@@ -155,6 +170,7 @@ def test_read_parts_and_passes_other_files_over(
     (folder / "colors.tsv000").write_bytes(b"\xff")
     (folder / "keywords.tsv000.md5").write_bytes(b"\xff")
     write_table(folder / "keywords.tsv001", KEYWORDS, [("b", "two", "100", "", "")])
+    (folder / "keywords.tsv011").touch()
     write_table(folder / "keywords.tsv010", KEYWORDS, [("a", "ten", "100", "", "")])
     write_table(folder / "photos.tsv001", ("photo_image_url", "photo_id"), [("", "b")])
     draw(folder, "a.jpg", "b.jpg")
@@ -207,7 +223,9 @@ def test_read_counts_and_names_what_does_not_fit(
     assert "none of these tags, kept as such: 1 of 2." in lines
 
 
-def test_read_finds_pictures_by_path_then_by_stem(tmp_path: Path) -> None:
+def test_read_finds_pictures_by_path_then_by_stem(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     addresses = {
         "a": "images/a.png",
         "b": "./images/../images/other.png",
@@ -221,14 +239,16 @@ def test_read_finds_pictures_by_path_then_by_stem(tmp_path: Path) -> None:
     folder = write_unsplash(tmp_path / "tables", addresses, rows)
     draw(tmp_path, "outside.png")
     draw(folder, "images/a.png", "images/other.png", "images/no-ending", "b.png")
-    draw(folder, "sea/unsplash-c.jpg", "sky/unsplash-c.jpg", ".hidden/g.png")
+    draw(folder, "sea/c.jpg", "sky/c.jpg", ".hidden/g.png")
 
     assert tags_of(TagSource(unsplash=folder).read()) == {
         "images/a.png": {"tag-a"},
         "images/other.png": {"tag-b"},
-        "sea/unsplash-c.jpg": {"tag-c"},
+        "sea/c.jpg": {"tag-c"},
         "images/no-ending": {"tag-f"},
     }
+    # Neither b.png, whose photo has another picture, nor the second c.jpg.
+    assert "Pictures of no photo" not in caplog.text
 
 
 def test_read_two_photos_with_one_picture(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeclf.data.folders import Example
 from edgeclf.errors import DatasetError, DownloadError
@@ -44,38 +45,53 @@ class RemoteExample(Example):
         return content
 
 
-def read_remote(
+class Collected(NamedTuple):
+    """What a manifest has of one source.
+
+    Attributes:
+        files: Names of the files of each picture, relative to its folder, by
+            identifier.
+        remote: Pictures without a file, by identifier.
+    """
+
+    files: dict[str, list[str]]
+    remote: dict[str, RemoteExample]
+
+
+def read_manifest(
     folder: Path, source: str, *, allow_private: bool = False
-) -> dict[str, RemoteExample]:
-    """Return the pictures that a manifest names without a file, by identifier.
+) -> Collected:
+    """Return the pictures of one source that a manifest names.
 
     Args:
-        folder: Where the manifest lies; without one there are no such pictures.
+        folder: Where the manifest lies; without one, or with a file of that name that
+            `edgeclf collect` has not written, there are no such pictures.
         source: Whose identifiers these are, such as "unsplash".
         allow_private: Whether they may be fetched from private addresses.
 
     Raises:
         OSError: The manifest cannot be read.
-        DatasetError: It is no such table.
+        DatasetError: It is damaged.
     """
     path = folder / MANIFEST
+    collected = Collected({}, {})
     if not path.is_file():
-        return {}
-    found: dict[str, RemoteExample] = {}
+        return collected
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(
+            encoding="utf-8-sig", errors="surrogateescape", newline=""
+        ) as file:
             rows = csv.DictReader(file, restval="")
-            missing = set(_COLUMNS) - set(rows.fieldnames or ())
-            if missing:
-                raise DatasetError(
-                    f"Expected the columns {', '.join(_COLUMNS)} in {path}. "
-                    f"Received: none called {', '.join(sorted(missing))}."
-                )
+            if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+                return collected  # of another program
             for row in rows:
                 name = row["identifier"]
-                if row["source"] != source or row["file"] or not name:
+                if row["source"] != source or not name:
                     continue
-                found[name] = RemoteExample(
+                if row["file"]:
+                    collected.files.setdefault(name, []).append(row["file"])
+                    continue
+                collected.remote[name] = RemoteExample(
                     folder / name,
                     name,
                     "",
@@ -83,11 +99,11 @@ def read_remote(
                     row["url"],
                     allow_private,
                 )
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
         raise DatasetError(
             f"Expected a manifest of edgeclf collect in {path}. Received: {error}."
         ) from error
-    return found
+    return collected
 
 
 def _digest(text: str, path: Path, line: int) -> bytes:
@@ -98,6 +114,7 @@ def _digest(text: str, path: Path, line: int) -> bytes:
     if len(digest) != hashlib.sha256().digest_size:
         raise DatasetError(
             f"Expected 64 hexadecimal digits of a SHA-256 in {path}, line {line}. "
-            f"Received: {text!r}."
+            f"Received: {text!r}. If collecting was cut short, collect again: that "
+            "mends it."
         )
     return digest

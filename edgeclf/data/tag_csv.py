@@ -44,7 +44,7 @@ def read_tag_csv(path: Path, names: PictureNames) -> tuple[list[str], Taggings]:
     """
     delimiter = _delimiter(path)
     table = _with_header(read_table(path, delimiter))
-    file, tags = _place(table, FILE_COLUMNS), _place(table, TAG_COLUMNS)
+    file, tags = _places(table)
     separator = "," if delimiter == SEPARATOR else SEPARATOR
     found: dict[str, list[str]] = {}
     absent: dict[str, None] = {}
@@ -99,12 +99,28 @@ def _with_header(table: Table) -> Table:
     return replace(table, columns=columns, rows=(Row(1, table.columns), *table.rows))
 
 
-def _place(table: Table, columns: tuple[str, ...]) -> int:
-    """Return where the first of these columns is that the table has."""
-    for column in columns:
-        if table.has(column):
-            return table.index(column)
+def _places(table: Table) -> tuple[int, int]:
+    """Return where the files and their tags are; of two columns one tells the other.
+
+    Raises:
+        DatasetError: The header does not say it.
+    """
+    file, tags = _place(table, FILE_COLUMNS), _place(table, TAG_COLUMNS)
+    if len(table.columns) == 2:
+        if file is None and tags is not None:
+            file = 1 - tags
+        elif tags is None and file is not None:
+            tags = 1 - file
+    if file is not None and tags is not None:
+        return file, tags
+    missing = FILE_COLUMNS if file is None else TAG_COLUMNS
     raise DatasetError(
-        f"Expected a column {' or '.join(map(repr, columns[:4]))} in the header (first "
+        f"Expected a column {' or '.join(map(repr, missing[:4]))} in the header (first "
         f"row) of {table.path}. Received: {', '.join(table.columns)[:200]}."
     )
+
+
+def _place(table: Table, columns: tuple[str, ...]) -> int | None:
+    """Return where the first of these columns is that the table has."""
+    known = (column for column in columns if table.has(column))
+    return next((table.index(column) for column in known), None)

@@ -6,12 +6,12 @@ import logging
 import os
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgeclf.console import number_of
 from edgeclf.data.folders import Example
 from edgeclf.data.picture_names import PictureNames
-from edgeclf.data.remote import read_remote
+from edgeclf.data.remote import read_manifest
 from edgeclf.data.synonyms import Synonyms, folded, read_synonyms
 from edgeclf.data.tables import first_few
 from edgeclf.data.tag_csv import read_tag_csv
@@ -141,12 +141,11 @@ class TagSource:
         logger.info("Reading the Unsplash tables in %s", folder)
         addresses = read_addresses(folder)
         names = PictureNames(self.root)
-        found = find_photos(addresses, names)
+        collected = read_manifest(self.root, UNSPLASH, allow_private=self.allow_private)
+        found = find_photos(addresses, names, collected.files)
         remote = {
             photo: example
-            for photo, example in read_remote(
-                self.root, UNSPLASH, allow_private=self.allow_private
-            ).items()
+            for photo, example in collected.remote.items()
             if photo in addresses and photo not in found
         }
         if not found and not remote:
@@ -155,7 +154,14 @@ class TagSource:
                 f"photo_id. Received: {number_of(len(names), 'picture')}, none of them "
                 f"of the {number_of(len(addresses), 'photo')} in the table."
             )
-        _report_missing(addresses, {*found, *remote}, names.without(found.values()))
+        # A photo may lie in the folders of several tags.
+        copies = (file for photo in found for file in collected.files.get(photo, ()))
+        strangers = [
+            name
+            for name in names.without([*found.values(), *copies])
+            if PurePosixPath(name).stem not in found
+        ]
+        _report_missing(addresses, {*found, *remote}, strangers)
         examples = {
             name: Example(self.root / name, name, "") for name in found.values()
         }

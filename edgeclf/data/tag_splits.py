@@ -108,7 +108,9 @@ def _serve_tags(
             spare = [
                 group
                 for group in candidates
-                if (counts[assigned[group], has_tag[group]] > 1).all()
+                if (counts[assigned[group]] > 1)[
+                    _needing(has_tag[group], tag, split, SPLITS[assigned[group]])
+                ].all()
             ]
             if split == TRAIN:  # the one that cannot be done without
                 spare += candidates
@@ -117,6 +119,24 @@ def _serve_tags(
                 counts[assigned[group], has_tag[group]] -= 1
                 counts[number, has_tag[group]] += 1
                 assigned[group] = number
+
+
+def _needing(
+    tags: NDArray[np.bool_], own: int, split: str, before: str
+) -> NDArray[np.bool_]:
+    """Return which of a group's tags need another group where it is moved from.
+
+    Args:
+        tags: Of the group, bool `(tags,)`.
+        own: The tag that it is moved for.
+        split: Where it is moved to.
+        before: Where it is.
+    """
+    if (split, before) != (TEST, VALIDATION):
+        return tags
+    others = tags.copy()
+    others[own] = False  # what measures comes before what chooses
+    return others
 
 
 def missing_splits(

@@ -16,13 +16,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeclf import files
 from edgeclf.classifier import Classifier
 from edgeclf.console import Parser, number_of, run
 from edgeclf.data.folders import Example, read_background
-from edgeclf.data.splits import SPLITS, TEST, read_split_file
-from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TagSource
+from edgeclf.data.splits import TEST, read_split_file
 from edgeclf.errors import DatasetError, ModelError
+from edgeclf.evaluation.arguments import TAG_SOURCES, parse
 from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,
@@ -39,7 +42,6 @@ from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report, reject_line
 from edgeclf.evaluation.report_files import (
     ENDING,
-    VALUES_ENDING,
     ReportPaths,
     beside,
     evaluation_page,
@@ -51,13 +53,18 @@ from edgeclf.evaluation.tag_evaluate import evaluate_tags
 from edgeclf.evaluation.tag_metrics import TagEvaluation
 from edgeclf.evaluation.tag_report import tag_lines
 from edgeclf.evaluation.tagged import describe_tagged, read_tagged, tag_source
-from edgeclf.image import RESIZE_METHODS
-from edgeclf.labelling.arguments import positive, usage_errors
+from edgeclf.labelling.arguments import usage_errors
 from edgeclf.labelling.output import write_json_line
 
 logger = logging.getLogger("edgeclf")
 
-TAG_SOURCES = ("tags_csv", "unsplash", "tag_folders")
+_TAG_OPTIONS = (
+    *TAG_SOURCES,
+    "image_dir",
+    "min_confidence",
+    "synonyms",
+    "allow_private",
+)
 _SETTINGS = ("num_threads", "resize", "input_mean", "input_std")
 
 
@@ -71,26 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 1 when the model, the pictures or a file are at fault. (2, as
         `SystemExit`, for wrong usage.)
     """
-    parser = _parser()
-    # DIR may stand behind options; it is not needed, and so not waited for otherwise.
-    options = parser.parse_intermixed_args(argv)
-    if options.folder is not None and options.image_dir is not None:
-        parser.error("Expected DIR or --image_dir. Received: both.")
-    options.image_dir = options.folder or options.image_dir
-    if all(getattr(options, name) is None for name in ("image_dir", *TAG_SOURCES)):
-        parser.error(
-            "Expected DIR, the folder of the pictures, or --tags_csv, --unsplash or "
-            "--tag_folders. Received: none of them."
-        )
-    if options.split is not None and options.split_file is None:
-        parser.error("Expected --split_file too, the table of --split.")
-    if options.report is not None and options.no_report:
-        parser.error("Expected --report or --no_report. Received: both.")
-    if options.report is not None and options.report.suffix == VALUES_ENDING:
-        parser.error(
-            "Expected an HTML file in --report: the figures go to a file of that name "
-            f"that ends in {VALUES_ENDING}. Received: {options.report}."
-        )
+    parser, options = parse(argv)
 
     def command() -> int:
         with usage_errors(parser):
@@ -115,17 +103,7 @@ def _evaluate(
     paths = report_paths(page, foreign_values(page))
     if not options.no_report:
         _check_writable(options, paths)
-    of_tags = _is_of_tags(options, classifier)
-    labels = checked_labels(classifier, os.fspath(options.model), of_tags=of_tags)
-    splits = options.split_file and read_split_file(options.split_file)
-    split = options.split or TEST
-    examples: list[Example]
-    if of_tags:
-        source = _tag_source(options, parser, labels)
-        examples, targets = read_tagged(source, labels, splits, split)
-    else:
-        examples = read_examples(options.image_dir, labels, splits, split)
-    place = options.image_dir if not of_tags else source.root
+    labels, examples, targets = _read(options, parser, classifier)
     if not options.no_report:
         others = [options.labels, options.split_file, options.tags_csv]
         _check_nothing_is_lost(
@@ -137,25 +115,8 @@ def _evaluate(
             ],
         )
     unreadable: list[tuple[str, str]] = []
-    measured: Evaluation | TagEvaluation
-    if of_tags:
-        (measured,) = evaluate_tags(
-            [classifier],
-            examples,
-            targets,
-            resize=classifier.resize,
-            num_workers=options.num_workers,
-            unreadable=unreadable,
-        )
-    else:
-        (measured,) = evaluate(
-            [classifier],
-            examples,
-            labels,
-            resize=classifier.resize,
-            num_workers=options.num_workers,
-            unreadable=unreadable,
-        )
+    measured = _measure(options, classifier, labels, examples, targets, unreadable)
+    place = _place(options)
     if not measured.names:
         raise DatasetError(
             f"Expected a readable picture in {place}. "
@@ -172,6 +133,7 @@ def _evaluate(
     }
     report["model"] = model
     if isinstance(measured, TagEvaluation):
+        split = options.split or TEST
         report |= describe_tagged(measured, labels, model["quantize"], split)
     else:
         report |= _describe_classes(options, classifier, measured, labels, model)
@@ -207,6 +169,51 @@ def _evaluate(
     return report
 
 
+def _read(
+    options: argparse.Namespace, parser: Parser, classifier: Classifier
+) -> tuple[list[str], list[Example], NDArray[np.bool_] | None]:
+    """Return the labels, the pictures, and which has which tag; None for classes."""
+    of_tags = _is_of_tags(options, classifier)
+    labels = checked_labels(classifier, os.fspath(options.model), of_tags=of_tags)
+    splits = options.split_file and read_split_file(options.split_file)
+    split = options.split or TEST
+    if not of_tags:
+        return labels, read_examples(options.image_dir, labels, splits, split), None
+    with usage_errors(parser):
+        source = tag_source(
+            labels,
+            **{name: value for name in _TAG_OPTIONS
+               if (value := getattr(options, name)) is not None},
+        )  # fmt: skip
+    return labels, *read_tagged(source, labels, splits, split)
+
+
+def _measure(
+    options: argparse.Namespace,
+    classifier: Classifier,
+    labels: Sequence[str],
+    examples: Sequence[Example],
+    targets: NDArray[np.bool_] | None,
+    unreadable: list[tuple[str, str]],
+) -> Evaluation | TagEvaluation:
+    """Return the scores of the pictures that can be read."""
+    settings: dict[str, Any] = {
+        "resize": classifier.resize,
+        "num_workers": options.num_workers,
+        "unreadable": unreadable,
+    }
+    if targets is None:
+        return evaluate([classifier], examples, labels, **settings)[0]
+    return evaluate_tags([classifier], examples, targets, **settings)[0]
+
+
+def _place(options: argparse.Namespace) -> Path:
+    """Return where the pictures are, for messages."""
+    names = (*TAG_SOURCES, "image_dir")
+    given = (getattr(options, name) for name in names)
+    return Path(next(path for path in given if path is not None))
+
+
 def _is_of_tags(options: argparse.Namespace, classifier: Classifier) -> bool:
     """Tell whether the model is measured on pictures with several tags each.
 
@@ -224,18 +231,6 @@ def _is_of_tags(options: argparse.Namespace, classifier: Classifier) -> bool:
             "of class folders."
         )
     return False
-
-
-def _tag_source(
-    options: argparse.Namespace, parser: Parser, labels: Sequence[str]
-) -> TagSource:
-    names = (*TAG_SOURCES, "image_dir", "min_confidence", "synonyms")
-    given = {name: getattr(options, name) for name in names}
-    with usage_errors(parser):
-        return tag_source(
-            labels,
-            **{name: value for name, value in given.items() if value is not None},
-        )
 
 
 def _describe_classes(
@@ -347,72 +342,6 @@ def _print_result(options: argparse.Namespace, report: Mapping[str, Any]) -> Non
             print(line)
     if not options.no_report:
         print(f"Report: {_page(options)}")
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="edgeclf evaluate",
-        description="Measure a model on a folder with one folder of pictures per "
-        "class, or of several labels a picture on pictures with tags, and write a "
-        "report: one HTML file, with JSON and a picture of a matrix beside it.",
-    )
-    add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="the .tflite file")
-    add(
-        "folder",
-        type=Path,
-        nargs="?",
-        metavar="DIR",
-        help="folder of class folders, or of a model of tags of folders that are "
-        "called like tags; with --tags_csv or --unsplash where the pictures lie",
-    )
-    add("--image_dir", type=Path, metavar="DIR", help="the same")
-    add("--tags_csv", type=Path, metavar="FILE", help="table of files and their tags")
-    add("--unsplash", type=Path, metavar="DIR", help="folder of the Unsplash tables")
-    add("--tag_folders", type=Path, metavar="DIR", help="folder of folders of tags")
-    add(
-        "--min_confidence",
-        type=float,
-        metavar="X",
-        help="of the Unsplash tables, percent that an AI service must be sure of; "
-        f"default: {DEFAULT_MIN_CONFIDENCE:g}",
-    )
-    add("--synonyms", type=Path, metavar="FILE", help="which tags mean the same")
-    add(
-        "--multi_label",
-        action="store_true",
-        help="the scores are independent, and a label is given from 0.5 on: for other "
-        "makers' models, edgeclf's own say so themselves",
-    )
-    add("--labels", type=Path, metavar="FILE", help="if not the model's own")
-    add(
-        "--report",
-        type=Path,
-        metavar="FILE",
-        help="the HTML file; default: the model's path with .html, or with "
-        ".evaluation.html where the report of its training stands",
-    )
-    add("--no_report", action="store_true", help="write nothing")
-    add("--no_heat_maps", action="store_true", help="do not draw where evidence lies")
-    add("--json", action="store_true", help="print the report as one line of JSON")
-    add(
-        "--split_file",
-        type=Path,
-        metavar="FILE",
-        help="CSV (file,split): only the pictures of --split, as retrain writes it",
-    )
-    add("--split", choices=SPLITS, help=f"default: {TEST}")
-    add("--num_threads", type=positive, metavar="N", help="threads of one inference")
-    add(
-        "--num_workers",
-        type=positive,
-        metavar="N",
-        help="threads that read pictures; default: one per processor",
-    )
-    add("--resize", choices=RESIZE_METHODS, help="default: as the model was trained")
-    add("--input_mean", type=float, metavar="X", help="for float models without it")
-    add("--input_std", type=float, metavar="X", help="see --input_mean")
-    return parser
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ def illustrate(
         for group in ("worst", "doubtful", "missed", "wrong")
         for entry in pictures.get(group, ())
     }
-    suspects = (report.get("mislabelled") or ())[:NUM_MISLABELLED]
+    suspects = [*(report.get("mislabelled") or ())[:NUM_MISLABELLED]]
+    for group in (report.get("suspects") or {}).values():
+        suspects += group
     names = dict.fromkeys([*predicted, *(entry["file"] for entry in suspects)])
     mapper = _mapper(model, labels, settings) if predicted and heat_maps else None
     by_name = {example.name: example for example in examples}

@@ -52,17 +52,17 @@ def tag_lines(described: Mapping[str, Any]) -> list[str]:
         described: As `TagEvaluation.describe` has them.
     """
     number, precision = described["num"], described["mean_average_precision"]
-    mean = "unknown" if precision is None else f"{precision:.3f}"
+    mean = "unknown" if precision is None else f"{precision:.1%}"
     return [
         f"mAP = {mean} (N={number})"
         + _ends(described["mean_average_precision_interval_95"]),
-        f"Micro-F1 = {described['micro_f1']:.3f}"
+        f"Micro-F1 = {described['micro_f1']:.1%}"
         + _ends(described["micro_f1_interval_95"]),
-        f"Macro-F1 = {described['macro_f1']:.3f}",
+        f"Macro-F1 = {described['macro_f1']:.1%}",
         f"Subset accuracy = {described['subset_accuracy']:.1%}, "
-        f"Hamming loss = {described['hamming_loss']:.4f}",
+        f"Hamming loss = {described['hamming_loss']:.1%}",
         "Label ranking average precision = "
-        f"{described['label_ranking_average_precision']:.3f}",
+        f"{described['label_ranking_average_precision']:.1%}",
         f"Binary cross-entropy = {described['binary_cross_entropy']:.4f} nats",
     ]
 
@@ -70,7 +70,7 @@ def tag_lines(described: Mapping[str, Any]) -> list[str]:
 def _ends(interval: Sequence[float] | None) -> str:
     if interval is None:
         return ""
-    return f", 95% interval {interval[0]:.3f} to {interval[1]:.3f}"
+    return f", 95% interval {interval[0]:.1%} to {interval[1]:.1%}"
 
 
 def _headline(described: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,9 +86,12 @@ def _curves(evaluation: TagEvaluation, labels: Sequence[str]) -> list[dict[str, 
         if not truths.any():
             continue
         precisions, recalls, _ = precision_and_recall(truths, scores)
-        # Beyond full recall there is nothing to win.
-        end = int(np.searchsorted(recalls, 1.0)) + 1
-        shown = np.unique(np.linspace(0, end - 1, MAX_POINTS).round().astype(int))
+        # Where no picture with the tag is won precision only falls; but the last shows
+        # what giving the tag to all would be worth.
+        corners = np.append(np.flatnonzero(np.diff(recalls, prepend=0)), len(scores))
+        corners = np.minimum(corners, len(recalls) - 1)
+        chosen = np.linspace(0, len(corners) - 1, MAX_POINTS).round().astype(int)
+        shown = np.unique(corners[chosen])
         curves.append(
             {
                 "label": label,

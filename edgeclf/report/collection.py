@@ -34,7 +34,7 @@ def data_section(report: Mapping[str, Any]) -> Section | None:
         _near_duplicates(data.get("near_duplicates") or []),
         _unreadable(data.get("unreadable") or []),
     ]
-    if not any(content):
+    if not any(content) and not data.get("tags"):
         return None
     return Section("data", "The pictures behind it", join(_summary(data), *content))
 

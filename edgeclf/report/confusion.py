@@ -124,7 +124,8 @@ def _draw_cell(
     (left, top), (number, share), side = corner, content, grid.side * scale
     fill = color if color == TRACK else _mixed(color, grid.strength(share))
     draw.rectangle((left, top, left + side - 1, top + side - 1), fill=fill)
-    lines = [(str(number), 15 * scale)] if grid.has_counts else []
+    is_wide = text_width(str(number), 15 * scale) > side - 2 * scale
+    lines = [(str(number), (10 if is_wide else 15) * scale)] if grid.has_counts else []
     if grid.has_shares and color != TRACK:  # all of its own
         lines.append((f"{100 * share:.0f}%", 11 * scale))
     y = top + side / 2 - 0.6 * sum(size for _, size in lines)

@@ -15,6 +15,7 @@ from edgeclf.report.markup import Markup, element, join
 _SIDES = ((8, 58), (14, 44), (30, 28), (60, 15), (130, 11))
 _SHARES_FROM, _COUNTS_FROM, _NAMES_FROM = 44, 28, 11  # smallest cells that show them
 _LONGEST = 1400  # pixels that the cells of more classes share
+_COUNT_SIZE = 15  # height of a count in pixels, as the style has it
 _MAX_NAME = 170  # pixels of a class's name
 # Opacity of one picture in many and of a full row: text on it can still be read.
 _WITH_COUNTS, _WITHOUT_COUNTS = (0.12, 0.72), (0.35, 1.0)
@@ -228,10 +229,11 @@ def _cell(grid: Grid, cell: Cell, left: float, top: float) -> Markup:
     middle, middle_y = left + grid.side / 2, top + grid.side / 2
     written = None
     if grid.has_counts:
+        is_wide = text_width(str(cell.number), _COUNT_SIZE) > grid.side - 2
         below = grid.has_shares and cell.kind != "own"  # all of its own
         written = join(
             element("text", cell.number, x=middle, y=middle_y + (0 if below else 5),
-                    text_anchor="middle", class_="count"),
+                    text_anchor="middle", class_="count wide" if is_wide else "count"),
             element("text", f"{100 * cell.share:.0f}%", x=middle, y=middle_y + 14,
                     text_anchor="middle", class_="share") if below else None,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from edgeclf.report.pictures import (
     pictures_section,
 )
 from edgeclf.report.tag_limits import tag_limits_section
-from edgeclf.report.tag_pictures import tag_pictures_section
+from edgeclf.report.tag_pictures import suspects_section, tag_pictures_section
 from edgeclf.report.tags import precision_recall_section, tag_headline, tags_section
 from edgeclf.report.together import together_section
 
@@ -70,6 +70,7 @@ def _sections(
         tags_section,
         lambda report: pictures_section(report, thumbnails),
         lambda report: tag_pictures_section(report, thumbnails),
+        lambda report: suspects_section(report, thumbnails),
         together_section,
         precision_recall_section,
         lambda report: mislabelled_section(report, thumbnails),

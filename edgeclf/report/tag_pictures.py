@@ -31,8 +31,8 @@ def tag_pictures_section(
         content += [
             heading("A tag is given wrongly"),
             paragraph(
-                "The model is most sure of a tag that the table does not give to these"
-                " pictures. Often it is the table that lacks it."
+                "The model is most sure of a tag that these pictures do not have. Or is"
+                " it the table that lacks it?"
             ),
             _gallery(wrong, thumbnails, "wrongly given"),
         ]
@@ -47,6 +47,29 @@ def tag_pictures_section(
             kind="soft",
         )
     return Section("pictures", "Pictures to look at", join(legend, *content))
+
+
+def suspects_section(
+    report: Mapping[str, Any], thumbnails: Mapping[str, Thumbnails]
+) -> Section | None:
+    """Return the learned pictures whose tags are probably wrong in the data."""
+    suspects = report.get("suspects") or {}
+    content: list[Child] = []
+    for key, title, verdict in (
+        ("missed", "A tag that is probably too much", "has"),
+        ("wrong", "A tag that is probably missing", "lacks"),
+    ):
+        if suspects.get(key):
+            content.append(heading(title))
+            content.append(_gallery(suspects[key], thumbnails, verdict))
+    if not content:
+        return None
+    words = paragraph(
+        "Heads that had not seen these pictures, though others of the training,"
+        " disagree most with their tags. Look at each: correct the table, or leave it"
+        " if it is right."
+    )
+    return Section("suspects", "Tags to check in the data", join(words, *content))
 
 
 def _gallery(
@@ -76,9 +99,9 @@ def _details(entry: Mapping[str, Any]) -> Child:
             element("span", percent(entry["score"]), class_="figure"),
             element("span", note, class_="soft"), class_="score",
         ),
-        element("p", "Has ", _listed((name, None) for name in entry["tags"])
+        element("p", "Has: ", _listed((name, None) for name in entry["tags"])
                 if entry["tags"] else "no tag", class_="soft"),
-        element("p", "Given ", _listed((given["label"], percent(given["score"]))
+        element("p", "Given: ", _listed((given["label"], percent(given["score"]))
                 for given in entry["given"]) if entry["given"] else "none",
                 class_="soft"),
     ]  # fmt: skip

@@ -148,6 +148,14 @@ def _parser() -> console.Parser:
         metavar="P",
     )
 
+    add(
+        tags,
+        "allow_private",
+        "let photos that edgeclf collect --no_store has not stored be fetched from "
+        "private addresses",
+        action="store_true",
+    )
+
     model = parser.add_argument_group("model")
     add(
         model,

@@ -52,7 +52,8 @@ class BottleneckDataset(ExtractedPictures):
     def _kinds(self, row: int) -> Sequence[int]:
         return [int(self.classes[row])]
 
-    def _said_of(self, row: int) -> str:
+    def said_of(self, row: int) -> str:
+        """Return what a picture is labelled with, on one line."""
         return self.examples[row].label
 
 

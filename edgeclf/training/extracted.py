@@ -83,7 +83,7 @@ class ExtractedPictures(abc.ABC):
     def sha256(self) -> str:
         """Hash of the pictures and what they show, whatever the files are called."""
         lines = sorted(
-            f"{digest.hex()} {self._said_of(row)}\n"
+            f"{digest.hex()} {self.said_of(row)}\n"
             for row, digest in enumerate(self.digests)
         )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -93,7 +93,7 @@ class ExtractedPictures(abc.ABC):
         """Return the kinds of pictures that one stands for in a balanced sample."""
 
     @abc.abstractmethod
-    def _said_of(self, row: int) -> str:
+    def said_of(self, row: int) -> str:
         """Return what a picture is labelled with, on one line."""
 
 

@@ -54,7 +54,7 @@ class FittedTags:
         wide = self.thresholds.astype(np.float64)
         return np.asarray(np.log(wide / (1 - wide)))
 
-    def describe(self, dataset: TagDataset) -> dict[str, float | None]:
+    def describe(self, dataset: TagDataset) -> dict[str, Any]:
         """Return what the metrics say of it besides settings.
 
         Of validation pictures it is what heads answer that have not seen them.
@@ -64,13 +64,14 @@ class FittedTags:
         """
         logits = self.head.logits(dataset.bottlenecks[dataset.positions(TRAIN)])
         targets = dataset.targets[dataset.positions(TRAIN)]
-        accuracy, _ = self._figures(logits, targets)
+        train = self._figures(logits, targets)
         rows = np.flatnonzero(dataset.splits != TEST)
         is_validation = dataset.splits[rows] == VALIDATION
         targets = dataset.targets[rows[is_validation]]
         validation = self._figures(self.unseen[is_validation], targets)
         return {
-            "train_accuracy": accuracy,
+            "train_accuracy": train[0],
+            "train_cross_entropy": train[1],
             "validation_accuracy": validation[0],
             "validation_cross_entropy": validation[1],
         }

@@ -21,7 +21,7 @@ from edgeclf import files, image
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.interpreter import num_processors
-from edgeclf.training.dataset import BottleneckDataset
+from edgeclf.training.extracted import ExtractedPictures
 
 PROJECTOR = "bottlenecks"  # the run that TensorBoard shows them in
 MAX_PICTURES = 1000
@@ -41,7 +41,7 @@ _CONFIG = """embeddings {{
 """
 
 
-def write_projector(folder: Path, dataset: BottleneckDataset) -> None:
+def write_projector(folder: Path, dataset: ExtractedPictures) -> None:
     """Write the bottlenecks of up to `MAX_PICTURES` pictures.
 
     Of more, as many are left out between any two that stay.
@@ -56,7 +56,7 @@ def write_projector(folder: Path, dataset: BottleneckDataset) -> None:
     lines = ["label\tsplit\tfile"]
     for row in chosen:
         example = dataset.examples[row]
-        cells = (example.label, str(dataset.splits[row]), example.name)
+        cells = (dataset.said_of(row), str(dataset.splits[row]), example.name)
         lines.append("\t".join(" ".join(cell.split()) for cell in cells))
     vectors = io.StringIO()
     np.savetxt(vectors, dataset.bottlenecks[chosen], fmt="%.4g", delimiter="\t")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeclf.data.splits import read_split_file
 from edgeclf.data.tagged import TaggedPictures
+from edgeclf.labelling.output import hashtag
 from edgeclf.labels import warn_of_unknown
+from edgeclf.results import Category
 from edgeclf.training.assemble import assemble
 from edgeclf.training.backbone import backbone_of
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
+from edgeclf.training.extracted import name_some
 from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.outputs import (
     check_no_picture_is_written,
@@ -21,6 +25,7 @@ from edgeclf.training.outputs import (
 from edgeclf.training.record import describe_tag_run, with_record
 from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.result import RetrainResult
+from edgeclf.training.summaries import write_tag_summaries
 from edgeclf.training.tag_dataset import TagDataset, load_tags
 from edgeclf.training.tag_head import fit_tags
 from edgeclf.training.tag_measurements import measure_tags, mistagged, tag_figures
@@ -59,6 +64,8 @@ def retrain_tags(config: RetrainConfig, found: TaggedPictures) -> RetrainResult:
         config, dataset, trained.backbone, fitted, evaluations, model
     )
     write_outputs(config, dataset, model, metrics, parts)
+    if config.summaries_dir is not None:
+        write_tag_summaries(config.summaries_dir, dataset, fitted, evaluations, kind)
     measured = evaluations.get(kind)
     wrong = mistagged(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, wrong)
@@ -75,10 +82,27 @@ class _Trained:
     exported: Exported
 
 
+def _warn_of_hashtags(labels: Sequence[str]) -> None:
+    """Name tags that `--format hashtags` would not show, or not tell apart."""
+    of_tag: dict[str, list[str]] = {}
+    for label in labels:
+        of_tag.setdefault(hashtag(Category(0, label, 1.0)).casefold(), []).append(label)
+    nameless = of_tag.pop("", [])
+    if nameless:
+        logger.warning(
+            "No hashtag can be made of %s: no letter or digit is in it.",
+            name_some(nameless),
+        )
+    for tag, alike in of_tag.items():
+        if len(alike) > 1:
+            logger.warning("One hashtag, %s, stands for %s.", tag, name_some(alike))
+
+
 def _train(config: RetrainConfig, found: TaggedPictures) -> _Trained:
     """Compute the bottlenecks, fit the head, export the graph."""
     for label in found.labels:
         warn_of_unknown(label)
+    _warn_of_hashtags(found.labels)
     check_no_picture_is_written(config, found.examples)
     fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = backbone_of(config)

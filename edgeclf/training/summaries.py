@@ -15,11 +15,15 @@ from edgeclf import image
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.metrics import Evaluation
+from edgeclf.evaluation.tag_metrics import TagEvaluation
 from edgeclf.lettering import INK, PAPER, SOFT_INK, draw_text
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import DescentStep
+from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.head import FittedHead, accuracy, cross_entropy
 from edgeclf.training.projector import PROJECTOR, write_projector
+from edgeclf.training.tag_dataset import TagDataset
+from edgeclf.training.tag_measurements import mistagged
 
 # The tags are those of tensorflow-for-poets.
 ACCURACY, CROSS_ENTROPY = "accuracy_1", "cross_entropy_1"
@@ -101,6 +105,56 @@ def write_summaries(
         picture = _captioned(paths[name], lines)
         if picture is not None:
             _add_image(writer, f"misclassified/{number:02}", picture, step)
+    writer.close()
+
+
+def write_tag_summaries(
+    folder: str | os.PathLike[str],
+    dataset: TagDataset,
+    fitted: FittedTags,
+    evaluations: Mapping[str, TagEvaluation],
+    kind: str,
+) -> None:
+    """Write what is known at the end of a run on tags.
+
+    As `write_summaries` does, accuracy and cross-entropy being those of pairs of
+    picture and tag; `test` gets mean average precision and micro-F1 too, and the
+    pictures with the most wrong tags in place of a confusion matrix.
+
+    Args:
+        folder: TensorBoard's `--logdir`.
+        dataset: The pictures.
+        fitted: The head.
+        evaluations: Of each kind of model, on test pictures; empty without any.
+        kind: Of the file that is written.
+    """
+    root = Path(folder)
+    figures = fitted.describe(dataset)
+    _write_curves(root, [DescentStep(0, **figures)])
+    write_projector(root / PROJECTOR, dataset)
+    _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+    if kind not in evaluations:
+        return
+    writer = _writer(root / TEST)
+    for name, evaluation in evaluations.items():
+        end = "" if name == kind else f"/{name}"
+        writer.add_scalar(ACCURACY + end, evaluation.accuracy, 0)
+        writer.add_scalar(CROSS_ENTROPY + end, evaluation.binary_cross_entropy, 0)
+        writer.add_scalar(f"micro_f1{end}", evaluation.micro_f1, 0)
+        if evaluation.mean_average_precision is not None:
+            precision = evaluation.mean_average_precision
+            writer.add_scalar(f"mean_average_precision{end}", precision, 0)
+    paths = {example.name: example.path for example in dataset.examples}
+    wrong = mistagged(evaluations[kind], dataset.labels)
+    worst = sorted(wrong, key=lambda each: -len(each.missed) - len(each.wrong))
+    for number, each in enumerate(worst[:MAX_MISCLASSIFIED]):
+        missed, given = (
+            ", ".join(label for label, _ in tags) for tags in (each.missed, each.wrong)
+        )
+        lines = (f"missed: {missed}", f"wrongly given: {given}", each.name)
+        picture = _captioned(paths[each.name], lines)
+        if picture is not None:
+            _add_image(writer, f"misclassified/{number:02}", picture, 0)
     writer.close()
 
 

@@ -43,7 +43,8 @@ class TagDataset(ExtractedPictures):
         """Return the picture's tags; what has none stands for itself."""
         return np.flatnonzero(self.targets[row]).tolist() or [len(self.labels)]
 
-    def _said_of(self, row: int) -> str:
+    def said_of(self, row: int) -> str:
+        """Return what a picture is labelled with, on one line."""
         tags = [self.labels[tag] for tag in np.flatnonzero(self.targets[row])]
         return json.dumps(tags, ensure_ascii=False)
 
