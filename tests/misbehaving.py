@@ -39,8 +39,8 @@ class Paths:
         server: The server.
         behaviours: Of a path: one for each request, the last one for all further ones.
         asked: How often each path was asked for.
-        most_at_once: The most requests that were being answered at one time.
-        delay_s: How long each answer takes to begin.
+        most_at_once: The most requests that waited for an answer at one time.
+        delay_s: How long each of them waits.
     """
 
     def __init__(self, server: Server) -> None:
@@ -72,18 +72,15 @@ class Paths:
             self.began.append(time.monotonic())
             script = self.behaviours.get(path, [])
             behave = script.pop(0) if len(script) > 1 else (script or [None])[0]
-        try:
-            if self.delay_s:
-                self.server.stopped.wait(self.delay_s)
-            if behave is not None:
-                behave(handler, content)
-            elif path in self.server.files:
-                hosting.serve(handler, content)
-            else:
-                handler.send_error(404)
-        finally:
-            with self._lock:
-                self._now -= 1
+        self.server.stopped.wait(self.delay_s)
+        with self._lock:  # before the answer, whose end the client sees first
+            self._now -= 1
+        if behave is not None:
+            behave(handler, content)
+        elif path in self.server.files:
+            hosting.serve(handler, content)
+        else:
+            handler.send_error(404)
 
 
 @contextmanager
