@@ -126,7 +126,7 @@ def _print(options: argparse.Namespace, result: Collected) -> None:
     if options.json:
         write_json_line({"output": os.fspath(options.output), **result.describe()})
         return
-    outcomes = result.outcomes.most_common()
+    outcomes = sorted(result.outcomes.items(), key=lambda item: (-item[1], item[0]))
     width = max((len(outcome) for outcome, _ in outcomes), default=0)
     for outcome, count in outcomes:
         print(f"{outcome:{width}}  {count}")

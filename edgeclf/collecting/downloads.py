@@ -37,7 +37,7 @@ class _Job(Generic[Result]):
         """Whether it takes a place of its labels until its turn comes."""
         if self.state == _DONE:
             return not isinstance(self.result, (BaseException, type(None)))
-        return self.state == _RUNNING
+        return True
 
 
 class Downloads(Generic[Result]):
@@ -162,7 +162,7 @@ class Downloads(Generic[Result]):
                 self._begin(job)
                 busy[job.host] += 1
                 num_idle -= 1
-                ahead.update(found.labels)
+            ahead.update(found.labels)
             self._collect_finished()
 
     def _is_full(self, job: _Job[Result]) -> bool:

@@ -64,9 +64,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = LineFile(path)
+        lines, self._file.content = self._file.content.splitlines(), b""
         self.entries: list[Settled] = []
         try:
-            for number, line in enumerate(self._file.content.splitlines(), start=1):
+            for number, line in enumerate(lines, start=1):
                 self.entries.append(_parsed(path, number, line))
         except BaseException:
             self._file.close()

@@ -29,6 +29,7 @@ from edgeclf.collecting.seen import Seen
 from edgeclf.collecting.spool import Spool
 from edgeclf.console import number_of
 from edgeclf.data.tables import label_problem
+from edgeclf.inputs.connection import printable
 from edgeclf.inputs.paths import find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
@@ -106,7 +107,7 @@ class Store:
         """
         copy = self._seen.add(picture.digest, picture.fingerprint, picture.colors)
         if copy is not None:
-            reason = f"{found.url} shows what another picture shows: a {copy}."
+            reason = f"{printable(found.url)} shows what another one shows: a {copy}."
             self.refuse(Settled(found, copy, reason))
             return copy
         names = () if no_store else labels
@@ -129,7 +130,7 @@ class Store:
     def write_failures(self) -> Path:
         """Write the table of addresses that have no picture here; return its path."""
         lines = [csv_line(("url", "label", "source", "reason", "detail"))]
-        for url, entry in self._settled.items():
+        for url, entry in sorted(self._settled.items()):
             if entry.outcome != STORED and entry.found is not None:
                 label, source = ";".join(entry.found.labels), entry.found.source
                 cells = (url, label, source, entry.outcome, entry.reason)
