@@ -55,6 +55,15 @@ COMMANDS = {
         "edgeclf.data.prepare",
         "make class folders from a table and its pictures",
     ),
+    "collect": (
+        "edgeclf.collecting.command",
+        "collect pictures of a query, a list or a table, with their licences",
+    ),
+    "augment": (
+        "edgeclf.augmenting.command",
+        "write changed copies of pictures that no split tears from them",
+    ),
+    "bot": ("edgeclf.bot.command", "answer pictures in Telegram"),
     "convert": (
         "edgeclf.zoo.convert",
         "make a backbone from Keras weights, a SavedModel or a TensorFlow Hub handle",

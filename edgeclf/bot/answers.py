@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgeclf.bot import texts
 from edgeclf.bot.outcomes import Outcome
-from edgeclf.labelling.output import hashtag
+from edgeclf.labelling.output import hashtags
 from edgeclf.results import Category
 
 MAX_LENGTH = 4000  # of 4096, counted in UTF-16, which Telegram takes; room for the hint
@@ -42,7 +42,7 @@ def _lines(outcome: Outcome, multi_label: bool) -> list[str]:
     if not outcome.found:
         return [texts.NO_TAG]
     if multi_label:
-        return [" ".join(hashtag(Category(*one)) for one in outcome.found)]
+        return [" ".join(hashtags([Category(*one) for one in outcome.found]))]
     if outcome.found[0][0] is None:
         return [texts.UNKNOWN]
     return [
