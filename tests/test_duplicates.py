@@ -6,8 +6,7 @@ import tiny
 from PIL import Image
 
 from edgeclf import image
-from edgeclf.data.duplicates import conflicting, group_near_duplicates
-from edgeclf.training.bottlenecks import fingerprint
+from edgeclf.data.duplicates import conflicting, fingerprint, group_near_duplicates
 
 
 def scene(seed):

@@ -272,6 +272,6 @@ def test_one_process_at_a_time(root, tmp_path):
     quarantine(root, tmp_path / "bad", FINDINGS)
     with (
         Journal(tmp_path / "bad"),
-        pytest.raises(DatasetError, match="another process has its journal open"),
+        pytest.raises(DatasetError, match=r"process has quarantine\.jsonl open"),
     ):
         undo(root, tmp_path / "bad")

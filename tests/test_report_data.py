@@ -7,6 +7,7 @@ import pytest
 import tiny
 from PIL import Image
 
+from edgeclf.data.folders import Example
 from edgeclf.evaluation.calibration import expected_calibration_error
 from edgeclf.evaluation.command import main as evaluate
 from edgeclf.evaluation.metrics import Evaluation
@@ -234,11 +235,11 @@ def test_pictures_that_vanish_are_missing_and_said(made, caplog):
         },
         "mislabelled": [{"file": "red/blue.png"}],
     }
-    paths = {
-        name: root / "photos" / name
+    examples = [
+        Example(root / "photos" / name, name, "red")
         for name in ("gone.png", "red/000.png", "red/blue.png")
-    }
-    drawn = illustrate(report, paths, model, ["blue", "green", "red"], {})
+    ]
+    drawn = illustrate(report, examples, model, ["blue", "green", "red"], {})
     assert list(drawn) == ["red/000.png", "red/blue.png"]
     assert drawn["red/000.png"].heat_map[:2] == b"\xff\xd8"  # JPEG
     assert drawn["red/blue.png"].heat_map is None

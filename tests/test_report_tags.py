@@ -105,12 +105,13 @@ def test_calibration_counts_every_pair():
 
 
 def test_curves_have_the_corners_where_recall_is_won():
-    targets = [[1], [0], [1], [0], [0]]
-    scores = [[0.9], [0.8], [0.7], [0.6], [0.5]]
+    targets = [[1], [0], [0], [1], [0], [0]]
+    scores = [[0.9], [0.8], [0.75], [0.7], [0.6], [0.5]]
     found = describe_tag_evaluation(evaluation(targets, scores), ["x"], "int8")
     (curve,) = found["precision_recall"]
     points = [(point["recall"], point["precision"]) for point in curve["points"]]
-    assert points == [(0.5, 1.0), (1.0, pytest.approx(2 / 3)), (1.0, 0.4)]
+    third = pytest.approx(1 / 3)
+    assert points == [(0.5, 1.0), (0.5, third), (1.0, 0.5), (1.0, third)]
 
 
 def test_the_page_says_every_figure():

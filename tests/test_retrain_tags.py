@@ -251,6 +251,26 @@ def test_unreadable_pictures_are_named(configure, tmp_path, caplog):
         retrain(configure(**tagged, strict=True, output_graph=tmp_path / "m.tflite"))
 
 
+def test_one_picture_is_too_few(configure, home, tmp_path):
+    table = tag_data.write_table(tmp_path / "t.csv", ["000.png,red"])
+    with pytest.raises(DatasetError, match="at least two training pictures"):
+        retrain(configure(tags_csv=table))
+
+
+def test_tags_of_all_pictures_or_of_one_are_learned(configure, tmp_path):
+    rows = tag_data.write_pictures(tmp_path / "pictures", COUNT)
+    rows = [f"{row};always" for row in rows]
+    rows[5] += ";once"
+    table = tag_data.write_table(tmp_path / "t.csv", rows)
+    result = retrain(configure(tags_csv=table, image_dir=tmp_path / "pictures"))
+    labels = ["always", "blue", "green", "once", "red"]
+    assert result.metrics["labels"] == labels
+    with Classifier(result.model_path) as classifier:
+        scores = classifier.scores(tag_data.pixels(("red",), 400))
+    assert scores[labels.index("always")] > 0.9
+    assert scores[labels.index("once")] < 0.5
+
+
 def test_summaries_hold_the_figures(trained, configure, tmp_path):
     retrain(configure(summaries_dir=tmp_path / "events"))
     test = (tmp_path / "events" / "test").glob("events.out.tfevents.*")
@@ -340,6 +360,11 @@ def test_one_tag_is_enough(configure, tmp_path):
         ({"tag_folders": "f", "top_keywords": 0}, "top_keywords of 1 or more"),
         ({"tag_folders": "f", "keywords": ("a", "A")}, "different names in keywords"),
         ({"tag_folders": "f", "fine_tune": True}, "Expected no fine_tune with tags"),
+        (
+            {"tag_folders": "f", "solver": "prototype"},
+            "solver to be auto or regression",
+        ),
+        ({"tag_folders": "f", "learning_rate": 0.1}, "Received: gradient descent"),
         ({"unsplash": "u", "min_confidence": 101}, "min_confidence in 0-100"),
         (
             {"tags_csv": "t.csv", "image_dir": "d", "output_graph": "t.csv"},

@@ -1,4 +1,4 @@
-"""What a run on tags reports, and that `evaluate` finds the same in the written file."""
+"""What a run on tags reports, and that `evaluate` finds the same in its file."""
 
 import json
 

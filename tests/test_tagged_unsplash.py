@@ -221,12 +221,12 @@ def test_read_finds_pictures_by_path_then_by_stem(tmp_path: Path) -> None:
     folder = write_unsplash(tmp_path / "tables", addresses, rows)
     draw(tmp_path, "outside.png")
     draw(folder, "images/a.png", "images/other.png", "images/no-ending", "b.png")
-    draw(folder, "sea/unsplash-c.jpg", "sky/unsplash-c.jpg", ".hidden/g.png")
+    draw(folder, "sea/c.jpg", "sky/c.jpg", ".hidden/g.png")
 
     assert tags_of(TagSource(unsplash=folder).read()) == {
         "images/a.png": {"tag-a"},
         "images/other.png": {"tag-b"},
-        "sea/unsplash-c.jpg": {"tag-c"},
+        "sea/c.jpg": {"tag-c"},
         "images/no-ending": {"tag-f"},
     }
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from edgeclf import files
+from edgeclf.data.line_file import LineFile
 from edgeclf.errors import DatasetError
 
 FILE_NAME = "quarantine.jsonl"
@@ -48,28 +47,18 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
-        # Without a buffer: what a full disk did not take would be written later.
-        self._file = self.path.open("a+b", buffering=0)
+        self._file = LineFile(self.path)
         try:
-            if not files.lock(self._file.fileno()):
-                raise DatasetError(
-                    f"Expected to be the only one that uses {folder}. Received: "
-                    "another process has its journal open. Wait for it."
-                )
             self._entries = self._read()
         except BaseException:
             self._file.close()
             raise
 
     def _read(self) -> list[dict[str, Any]]:
-        self._file.seek(0)
-        content = self._file.readall()
         # A line that was cut short was not followed by a move.
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            self._file.truncate(len(whole))
+        lines = self._file.content.splitlines()
         try:
-            entries = [_checked(json.loads(line)) for line in whole.splitlines()]
+            entries = [_checked(json.loads(line)) for line in lines]
         except ValueError as error:
             raise DatasetError(
                 f"Expected one JSON object a line in {self.path}. Received: {error}. "
@@ -109,16 +98,7 @@ class Journal:
     def _append(self, entries: list[dict[str, Any]]) -> None:
         # ASCII: names that are not UTF-8 come back as they were.
         lines = "".join(f"{json.dumps(entry)}\n" for entry in entries)
-        size = os.fstat(self._file.fileno()).st_size
-        rest = memoryview(lines.encode())
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._file.truncate(size)
-            error.filename = os.fspath(self.path)  # the system does not say which
-            raise
+        self._file.append(lines, sync=True)
         self._entries += entries
 
     def close(self) -> None:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.data.duplicates import group_near_duplicates
+from edgeclf.data.duplicates import FINGERPRINT_BYTES, group_near_duplicates
 from edgeclf.data.findings import Finding, some
 from edgeclf.data.folders import Example
 from edgeclf.data.listing import Picture
 from edgeclf.training.bottlenecks import (
-    FINGERPRINT_BYTES,
     BottleneckExtractor,
     Features,
     plain,

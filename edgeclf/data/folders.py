@@ -37,11 +37,13 @@ class Example:
         path: Where the picture is.
         name: Its path relative to the dataset's folder, with forward slashes.
         label: Name of its class.
+        digest: SHA-256 of its file, where that is known without reading it.
     """
 
     path: Path
     name: str
     label: str
+    digest: bytes | None = None
 
     def read(self) -> bytes:
         """Return the picture's file.

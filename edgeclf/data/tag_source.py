@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeclf.console import number_of
 from edgeclf.data.folders import Example
 from edgeclf.data.picture_names import PictureNames
+from edgeclf.data.remote import read_manifest
 from edgeclf.data.synonyms import Synonyms, folded, read_synonyms
 from edgeclf.data.tables import first_few
 from edgeclf.data.tag_csv import read_tag_csv
 from edgeclf.data.tag_folders import read_tag_folders
 from edgeclf.data.tagged import TaggedPictures
 from edgeclf.data.taggings import TagChoice, Taggings
-from edgeclf.data.unsplash import find_photos, read_addresses, read_keywords
+from edgeclf.data.unsplash import UNSPLASH, find_photos, read_addresses, read_keywords
 from edgeclf.errors import DatasetError
 
 logger = logging.getLogger("edgeclf")
@@ -43,6 +45,8 @@ class TagSource:
             sure of a keyword which no user has suggested, 0-100.
         keywords: Take these tags, whatever `top_keywords` says; None for that.
         synonyms: File that says which tags mean the same; None for none.
+        allow_private: Whether photos that were collected without being stored may be
+            fetched again from private addresses.
 
     Raises:
         ValueError: Not exactly one kind is given, or a value is out of its range.
@@ -56,6 +60,7 @@ class TagSource:
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
     keywords: tuple[str, ...] | None = None
     synonyms: _Path | None = None
+    allow_private: bool = False
 
     def __post_init__(self) -> None:
         kinds = ("unsplash", "tags_csv", "tag_folders")
@@ -107,14 +112,15 @@ class TagSource:
         """
         choice = self.choice()  # a mistake in its file is said before the work
         if self.unsplash is not None:
-            names, taggings = self._read_unsplash(Path(self.unsplash))
+            examples, taggings = self._read_unsplash(Path(self.unsplash))
         elif self.tags_csv is not None:
             names, taggings = read_tag_csv(Path(self.tags_csv), PictureNames(self.root))
+            examples = [Example(self.root / name, name, "") for name in names]
         else:
             names, taggings = read_tag_folders(self.root)
+            examples = [Example(self.root / name, name, "") for name in names]
         given = self.unsplash or self.tags_csv or self.tag_folders
-        labels, targets = choice.of(taggings, len(names), f"{given}")
-        examples = [Example(self.root / name, name, "") for name in names]
+        labels, targets = choice.of(taggings, len(examples), f"{given}")
         return TaggedPictures(examples, labels, targets)
 
     def choice(self) -> TagChoice:
@@ -130,32 +136,49 @@ class TagSource:
         synonyms = Synonyms() if self.synonyms is None else read_synonyms(self.synonyms)
         return TagChoice(top, self.keywords, synonyms)
 
-    def _read_unsplash(self, folder: Path) -> tuple[list[str], Taggings]:
-        """Return the names of the photos' pictures, sorted, and their keywords."""
+    def _read_unsplash(self, folder: Path) -> tuple[list[Example], Taggings]:
+        """Return the pictures of the photos, sorted by name, and their keywords."""
         logger.info("Reading the Unsplash tables in %s", folder)
         addresses = read_addresses(folder)
         names = PictureNames(self.root)
-        found = find_photos(addresses, names)
-        if not found:
+        collected = read_manifest(self.root, UNSPLASH, allow_private=self.allow_private)
+        found = find_photos(addresses, names, collected.files)
+        remote = {
+            photo: example
+            for photo, example in collected.remote.items()
+            if photo in addresses and photo not in found
+        }
+        if not found and not remote:
             raise DatasetError(
                 f"Expected pictures of the photos below {self.root}, called like their "
                 f"photo_id. Received: {number_of(len(names), 'picture')}, none of them "
                 f"of the {number_of(len(addresses), 'photo')} in the table."
             )
-        absent = [photo for photo in addresses if photo not in found]
-        if absent:
-            logger.warning(
-                "Photos without a picture: %d (%s).", len(absent), first_few(absent)
-            )
-        without = names.without(found.values())
-        if without:
-            logger.warning(
-                "Pictures of no photo in the table, left out: %d (%s).",
-                len(without),
-                first_few(without),
-            )
-        sorted_names = sorted(set(found.values()))
-        positions = {name: position for position, name in enumerate(sorted_names)}
+        _report_missing(addresses, {*found, *remote}, names.without(found.values()))
+        examples = {
+            name: Example(self.root / name, name, "") for name in found.values()
+        }
+        examples |= {example.name: example for example in remote.values()}
+        ordered = sorted(examples)
+        positions = {name: position for position, name in enumerate(ordered)}
         pictures = {photo: positions[name] for photo, name in found.items()}
+        pictures |= {photo: positions[one.name] for photo, one in remote.items()}
         taggings = read_keywords(folder, pictures, addresses, self.min_confidence)
-        return sorted_names, taggings
+        return [examples[name] for name in ordered], taggings
+
+
+def _report_missing(
+    photos: Iterable[str], at_hand: Set[str], strangers: list[str]
+) -> None:
+    """Say which photos have no picture, and which pictures are of no photo."""
+    absent = [photo for photo in photos if photo not in at_hand]
+    if absent:
+        logger.warning(
+            "Photos without a picture: %d (%s).", len(absent), first_few(absent)
+        )
+    if strangers:
+        logger.warning(
+            "Pictures of no photo in the table, left out: %d (%s).",
+            len(strangers),
+            first_few(strangers),
+        )

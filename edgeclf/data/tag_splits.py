@@ -134,7 +134,7 @@ def _needing(
     """
     if (split, before) != (TEST, VALIDATION):
         return tags
-    others = tags.copy()
+    others = np.array(tags)
     others[own] = False  # what measures comes before what chooses
     return others
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeclf.data.picture_names import PictureNames
@@ -14,7 +14,7 @@ from edgeclf.errors import DatasetError
 
 logger = logging.getLogger("edgeclf")
 
-PREFIX = "unsplash-"  # what collected files are called: this and the photo_id
+UNSPLASH = "unsplash"  # what manifests call the source
 
 _KEYWORD_COLUMNS = (
     "photo_id",
@@ -50,15 +50,20 @@ def read_addresses(folder: Path) -> dict[str, str]:
     return addresses
 
 
-def find_photos(addresses: Mapping[str, str], names: PictureNames) -> dict[str, str]:
+def find_photos(
+    addresses: Mapping[str, str],
+    names: PictureNames,
+    collected: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
     """Return the name of the picture of each photo that has one.
 
-    That is where `photo_image_url` is a path below the folder, else the file anywhere
-    below it that is called like the photo.
+    That is where `photo_image_url` is a path below the folder, else where it was
+    collected to, else the file anywhere below the folder that is called like the photo.
 
     Args:
         addresses: As `read_addresses` returns them.
         names: The pictures there are.
+        collected: Names of files by `photo_id`, whether they are there or not.
     """
     stems = names.stems()
     found = {}
@@ -66,7 +71,8 @@ def find_photos(addresses: Mapping[str, str], names: PictureNames) -> dict[str, 
         name = None
         if address and "://" not in address:
             name = names.named(address)
-        name = name or stems.get(photo) or stems.get(PREFIX + photo)
+        known = (names.named(file) for file in collected.get(photo, ()))
+        name = name or next(filter(None, known), None) or stems.get(photo)
         if name is not None:
             found[photo] = name
     return found

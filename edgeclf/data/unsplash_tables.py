@@ -15,16 +15,22 @@ Source: https://github.com/unsplash/datasets, DOCS.md and CHANGELOG.md.
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from edgeclf.data.tables import first_few
 from edgeclf.errors import DatasetError
 
 logger = logging.getLogger("edgeclf")
+
+_ROWS_A_STEP = 50_000  # between two steps of the progress bar
 
 
 def parts(folder: str | os.PathLike[str], name: str) -> list[Path]:
@@ -78,7 +84,7 @@ class Part:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._line = 0
+        self._reader: Any = None
         with path.open(encoding="utf-8-sig", newline="") as file:
             try:
                 first = file.readline()
@@ -123,40 +129,57 @@ class Part:
                 end, or something is not UTF-8.
         """
         width = len(self._columns)
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
+        size_bytes = self.path.stat().st_size
+        bar = tqdm(
+            total=size_bytes,
+            desc=self.path.name,
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        )
+        with (
+            bar,
+            self.path.open("rb") as file,
+            io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
+        ):
             # strict: without it, a quote that never ends would swallow the rest unseen.
-            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            reader = csv.reader(text, delimiter=self._delimiter, strict=True)
+            self._reader = reader
             try:
                 next(reader)
-                for row in reader:
-                    if len(row) != width:
-                        if not any(row):
-                            continue
-                        self._line = reader.line_num
+                for number, row in enumerate(reader):
+                    if len(row) == width:
+                        yield row
+                    elif any(row):
                         raise self.problem(
                             f"{width} cells in each row, as in the header,",
                             f"{len(row)}",
                         )
-                    self._line = reader.line_num
-                    yield row
+                    if number % _ROWS_A_STEP == 0:
+                        bar.update(file.tell() - bar.n)
+                bar.update(size_bytes - bar.n)
             except csv.Error as error:
-                self._line = reader.line_num
                 raise self.problem(
                     'cells that are quoted with " where needed', f"{error}"
                 ) from error
             except UnicodeDecodeError:
                 raise self._not_utf8() from None
 
-    def problem(self, expected: str, received: str) -> DatasetError:
-        """Return the error about the row that was read last.
+    def problem(
+        self, expected: str, received: str, line: int | None = None
+    ) -> DatasetError:
+        """Return the error about a line.
 
         Args:
             expected: What should be in this file.
             received: What is there instead.
+            line: Its number, from 1. Default: that of the row that was read last.
         """
+        if line is None:
+            line = 1 if self._reader is None else self._reader.line_num
         return DatasetError(
-            f"Expected {expected} in {self.path}. Received: {received} in line "
-            f"{self._line}. Was the file cut short or changed? Unpack it again."
+            f"Expected {expected} in {self.path}. Received: {received} in line {line}. "
+            "Was the file cut short or changed? Unpack it again."
         )
 
     def _not_utf8(self) -> DatasetError:
@@ -165,6 +188,6 @@ class Part:
                 try:
                     line.decode()
                 except UnicodeDecodeError as error:
-                    self._line = number
-                    return self.problem("UTF-8", f"byte 0x{line[error.start]:02x}")
+                    byte = line[error.start]
+                    return self.problem("UTF-8", f"byte 0x{byte:02x}", number)
         return self.problem("UTF-8", "something else")

@@ -80,6 +80,12 @@ def _parser() -> Parser:
     )
     add("--synonyms", type=Path, metavar="FILE", help="which tags mean the same")
     add(
+        "--allow_private",
+        action="store_true",
+        help="let photos that were collected with --no_store be fetched from private "
+        "addresses",
+    )
+    add(
         "--multi_label",
         action="store_true",
         help="the scores are independent, and a label is given from 0.5 on: for other "

@@ -58,7 +58,13 @@ from edgeclf.labelling.output import write_json_line
 
 logger = logging.getLogger("edgeclf")
 
-_TAG_OPTIONS = (*TAG_SOURCES, "image_dir", "min_confidence", "synonyms")
+_TAG_OPTIONS = (
+    *TAG_SOURCES,
+    "image_dir",
+    "min_confidence",
+    "synonyms",
+    "allow_private",
+)
 _SETTINGS = ("num_threads", "resize", "input_mean", "input_std")
 
 
@@ -152,7 +158,7 @@ def _evaluate(
         return report
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in examples},
+        examples,
         content,
         labels,
         settings,

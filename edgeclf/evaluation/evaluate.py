@@ -109,10 +109,11 @@ def decoded_pictures(
 
     def load(example: Example) -> NDArray[np.uint8] | None:
         try:
+            content, name = example.read(), f"{example.path}"
             if input_size is not None:
-                return image.load(example.path, input_size, resize=resize)
+                return image.load(content, input_size, resize=resize, name=name)
             at_most = (MAX_OWN_SIDE, MAX_OWN_SIDE)
-            decoded = image.decode(example.path, at_most, resize=resize)
+            decoded = image.decode(content, at_most, resize=resize, name=name)
             own_size = image.own_size(decoded.box, MAX_OWN_SIDE)
             return image.stretch(decoded, own_size, resize)
         except (ImageError, OSError) as error:

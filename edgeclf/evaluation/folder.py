@@ -159,7 +159,7 @@ def find_copies(
 
     def digest(example: Example) -> bytes | None:
         try:
-            return hashlib.sha256(example.path.read_bytes()).digest()
+            return example.digest or hashlib.sha256(example.read()).digest()
         except OSError:  # said where it is measured
             return None
 

@@ -6,7 +6,6 @@ import io
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 from edgeclf import image
 from edgeclf.class_activation_map import ClassActivationMapper
 from edgeclf.console import sentence
+from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError, ModelError
 from edgeclf.evaluation.metrics import Evaluation
 from edgeclf.interpreter import num_processors
@@ -70,7 +70,7 @@ def remarkable(
 
 def illustrate(
     report: Mapping[str, Any],
-    paths: Mapping[str, Path],
+    examples: Sequence[Example],
     model: bytes,
     labels: Sequence[str],
     settings: Mapping[str, Any],
@@ -86,7 +86,7 @@ def illustrate(
 
     Args:
         report: Its values.
-        paths: Where all pictures are, by name.
+        examples: All pictures.
         model: The model file.
         labels: Names of its classes.
         settings: Arguments of `Classifier` besides these two.
@@ -105,11 +105,12 @@ def illustrate(
         suspects += group
     names = dict.fromkeys([*predicted, *(entry["file"] for entry in suspects)])
     mapper = _mapper(model, labels, settings) if predicted and heat_maps else None
+    by_name = {example.name: example for example in examples}
 
     def draw(name: str) -> Thumbnails | None:
         label = predicted.get(name)
         try:
-            return _draw(paths[name], label, None if label is None else mapper)
+            return _draw(by_name[name], label, None if label is None else mapper)
         except (ImageError, ModelError, OSError) as error:
             logger.warning("Not shown in the report: %s", sentence(error))
             return None
@@ -132,13 +133,13 @@ def _mapper(
 
 
 def _draw(
-    path: Path, label: int | None, mapper: ClassActivationMapper | None
+    example: Example, label: int | None, mapper: ClassActivationMapper | None
 ) -> Thumbnails:
     sides = (SIDE, SIDE)
     if mapper is not None and mapper.input_size is not None:
         # Decoded once, large enough for both.
         sides = (max(SIDE, mapper.input_size[0]), max(SIDE, mapper.input_size[1]))
-    decoded = image.decode(path, sides)
+    decoded = image.decode(example.read(), sides, name=f"{example.path}")
     small = Image.fromarray(
         image.stretch(decoded, image.own_size(decoded.box, at_most=SIDE))
     )

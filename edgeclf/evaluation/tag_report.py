@@ -12,7 +12,7 @@ from edgeclf.evaluation.cooccurrence import pairs_that_differ
 from edgeclf.evaluation.tag_metrics import TagEvaluation, precision_and_recall
 from edgeclf.evaluation.tag_pictures import remarkable_tags
 
-MAX_POINTS = 60  # of a small curve: no more can be seen
+MAX_POINTS = 100  # of a small curve: no more can be seen
 
 
 def describe_tag_evaluation(
@@ -86,10 +86,9 @@ def _curves(evaluation: TagEvaluation, labels: Sequence[str]) -> list[dict[str, 
         if not truths.any():
             continue
         precisions, recalls, _ = precision_and_recall(truths, scores)
-        # Where no picture with the tag is won precision only falls; but the last shows
-        # what giving the tag to all would be worth.
-        corners = np.append(np.flatnonzero(np.diff(recalls, prepend=0)), len(scores))
-        corners = np.minimum(corners, len(recalls) - 1)
+        # Where no picture with the tag is won the line only falls: it needs the ends.
+        wins = np.flatnonzero(np.diff(recalls, prepend=0))
+        corners = np.union1d(np.union1d(wins, wins[wins > 0] - 1), len(recalls) - 1)
         chosen = np.linspace(0, len(corners) - 1, MAX_POINTS).round().astype(int)
         shown = np.unique(corners[chosen])
         curves.append(

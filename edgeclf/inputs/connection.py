@@ -19,6 +19,7 @@ from edgeclf.errors import DownloadError
 
 PORTS = {"http": 80, "https": 443}
 CHUNK_BYTES = 1 << 16
+NOT_AN_ADDRESS, PRIVATE = "not an address", "private address"
 
 # What a path and a query may hold as it is. Source: RFC 3986, section 2, with %.
 _SAFE = "%/:?#[]@!$&'()*+,;=~"
@@ -28,6 +29,30 @@ _WRAPPING = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::ffff:0:0/96")))
 # What some versions of Python take for public. Source: the IANA registries of special
 # addresses; RFC 3056 for 2002::/16, which tunnels to any IPv4 address.
 _SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "2002::/16", "3fff::/20")))
+
+
+class FetchError(DownloadError):
+    """An address could not be had.
+
+    Attributes:
+        kind: What is wrong in a word or two, for those who count: the status, such
+            as "404", or "timeout", "too large", "private address" and so on.
+        passing: Whether another attempt may fare better.
+        wait_s: How long the server asks to wait before it; None where it does not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        passing: bool = False,
+        wait_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.passing = passing
+        self.wait_s = wait_s
 
 
 class Server(NamedTuple):
@@ -61,9 +86,11 @@ class Server(NamedTuple):
         except (ValueError, KeyError):  # the reason may show a password
             host = ""
         if not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
-            raise refusal(url, "expected an address such as https://example.org/a.jpg")
+            reason = "expected an address such as https://example.org/a.jpg"
+            raise refusal(url, reason, NOT_AN_ADDRESS)
         if "@" in parts.netloc:
-            raise refusal(url, "an address with a user name or password is not taken")
+            reason = "an address with a user name or password is not taken"
+            raise refusal(url, reason, NOT_AN_ADDRESS)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         target = urllib.parse.quote(target, _SAFE, "utf-8", "surrogateescape")
         return cls(url, parts.scheme, host, port, target)
@@ -79,16 +106,27 @@ class Stream(io.RawIOBase):
         self._connection = connection
         self._deadline = deadline
 
-    def ask(self, server: Server) -> http.client.HTTPResponse:
-        """Send the request and return the answer, of which the headers are read."""
+    def ask(
+        self, server: Server, accept: str, contact: str | None = None
+    ) -> http.client.HTTPResponse:
+        """Send the request and return the answer, of which the headers are read.
+
+        Args:
+            server: Where to.
+            accept: The types that are wanted, such as `image/*`.
+            contact: An address of who asks, ASCII; some servers want one.
+        """
         host = f"[{server.host}]" if ":" in server.host else server.host
         if server.port != PORTS[server.scheme]:
             host += f":{server.port}"
+        agent = f"edgeclf/{edgeclf.__version__}"
+        if contact:
+            agent += f" ({contact})"
         lines = (
             f"GET {server.target} HTTP/1.1",
             f"Host: {host}",
-            f"User-Agent: edgeclf/{edgeclf.__version__}",
-            "Accept: image/*",
+            f"User-Agent: {agent}",
+            f"Accept: {accept}",
             "Accept-Encoding: identity",
             "Connection: close",
         )
@@ -143,6 +181,7 @@ def connect(
                 server.url,
                 f"it leads to {address[0]}, which is not a public address; "
                 "--allow_private (allow_private=True) allows it",
+                PRIVATE,
             )
     failure: OSError = OSError("it has no address")
     for position, (family, address) in enumerate(addresses):
@@ -207,9 +246,9 @@ def printable(url: str) -> str:
     return _one_line(re.sub(r"^([a-zA-Z]+:/*)[^/?#]*@", r"\1", url))
 
 
-def refusal(url: str, reason: str) -> DownloadError:
+def refusal(url: str, reason: str, kind: str) -> FetchError:
     """Return the error of an address that no further attempt can mend."""
-    return DownloadError(f"Cannot fetch {printable(url)}: {reason}.")
+    return FetchError(f"Cannot fetch {printable(url)}: {reason}.", kind=kind)
 
 
 def plain(text: str) -> str:

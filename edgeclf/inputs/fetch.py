@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import email.utils
 import http.client
+import math
 import socket
 import ssl
 import time
 import urllib.parse
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from edgeclf.errors import DownloadError
 from edgeclf.inputs.connection import (
     CHUNK_BYTES,
     PORTS,
+    FetchError,
     Server,
     connect,
     plain,
@@ -24,6 +27,9 @@ from edgeclf.inputs.connection import (
 
 RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 PAUSE_S = 0.5  # before the second attempt
+TIMEOUT, TOO_LARGE, NOT_A_PICTURE = "timeout", "too large", "not a picture"
+REDIRECTS, UNREACHABLE, CUT = "redirects", "unreachable", "connection cut"
+CERTIFICATE, NOT_HTTP, EMPTY = "certificate", "not http", "empty"
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Besides image/*. The second is what S3 says of files that it was told no type of.
@@ -48,6 +54,39 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+def _at_once(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked for, and how.
+
+    Attributes:
+        accept: The types that are wanted, for the server.
+        is_wanted: Whether the answer's type (such as `image/png`, "" for none) is.
+        noun: What errors call it.
+        contact: An address of who asks, for the server; None for none.
+        visiting: Called with each host's name and port before it is reached, for a
+            block in which it is. What that yields are the seconds that it took to
+            begin, which do not count.
+    """
+
+    accept: str
+    is_wanted: Callable[[str], bool]
+    noun: str
+    contact: str | None = None
+    visiting: Callable[[str], AbstractContextManager[float | None]] = _at_once
+
+
+def is_picture_type(kind: str) -> bool:
+    """Return whether a body of this type may be a picture."""
+    return kind in _TYPES or kind.startswith("image/")
+
+
+PICTURE = Asking("image/*", is_picture_type, "picture")
 
 
 def fetch_image(
@@ -77,39 +116,64 @@ def fetch_image(
     """
     deadline = time.monotonic() + limits.total_s
     try:
-        try:
-            return _fetch(url, deadline, allow_private, limits)
-        except (OSError, http.client.HTTPException) as error:
-            if not _may_pass(error) or time.monotonic() + PAUSE_S > deadline:
-                raise
-        time.sleep(PAUSE_S)
-        return _fetch(url, deadline, allow_private, limits)
-    except DownloadError:
-        raise
-    except (OSError, http.client.HTTPException) as error:
-        reason = _reason(error)
-        if time.monotonic() >= deadline:
-            reason = f"it took more than {limits.total_s:g} s"
-        raise refusal(url, reason) from error
+        return fetch(url, PICTURE, deadline, allow_private=allow_private, limits=limits)
+    except FetchError as error:
+        if not error.passing or time.monotonic() + PAUSE_S > deadline:
+            raise
+    time.sleep(PAUSE_S)
+    return fetch(url, PICTURE, deadline, allow_private=allow_private, limits=limits)
 
 
-def _fetch(url: str, deadline: float, allow_private: bool, limits: Limits) -> bytes:
-    """Follow redirects up to a picture.
+def fetch(
+    url: str, asking: Asking, deadline: float, *, allow_private: bool, limits: Limits
+) -> bytes:
+    """Return the body at an address, after one attempt.
+
+    Args:
+        url: See `fetch_image`.
+        asking: What is asked for.
+        deadline: When to give up, by `time.monotonic`.
+        allow_private: See `fetch_image`.
+        limits: Size, times and redirects; `total_s` is only named in errors.
 
     Raises:
-        DownloadError: It cannot be had.
-        OSError, http.client.HTTPException: It could not be had this time.
+        FetchError: It cannot be had, or could not be had this time.
     """
     place = url
-    for _ in range(limits.redirects + 1):
-        server = Server.of(place)
-        until = min(deadline, time.monotonic() + limits.connect_s)
-        stream = connect(server, until, deadline, allow_private=allow_private)
-        with stream, closing(stream.ask(server)) as response:
-            if response.status not in _REDIRECTS:
-                return _body(place, response, limits.size_bytes)
-            place = _redirect(place, response)
-    raise refusal(url, f"it was redirected more than {limits.redirects} times")
+    reached = False
+    try:
+        for _ in range(limits.redirects + 1):
+            server = Server.of(place)
+            with asking.visiting(f"{server.host}:{server.port}") as waited_s:
+                deadline += waited_s or 0.0
+                until = min(deadline, time.monotonic() + limits.connect_s)
+                reached = False
+                stream = connect(server, until, deadline, allow_private=allow_private)
+                reached = True
+                with (
+                    stream,
+                    closing(
+                        stream.ask(server, asking.accept, asking.contact)
+                    ) as answer,
+                ):
+                    if answer.status not in _REDIRECTS:
+                        return _body(place, answer, asking, limits.size_bytes)
+                    place = _redirect(place, answer)
+    except FetchError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        kind, reason = _reason(error)
+        if not reached and kind != CERTIFICATE:
+            kind = UNREACHABLE
+        if time.monotonic() >= deadline:
+            reason = f"it took more than {limits.total_s:g} s"
+        raise FetchError(
+            f"Cannot fetch {printable(url)}: {reason}.",
+            kind=kind,
+            passing=_may_pass(error),
+        ) from error
+    reason = f"it was redirected more than {limits.redirects} times"
+    raise refusal(url, reason, REDIRECTS)
 
 
 def _redirect(place: str, response: http.client.HTTPResponse) -> str:
@@ -124,28 +188,35 @@ def _redirect(place: str, response: http.client.HTTPResponse) -> str:
     old, new = (url.partition(":")[0].lower() for url in (place, target))
     if not location or new not in PORTS or (old, new) == ("https", "http"):
         reason = f"it was redirected to {plain(printable(location)) or 'nowhere'}"
-        raise refusal(place, f"{reason}, which is not as safe")
+        raise refusal(place, f"{reason}, which is not as safe", REDIRECTS)
     return target
 
 
-def _body(place: str, response: http.client.HTTPResponse, limit: int) -> bytes:
-    """Return the picture, of which no more than `limit` bytes are taken."""
+def _body(
+    place: str, response: http.client.HTTPResponse, asking: Asking, limit: int
+) -> bytes:
+    """Return what was asked for, of which no more than `limit` bytes are taken."""
     status = plain(f"{response.status} {response.reason}").strip()
-    if response.status in RETRIED_STATUS:
-        raise ConnectionError(f"the server answered {status}")
     if response.status != HTTPStatus.OK:
-        raise refusal(place, f"the server answered {status}")
+        raise FetchError(
+            f"Cannot fetch {printable(place)}: the server answered {status}.",
+            kind=str(response.status),
+            passing=response.status in RETRIED_STATUS,
+            wait_s=_wait_s(response.headers.get("Retry-After", "")),
+        )
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in _TYPES and not kind.startswith("image/"):
-        raise refusal(place, f"expected a picture, received {plain(kind)}")
+    if not asking.is_wanted(kind):
+        reason = f"expected a {asking.noun}, received {plain(kind)}"
+        raise refusal(place, reason, NOT_A_PICTURE)
     coding = response.headers.get("Content-Encoding", "identity").lower()
     if coding != "identity":
-        raise refusal(place, f"expected a plain answer, received {plain(coding)}")
+        reason = f"expected a plain answer, received {plain(coding)}"
+        raise refusal(place, reason, NOT_A_PICTURE)
     announced = response.length
     body = bytearray()
     while announced is None or len(body) < announced:
         if max(len(body), announced or 0) > limit:
-            raise refusal(place, f"it is larger than {limit} bytes")
+            raise refusal(place, f"it is larger than {limit} bytes", TOO_LARGE)
         chunk = response.read1(CHUNK_BYTES)
         if not chunk:
             break
@@ -155,25 +226,48 @@ def _body(place: str, response: http.client.HTTPResponse, limit: int) -> bytes:
             f"the connection was cut after {len(body)} of {announced} bytes"
         )
     if not body:
-        raise refusal(place, "expected a picture, received 0 bytes")
+        raise refusal(place, f"expected a {asking.noun}, received 0 bytes", EMPTY)
     return bytes(body)
+
+
+def _wait_s(text: str) -> float | None:
+    """Return the seconds that `Retry-After` asks to wait, a number or a date.
+
+    Source: RFC 9110, section 10.2.3.
+    """
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        wait_s = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+    return max(0.0, wait_s) if math.isfinite(wait_s) else None
 
 
 def _may_pass(error: Exception) -> bool:
     """Return whether another attempt may fare better."""
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
-    return not isinstance(error, (DownloadError, ssl.SSLCertVerificationError))
+    return not isinstance(error, ssl.SSLCertVerificationError)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> tuple[str, str]:
+    """Return what went wrong, in a word or two and in a clause."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
+        return CERTIFICATE, f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, http.client.RemoteDisconnected):
-        return "the server hung up without an answer"
+        return CUT, "the server hung up without an answer"
     if isinstance(error, http.client.IncompleteRead):
-        return "the connection was cut"
+        return CUT, "the connection was cut"
     if isinstance(error, http.client.BadStatusLine):
-        return "the answer is not http"
+        return NOT_HTTP, "the answer is not http"
     reason = error.strerror if isinstance(error, OSError) else None
-    return plain(reason or str(error) or type(error).__name__).rstrip(".")
+    clause = plain(reason or str(error) or type(error).__name__).rstrip(".")
+    return _kind(error), clause
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, http.client.HTTPException):
+        return NOT_HTTP
+    return TIMEOUT if isinstance(error, TimeoutError) else CUT

@@ -75,7 +75,7 @@ def cooccurrence_matrix(
         drawn,
         labels,
         "Tags that stand together",
-        "pictures with both, and their share of those with the row's tag",
+        "pictures with both; bluer, the larger their share of those with the row's tag",
     )
 
 

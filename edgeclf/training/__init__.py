@@ -21,4 +21,4 @@ if missing_packages():
 else:
     from edgeclf.training.config import RetrainConfig
     from edgeclf.training.result import RetrainResult
-from edgeclf.training.retrain import retrain
+    from edgeclf.training.retrain import retrain

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
+from edgeclf.data.duplicates import FINGERPRINT_BYTES, fingerprint
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.image import PREPROCESSING_VERSION
@@ -29,8 +30,6 @@ from edgeclf.training.views import PLAIN, View, load_views
 from edgeclf.zoo.backbone import Backbone
 
 BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
-FINGERPRINT_SIDE = 16  # 16 x 16 differences = 256 bits
-FINGERPRINT_BYTES = FINGERPRINT_SIDE * FINGERPRINT_SIDE // 8
 _NO_FINGERPRINT = np.zeros(FINGERPRINT_BYTES, np.uint8)
 
 
@@ -145,15 +144,49 @@ class BottleneckExtractor:
                 with self._cache_lock:
                     self._cache.put(fresh)
 
+    def keep(self, content: bytes, views: Sequence[View]) -> None:
+        """Compute the features of views of one encoded picture into the cache.
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
+        digest = hashlib.sha256(content).digest()
+        example = Example(Path("it"), "it", "", digest)
+        results = self._found_or_computed(example, digest, content, views)
+        fresh = [(key, _pack(features)) for key, features, is_new in results if is_new]
+        with self._cache_lock:
+            self._cache.put(fresh)
+
     def _look_up_or_compute(
         self, picture: tuple[Example, Sequence[View]]
     ) -> Sequence[tuple[bytes, Features, bool] | Unreadable]:
         example, views = picture
+        digest, content = example.digest, b""
         try:
-            content = example.read()
+            if digest is None:
+                content = example.read()
+                digest = hashlib.sha256(content).digest()
+            return self._found_or_computed(example, digest, content, views)
         except OSError as error:
             return [Unreadable(example, error.strerror or str(error))] * len(views)
-        digest = hashlib.sha256(content).digest()
+        except ImageError as error:
+            return [Unreadable(example, str(error))] * len(views)
+
+    def _found_or_computed(
+        self, example: Example, digest: bytes, content: bytes, views: Sequence[View]
+    ) -> Sequence[tuple[bytes, Features, bool]]:
+        """Return each view's key and features, and whether these are new.
+
+        Args:
+            example: The picture.
+            digest: SHA-256 of its file.
+            content: Its file; empty if it has not been read and need not be.
+            views: Of it.
+
+        Raises:
+            ImageError: It cannot be decoded.
+            OSError: It cannot be read.
+        """
         keys = [
             hashlib.sha256(digest + self._settings + repr(view).encode()).digest()
             for view in views
@@ -169,12 +202,10 @@ class BottleneckExtractor:
         ]
         pixels: Iterator[NDArray[np.uint8]] = iter(())
         if missing:
-            try:
-                pixels = load_views(
-                    content, missing, self.backbone.input_size, self._resize
-                )
-            except ImageError as error:
-                return [Unreadable(example, str(error))] * len(views)
+            content = content or example.read()
+            pixels = load_views(
+                content, missing, self.backbone.input_size, self._resize
+            )
         return [
             (key, features, False)
             if features is not None
@@ -239,23 +270,6 @@ class _ActivationReader:
             lows[position] = 0.0 if self._is_floored[position] else values.min()
         output = self._interpreter.get_output_details()[0]["index"]
         return self._interpreter.get_tensor(output).reshape(-1).copy(), lows, highs
-
-
-def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the 256-bit difference hash of a picture, uint8 `(32,)`.
-
-    Bit (row, column) says whether gray level rises from one column to the next in
-    the picture shrunk to 16 rows and 17 columns.
-
-    Source: N. Krawetz, "Kind of Like That" (2013), dHash, with 16 in place of 8.
-
-    Args:
-        pixels: uint8 `(height, width, 3)` RGB.
-    """
-    gray = Image.fromarray(pixels).convert("L")
-    size = (FINGERPRINT_SIDE + 1, FINGERPRINT_SIDE)  # (width, height)
-    small = np.asarray(gray.resize(size, Image.Resampling.BILINEAR), np.int16)
-    return np.packbits(small[:, 1:] > small[:, :-1])
 
 
 def _pack(features: Features) -> bytes:

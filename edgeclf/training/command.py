@@ -147,6 +147,13 @@ def _parser() -> console.Parser:
         type=float,
         metavar="P",
     )
+    add(
+        tags,
+        "allow_private",
+        "let photos that edgeclf collect --no_store has not stored be fetched from "
+        "private addresses",
+        action="store_true",
+    )
 
     model = parser.add_argument_group("model")
     add(
@@ -162,7 +169,7 @@ def _parser() -> console.Parser:
         "solver",
         "what fits the last layer: shrunk linear discriminant analysis, softmax "
         "regression, each class's mean alone, or whichever does best on pictures that "
-        "it has not seen (auto)",
+        "it has not seen (auto); tags: logistic regression (auto or regression)",
         choices=SOLVERS,
     )
     add(
@@ -185,8 +192,8 @@ def _parser() -> console.Parser:
     add(
         model,
         "max_int8_drop",
-        "accuracy that int8 may be expected to cost, percentage points; repairs are "
-        "tried before it is an error; 100: no limit",
+        "accuracy, of tags micro-F1, that int8 may be expected to cost, percentage "
+        "points; repairs are tried before it is an error; 100: no limit",
         type=float,
     )
     add(model, "final_tensor_name", "name of the output tensor")

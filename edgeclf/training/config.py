@@ -43,12 +43,19 @@ MAX_ENLARGEMENT = 1000  # percent: then a crop shows a tenth of each side
 _Path = str | os.PathLike[str]
 
 SOLVERS = ("auto", "discriminant", "regression", "prototype")
-TAG_SOLVERS = ("auto", "discriminant", "regression")  # those that can fit tags
+TAG_SOLVERS = ("auto", "regression")  # those that can fit tags
 
 # Where pictures with tags come from, one of them.
 TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
 # Settings that only they have.
-TAG_SETTINGS = ("top_keywords", "min_confidence", "keywords", "synonyms", "precision")
+TAG_SETTINGS = (
+    "top_keywords",
+    "min_confidence",
+    "keywords",
+    "synonyms",
+    "precision",
+    "allow_private",
+)
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
@@ -94,9 +101,9 @@ class RetrainConfig:
         head: "int8" or "float": the type of the last layer in an int8 model.
         calibration_pictures: Training pictures, balanced over classes, whose
             activations set the scales of the int8 model.
-        max_int8_drop: How much accuracy int8 may be expected to cost, percentage
-            points; more calibration pictures, wider ranges and a float head are tried
-            before that is an error. None for no check.
+        max_int8_drop: How much accuracy (of tags: micro-F1) int8 may be expected to
+            cost, percentage points; more calibration pictures, wider ranges and a
+            float head are tried before that is an error. None for no check.
         views: Views of each picture that the head is fitted to, the plain one
             included; 1 for that alone. None for 8, or with gradient descent for 1 if
             no distortion is asked for.
@@ -142,6 +149,8 @@ class RetrainConfig:
         precision: Share of each tag's uses that is to be right, on pictures that the
             head has not seen, in (0, 1]: the tag's threshold is the lowest that holds
             it. None for the threshold of the best F1.
+        allow_private: Whether photos of `unsplash` that were collected without being
+            stored may be fetched again from private addresses.
     """
 
     image_dir: _Path | None = None
@@ -193,6 +202,7 @@ class RetrainConfig:
     keywords: tuple[str, ...] | None = None
     synonyms: _Path | None = None
     precision: float | None = None
+    allow_private: bool = False
 
     def __post_init__(self) -> None:
         self._check_choice("quantize", QUANTIZE_MODES)
@@ -396,6 +406,7 @@ class RetrainConfig:
             min_confidence=self.min_confidence,
             keywords=self.keywords,
             synonyms=self.synonyms,
+            allow_private=self.allow_private,
         )
 
     @property

@@ -120,9 +120,16 @@ def _pictures(
     """Return the decoded pictures, each `(height, width, 3)`."""
     pictures = []
     for row in rows.tolist():
-        path = dataset.examples[row].path
+        example = dataset.examples[row]
         try:
-            pictures.append(image.load(path, backbone.input_size, resize=config.resize))
+            pictures.append(
+                image.load(
+                    example.read(),
+                    backbone.input_size,
+                    resize=config.resize,
+                    name=f"{example.path}",
+                )
+            )
         except (ImageError, OSError) as error:  # it was there a moment ago
             logger.warning("Not used for quantization: %s", error)
     return pictures

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.console import number_of
+from edgeclf.data.duplicates import FINGERPRINT_BYTES
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import TRAIN
 from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import (
-    FINGERPRINT_BYTES,
     BottleneckExtractor,
     Features,
     Unreadable,

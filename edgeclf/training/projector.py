@@ -87,6 +87,6 @@ def sprite(examples: Sequence[Example]) -> Image.Image:
 
 def _small(example: Example) -> NDArray[np.uint8]:
     try:
-        return image.load(example.path, (SPRITE_SIDE, SPRITE_SIDE))
+        return image.load(example.read(), (SPRITE_SIDE, SPRITE_SIDE))
     except (ImageError, OSError):  # it was there a moment ago
         return np.full((SPRITE_SIDE, SPRITE_SIDE, 3), _GRAY, np.uint8)

@@ -298,9 +298,14 @@ class _Checker:
         return values
 
     def _load(self, row: int) -> NDArray[np.uint8] | None:
-        path, size = self._dataset.examples[row].path, self._backbone.input_size
+        example, size = self._dataset.examples[row], self._backbone.input_size
         try:
-            return image.load(path, size, resize=self._config.resize)
+            return image.load(
+                example.read(),
+                size,
+                resize=self._config.resize,
+                name=f"{example.path}",
+            )
         except (ImageError, OSError) as error:  # it was there a moment ago
             logger.warning("Not used to check int8: %s", error)
             return None

@@ -83,7 +83,7 @@ def report_parts(
     }
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in dataset.examples},
+        dataset.examples,
         model,
         dataset.labels,
         {},

@@ -64,8 +64,8 @@ def load_tags(
         extractor: Computes their bottlenecks.
 
     Raises:
-        DatasetError: No tag is left, or a picture cannot be read and `config.strict`
-            is set.
+        DatasetError: No tag is left, or only one picture to train on; or a picture
+            cannot be read and `config.strict` is set.
     """
     table, unreadable = read_features(config, found.examples, extractor)
     rows, targets = _united(found, table.digests)
@@ -92,6 +92,12 @@ def load_tags(
         config.seed,
         {row: fixed[name] for row, name in enumerate(names) if name in fixed},
     )
+    num_train = int((splits == TRAIN).sum())
+    if num_train < 2:
+        raise DatasetError(
+            f"Expected at least two training pictures in {config.source}. "
+            f"Received: {num_train} of {number_of(len(names), 'picture')}."
+        )
     known = _known_tags(config, found.labels, targets, splits)
     return TagDataset(
         examples=examples,

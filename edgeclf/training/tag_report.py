@@ -77,7 +77,7 @@ def tag_report_parts(
     }
     illustrations = illustrate(
         report,
-        {example.name: example.path for example in dataset.examples},
+        dataset.examples,
         model,
         dataset.labels,
         {},
