@@ -11,6 +11,7 @@ import tiny
 from PIL import Image
 
 from edgeclf import Classifier, DatasetError
+from edgeclf.adding.command import main as add_class
 from edgeclf.data.splits import read_split_file
 from edgeclf.label_image import main as label_image
 from edgeclf.metadata import read_model_info
@@ -333,6 +334,12 @@ def test_label_image_gives_tags(trained, home, capsys):
     assert capsys.readouterr().out == "\n"
     assert label_image([*arguments, "--json", "--deny", *TAGS]) == 0
     assert json.loads(capsys.readouterr().out)["categories"] == []
+
+
+def test_no_class_can_be_added(trained, home, capsys):
+    options = [f"--images={home / 'pictures'}", "--label=shiny"]
+    assert add_class([str(trained.model_path), *options]) == 1
+    assert "Expected a model with one label for each picture" in capsys.readouterr().err
 
 
 def test_one_tag_is_enough(configure, tmp_path):
