@@ -5,6 +5,7 @@ import dataclasses
 import io
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,18 +15,21 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tag_data
 import tiny
 
 from edgeclf import Classifier, files
 from edgeclf.choosing.candidates import Candidate, list_candidates
 from edgeclf.choosing.compare import main
 from edgeclf.choosing.comparison import MORE_ROUNDS, ROUNDS, RUNS
-from edgeclf.choosing.outcome import Outcome
+from edgeclf.choosing.outcome import Outcome, TagFigures
 from edgeclf.choosing.recommend import (
     Budget,
     explain_misfit,
     mcnemar,
+    paired_f1,
     recommend,
     smallest_difference,
 )
@@ -463,3 +467,120 @@ def test_table_leaves_out_what_is_the_same_for_all():
     assert "macro-F1" not in head
     assert first.split()[:3] == ["1", "one", "99.0"]
     assert second.index("100.0") + 5 == first.index("99.0") + 4
+
+
+def tag_outcome(name, targets, given, **changes):
+    """A model of tags, from the tags that test pictures have and are given."""
+    missed, wrong = (targets & ~given).sum(axis=1), (given & ~targets).sum(axis=1)
+    rows = np.flatnonzero(missed + wrong)
+    hits = (targets & given).sum()
+    figures = TagFigures(
+        0.5,
+        float(2 * hits / (targets.sum() + given.sum())),
+        (0.1, 0.9),
+        int(targets.sum()),
+        tuple(missed[rows].tolist()),
+        tuple(wrong[rows].tolist()),
+    )
+    plain = outcome(name, rows.tolist(), num_test=len(targets), **changes)
+    return dataclasses.replace(plain, tags=figures, accuracy_interval_95=None)
+
+
+def drawn_tags(source, targets, share):
+    """Tags as a model gives them that errs in a share of the pairs."""
+    return targets ^ (source.random(targets.shape) < share)
+
+
+def test_the_test_of_tags_has_the_p_value_of_pictures_drawn_again():
+    source = np.random.default_rng(0)
+    targets = source.random((300, 6)) < 0.3
+    first, second = (drawn_tags(source, targets, share) for share in (0.10, 0.12))
+    p_value = paired_f1(*(tag_outcome("m", targets, g) for g in (first, second)))
+
+    def f1(given, rows):
+        hits = (targets & given)[rows].sum()
+        return 2 * hits / (targets[rows].sum() + given[rows].sum())
+
+    draws = source.integers(300, size=(4000, 300))
+    gains = np.array([f1(first, rows) - f1(second, rows) for rows in draws])
+    score = (f1(first, slice(None)) - f1(second, slice(None))) / gains.std()
+    expected = 2 * (1 - 0.5 * (1 + math.erf(abs(score) / math.sqrt(2))))
+    assert p_value == pytest.approx(expected, abs=0.02)
+    assert 0.02 < p_value < 0.7
+
+
+def test_models_of_tags_that_err_alike_are_equal():
+    targets = np.random.default_rng(1).random((50, 4)) < 0.3
+    same = tag_outcome("m", targets, drawn_tags(np.random.default_rng(2), targets, 0.1))
+    assert paired_f1(same, same) == 1.0
+    with pytest.raises(ValueError, match=r"Expected models of tags. Received: one of"):
+        paired_f1(same, outcome("classes", []))
+
+
+def test_of_models_of_tags_the_simplest_that_is_not_worse_is_recommended():
+    source = np.random.default_rng(3)
+    targets = source.random((300, 6)) < 0.3
+    good = drawn_tags(source, targets, 0.05)
+    nearly = good.copy()
+    nearly[:2] ^= True
+    good[5] ^= True
+    models = [
+        tag_outcome("large", targets, good, macs=400),
+        tag_outcome("small", targets, nearly, macs=100),
+        tag_outcome("tiny", targets, drawn_tags(source, targets, 0.2), macs=10),
+    ]
+    choice = recommend(models, Budget())
+    assert choice.best is models[0]
+    assert choice.chosen is models[1]
+    told = choice.sentences()
+    assert told[0].startswith("Recommended: small, micro-F1 ")
+    assert "paired test of micro-F1, p = " in told[0]
+    assert told[-1].startswith("On 300 test pictures a micro-F1 of ")
+    assert choice.describe()["smallest_difference"] is None
+
+
+def test_backbones_are_compared_on_tags(tmp_path, arguments, capsys):
+    rows = tag_data.write_pictures(tmp_path / "pictures", 84)
+    tag_data.write_table(tmp_path / "tags.csv", rows)
+    settings = {
+        "image_dir": tmp_path / "pictures",
+        "tags_csv": tmp_path / "tags.csv",
+        "keywords": "blue,red",
+        "solvers": "auto",
+    }
+    line = arguments("tiny", "deep", **settings)
+    assert main(line) == 0
+    text = capsys.readouterr().out
+    head, first, second = text.splitlines()[:3]
+    for title in ("mAP %", "accuracy %", "micro-F1 %", "loss", "trained", "frozen"):
+        assert title in head
+    assert "tiny" in first
+    assert "deep" in second
+    assert "Of tags accuracy is binary accuracy" in text
+    again = text.splitlines()[-1]
+    assert f"--tags_csv {tmp_path / 'tags.csv'}" in again
+    assert "--keywords blue,red" in again
+
+    # Nothing is trained again; the figures are those of the files.
+    assert main([*line, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("finished before") == 2
+    report = json.loads(captured.out)
+    small, large = report["candidates"]
+    metrics = json.loads(
+        (tmp_path / "out" / f"{small['name']}.metrics.json").read_text("utf-8")
+    )
+    for name in ("mean_average_precision", "micro_f1", "accuracy"):
+        assert small[name] == metrics[name]
+    assert small["cross_entropy"] == metrics["binary_cross_entropy"]
+    assert small["parameters_trained"] == 2 * (tiny.DEPTH + 1)
+    assert small["parameters_frozen"] == 3 * 3 * 3 * tiny.DEPTH + tiny.DEPTH
+    assert large["parameters_frozen"] > small["parameters_frozen"]
+    assert sum(small["missed"]) + sum(small["wrong"]) == pytest.approx(
+        (1 - small["accuracy"]) * small["num_test"] * 2
+    )
+
+    # Another table is another comparison.
+    tag_data.write_table(tmp_path / "tags.csv", [*rows[:-1], "083.png,red"])
+    assert main(line) == 0
+    assert "finished before" not in capsys.readouterr().err

@@ -236,6 +236,7 @@ def test_tune_goes_on_when_gradient_descent_runs_away(tune):
         ("--learning_rates=-1", "Expected a positive learning_rate"),
         ("--steps=0", "Expected a positive how_many_training_steps"),
         ("--max_minutes=0", "Expected positive max_minutes. Received: 0"),
+        ("--tags_csv=tags.csv", "of tags nothing is to be tuned"),
     ],
 )
 def test_tune_refuses_wrong_options(capsys, tmp_path, argument, message):

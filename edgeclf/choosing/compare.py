@@ -2,6 +2,7 @@
 
 ```
 edgeclf compare --image_dir photos --architectures a,b --max_latency_ms 5
+edgeclf compare --unsplash tables --architectures keras/vgg16,keras/xception
 ```
 """
 
@@ -34,12 +35,14 @@ from edgeclf.console import listed, one_of
 from edgeclf.labelling.output import write_json_line
 from edgeclf.training.config import SOLVERS, RetrainConfig
 from edgeclf.training.quantize import QUANTIZE_MODES
+from edgeclf.training.tag_options import TAG_OPTIONS, add_tag_options
 from edgeclf.training.views import DEFAULT_VIEWS
 
 logger = logging.getLogger("edgeclf")
 
 # More than for a model that is to be used: here differences are to show.
 TESTING_PERCENTAGE = 30.0
+_SHARED = (*SHARED, *TAG_OPTIONS)
 CANDIDATE = ("architecture", "solver", "views", "quantize")
 
 
@@ -61,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shared = RetrainConfig(
             output_graph=folder / "model.tflite",
             no_report=True,
-            **{name: getattr(options, name) for name in SHARED},
+            **{name: getattr(options, name) for name in _SHARED},
         )
         if not 0 < options.significance <= 1:
             raise ValueError(
@@ -83,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         choice = recommend(outcomes, budget, options.significance)
         notes = _notes(outcomes, budget, choice, shared, folder)
         report = {
-            "image_dir": str(shared.image_dir),
+            "image_dir": shared.source,
             "split_file": str(split),
             "seed": shared.seed,
             "budget": vars(budget),
@@ -120,6 +123,12 @@ def _notes(
         "ms: one inference, median, on this machine; nine of ten are done within the "
         "next figure. train s: less where bottlenecks were in the cache already."
     )
+    if shared.is_multi_label:
+        notes.append(
+            "Of tags accuracy is binary accuracy, the share of pairs of picture and "
+            "tag that are right, and loss is binary cross-entropy; candidates are "
+            "ranked by micro-F1, which the interval is of."
+        )
     close = budget.close_calls(outcomes)
     if close:
         timings = ", ".join(
@@ -140,7 +149,7 @@ def _notes(
 def _retrain_again(candidate: Candidate, shared: RetrainConfig, folder: Path) -> str:
     """Return the line that trains the candidate, on more of the pictures if it may."""
     config = candidate.configure(shared, folder)
-    names = [name for name in SHARED if name != "testing_percentage"]
+    names = [name for name in _SHARED if name != "testing_percentage"]
     usual = RetrainConfig.testing_percentage
     is_more = shared.split_file is None and shared.testing_percentage > usual
     start = "Train it on more pictures" if is_more else "Train it"
@@ -183,7 +192,7 @@ def _parser() -> console.Parser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--image_dir", required=True, help="folder of class folders")
+    add("--image_dir", help="folder of class folders, or of the pictures of tags")
     add(
         "--architectures",
         required=True,
@@ -239,6 +248,7 @@ def _parser() -> console.Parser:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one line of JSON on stdout")
     form.add_argument("--csv", action="store_true", help="CSV on stdout")
+    add_tag_options(parser)
     add_shared(parser, testing_percentage=TESTING_PERCENTAGE)
     return parser
 

@@ -57,16 +57,27 @@ def compare(
         One outcome per candidate, in order, and the path of the split.
 
     Raises:
-        DatasetError: There are fewer than two classes with pictures.
+        DatasetError: There are fewer than two classes with pictures, or no tag.
         EdgeclfError: Another process uses the folder.
         OSError: The pictures or the folder cannot be read or written.
     """
-    found = [*read_folder(shared.class_dir), *read_background(shared.class_dir)]
-    pictures = fingerprint_pictures(found)
+    pictures = _fingerprint_found(shared)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
         results, split = _compare(shared, candidates, folder, pictures)
         return _timed(results, budget), split
+
+
+def _fingerprint_found(shared: RetrainConfig) -> str:
+    """Return a hash that changes with the pictures and what is said of them."""
+    source = shared.tag_source
+    if source is None:
+        found = [*read_folder(shared.class_dir), *read_background(shared.class_dir)]
+        return fingerprint_pictures(found)
+    tagged = source.read()
+    said = hashlib.sha256(repr(tagged.labels).encode("utf-8", "surrogateescape"))
+    said.update(tagged.targets.tobytes())
+    return f"{fingerprint_pictures(tagged.examples)} {said.hexdigest()}"
 
 
 @contextlib.contextmanager

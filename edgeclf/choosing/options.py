@@ -69,14 +69,18 @@ def retrain_line(config: RetrainConfig, names: Sequence[str]) -> str:
     words = ["edgeclf", "retrain"]
     for name in dict.fromkeys(["image_dir", "output_graph", *names]):
         value = OUTPUT_GRAPH if name == "output_graph" else getattr(config, name)
-        if value != DEFAULTS[name]:
-            text = _shortest(value) if isinstance(value, float) else str(value)
+        if value is True:
+            words.append(f"--{name}")
+        elif value != DEFAULTS[name]:
+            text = _as_text(value)
             # Otherwise it would be taken for an option.
             own = [f"--{name}={text}"] if text[:1] == "-" else [f"--{name}", text]
             words += own
     return shlex.join(words)
 
 
-def _shortest(value: float) -> str:
-    """Return a number with as many digits as it has: 30 and not 30.0."""
-    return repr(value).removesuffix(".0")
+def _as_text(value: object) -> str:
+    """Return a number with as many digits as it has, 30 and not 30.0; lists joined."""
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return joined(value) if isinstance(value, tuple) else str(value)

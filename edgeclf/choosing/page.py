@@ -53,15 +53,21 @@ def _plot(
         Point(
             number,
             cost,
-            outcome.accuracy,
+            outcome.merit,
             outcome.candidate.name,
-            *outcome.accuracy_interval_95,
+            *_ends(outcome),
             is_best=outcome is chosen,
         )
         for number, (outcome, cost) in enumerate(zip(outcomes, costs, strict=True), 1)
         if outcome.error is None and cost
     ]
-    return scatter(points, cost_name, "accuracy") if points else None
+    has_tags = any(outcome.tags is not None for outcome in outcomes)
+    name = "micro-F1" if has_tags else "accuracy"
+    return scatter(points, cost_name, name) if points else None
+
+
+def _ends(outcome: Outcome) -> tuple[float | None, float | None]:
+    return outcome.merit_interval_95 or (None, None)
 
 
 def _table(outcomes: Sequence[Outcome], chosen: Outcome | None) -> Markup:

@@ -18,6 +18,7 @@ from typing import Any
 from edgeclf.choosing.outcome import Outcome
 
 SIGNIFICANCE = 0.32  # p-value from which on a difference does not count
+MCNEMAR, PAIRED = "McNemar's test", "paired test of micro-F1"
 SURE = 0.05  # and the usual one, for saying what the test pictures can tell
 BYTES_EACH = {"int8": 1, "float16": 2, "none": 4}  # of a weight in the file
 
@@ -79,14 +80,16 @@ class Recommendation:
 
     Attributes:
         chosen: The candidate.
-        best: The most accurate one within the budget; may be the same.
-        p_value: Of McNemar's test between both; None for the same.
+        best: The one within the budget that is most accurate, or has the highest
+            micro-F1 of tags; may be the same.
+        p_value: Of McNemar's test between both, of tags of `paired_f1`; None for the
+            same.
         significance: From which p-value on a difference does not count.
         budget: What the device allows.
         num_others: How many others are within the budget.
         has_simpler: Whether one of them is simpler.
-        over_budget: The most accurate of those that are not, if it is more accurate
-            than `best`; None otherwise.
+        over_budget: The best of those that are not, if it is better than `best`; None
+            otherwise.
     """
 
     chosen: Outcome
@@ -107,21 +110,22 @@ class Recommendation:
             "best_over_budget": over.candidate.name if over else None,
             "p_value": self.p_value,
             "significance": self.significance,
-            "smallest_difference": smallest_difference(self.best.num_test),
+            "smallest_difference": None
+            if self.best.tags is not None
+            else smallest_difference(self.best.num_test),
         }
 
     def sentences(self) -> list[str]:
         """Return why, in words, and how little the test pictures can tell."""
         chosen, over = self.chosen, self.over_budget
         told = [
-            f"Recommended: {chosen.candidate.name}, {chosen.accuracy:.1%} right"
-            f"{self._reason()}"
+            f"Recommended: {chosen.candidate.name}, {_said(chosen)}{self._reason()}"
         ]
         if over is not None:
-            behind = 100 * (over.accuracy - chosen.accuracy)
+            behind = 100 * (over.merit - chosen.merit)
             told.append(
                 f"That is {behind:.1f} points below the best over the budget, "
-                f"{over.candidate.name} ({over.accuracy:.1%}, "
+                f"{over.candidate.name} ({over.merit:.1%}, "
                 f"{over.latency_ms or math.nan:.2f} ms, {over.size_bytes / 1e6:.2f} "
                 "MB)."
             )
@@ -131,21 +135,23 @@ class Recommendation:
         """Return what follows the name: why this one, and by which test."""
         chosen, best = self.chosen, self.best
         within = f" within {self.budget}" if self.budget else ""
+        better = "more accurate" if chosen.tags is None else "better"
+        test = MCNEMAR if chosen.tags is None else PAIRED
         if not self.num_others:
             return f": the only candidate{within}, weighed against no other."
         if chosen is best and not self.has_simpler:
-            return f": none{within} is more accurate, and none is simpler."
+            return f": none{within} is {better}, and none is simpler."
         if chosen is best:
             gap = "one standard error or more"
             if self.significance != SIGNIFICANCE:
                 gap = f"more than chance explains at p = {self.significance:g}"
             return (
-                f": none{within} is more accurate, and those that are simpler lie "
-                f"behind by {gap} (McNemar's test)."
+                f": none{within} is {better}, and those that are simpler lie "
+                f"behind by {gap} ({test})."
             )
         return (
-            f". {best.candidate.name} has {best.accuracy:.1%}, which may be "
-            f"chance (McNemar's test, p = {self.p_value:.2f}), and takes "
+            f". {best.candidate.name} has {best.merit:.1%}, which may be "
+            f"chance ({test}, p = {self.p_value:.2f}), and takes "
             f"{best.macs / max(chosen.macs, 1):.1f} times the multiplications and "
             f"{best.size_bytes / chosen.size_bytes:.1f} times the bytes."
         )
@@ -153,6 +159,12 @@ class Recommendation:
     def _resolution(self) -> str:
         """Return how little the test pictures can tell."""
         best = self.best
+        if best.tags is not None:
+            low, high = best.merit_interval_95 or (0.0, 1.0)
+            return (
+                f"On {best.num_test} test pictures a micro-F1 of {best.merit:.1%} may "
+                f"be {low:.1%} to {high:.1%} (95 %)."
+            )
         least = smallest_difference(best.num_test)
         small = "no difference is ever"
         if least <= 1:
@@ -165,7 +177,8 @@ def recommend(
 ) -> Recommendation | None:
     """Weigh the candidates that did not fail and fit the budget; None without any.
 
-    The best is the most accurate, among equals that with the least cross-entropy.
+    The best is the most accurate, or with the highest micro-F1 of tags, among equals
+    that with the least cross-entropy.
     The simplest is the one with the fewest multiplications, then the fewest bytes for
     its weights; what only training costs does not count, so that among candidates of
     the same cost on the device the more accurate one is taken.
@@ -173,8 +186,8 @@ def recommend(
     Args:
         outcomes: Candidates measured on the same test pictures.
         budget: What the device allows.
-        significance: From which p-value of McNemar's test on a candidate counts as
-            no worse than the best, in (0, 1].
+        significance: From which p-value on a candidate counts as no worse than the
+            best, in (0, 1]: of McNemar's test, of tags of `paired_f1`.
     """
     trained = [outcome for outcome in outcomes if outcome.error is None]
     fitting = [outcome for outcome in trained if budget.allows(outcome)]
@@ -192,7 +205,7 @@ def recommend(
         budget,
         num_others=len(fitting) - 1,
         has_simpler=min(map(_complexity, fitting)) < _complexity(best),
-        over_budget=leader if leader.accuracy > best.accuracy else None,
+        over_budget=leader if leader.merit > best.merit else None,
     )
 
 
@@ -241,7 +254,57 @@ def smallest_difference(num_test: int) -> float:
     return needed / num_test
 
 
+def paired_f1(first: Outcome, second: Outcome) -> float:
+    """Return the p-value of two models of tags having the same micro-F1, two-sided.
+
+    With a micro-F1 of F = 2 hits / (given + true), a picture that has `h` hits more and
+    `g` tags given more brings (2 h - F g) / (given + true) more of it, to first order.
+    That is a mean over pictures, which are independent, and nearly normal.
+
+    Source: G. Casella and R. L. Berger, Statistical Inference, 2nd ed., 5.5.4 (the
+    delta method).
+
+    Args:
+        first: Measured on some pictures, with their tags.
+        second: On the same ones.
+    """
+    if first.tags is None or second.tags is None:
+        raise ValueError("Expected models of tags. Received: one of classes.")
+    errors, others = (
+        {
+            name: (missed, wrong)
+            for name, missed, wrong in zip(
+                one.misclassified, tags.missed, tags.wrong, strict=True
+            )
+        }
+        for one, tags in ((first, first.tags), (second, second.tags))
+    )
+    true = max(first.tags.num_true, 1)
+    hits = true - sum(first.tags.missed)
+    whole = hits + sum(first.tags.wrong) + true
+    gains = []
+    for name in {**errors, **others}:
+        missed, wrong = errors.get(name, (0, 0))
+        also_missed, also_wrong = others.get(name, (0, 0))
+        more_hits = also_missed - missed
+        more_given = more_hits + wrong - also_wrong
+        gains.append(2 * more_hits - 2 * hits / whole * more_given)
+    total = sum(gains)
+    variance = sum(gain**2 for gain in gains) - total**2 / first.num_test
+    if variance <= 0:  # nothing but the same everywhere
+        return 1.0 if not total else 0.0
+    return math.erfc(abs(total) / math.sqrt(2 * variance))
+
+
+def _said(outcome: Outcome) -> str:
+    if outcome.tags is None:
+        return f"{outcome.accuracy:.1%} right"
+    return f"micro-F1 {outcome.merit:.1%}"
+
+
 def _p_value(first: Outcome, second: Outcome) -> float:
+    if first.tags is not None:
+        return paired_f1(first, second)
     wrong, also = set(first.misclassified), set(second.misclassified)
     return mcnemar(len(also - wrong), len(wrong - also))
 
@@ -249,7 +312,7 @@ def _p_value(first: Outcome, second: Outcome) -> float:
 def _merit(outcome: Outcome) -> tuple[float, float]:
     """Return what is smaller for a better candidate."""
     loss = outcome.cross_entropy
-    return -outcome.accuracy, math.inf if loss is None else loss
+    return -outcome.merit, math.inf if loss is None else loss
 
 
 def _complexity(outcome: Outcome) -> tuple[int, int]:

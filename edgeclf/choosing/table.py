@@ -35,8 +35,13 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _interval(outcome: Outcome) -> str:
-    low, high = outcome.accuracy_interval_95
-    return f"{_percent(low)}-{_percent(high)}"
+    interval = outcome.merit_interval_95
+    return MISSING if interval is None else "-".join(map(_percent, interval))
+
+
+def _tags(outcome: Outcome, name: str) -> float | None:
+    value = getattr(outcome.tags, name, None)
+    return None if value is None else float(value)
 
 
 _COLUMNS = (
@@ -44,7 +49,9 @@ _COLUMNS = (
     _Column("solver", lambda o: o.candidate.solver, is_setting=True),
     _Column("views", lambda o: str(o.candidate.views), is_setting=True),
     _Column("type", lambda o: o.candidate.quantize, is_setting=True),
+    _Column("mAP %", lambda o: _percent(_tags(o, "mean_average_precision"))),
     _Column("accuracy %", lambda o: _percent(o.accuracy)),
+    _Column("micro-F1 %", lambda o: _percent(_tags(o, "micro_f1"))),
     _Column("95 %", _interval),
     _Column("float %", lambda o: _percent(o.accuracy_float)),
     _Column("macro-F1 %", lambda o: _percent(o.macro_f1)),
@@ -72,6 +79,10 @@ _FIELDS = (
     "accuracy_high_95",
     "accuracy_int8",
     "accuracy_float",
+    "mean_average_precision",
+    "micro_f1",
+    "micro_f1_low_95",
+    "micro_f1_high_95",
     "macro_f1",
     "cross_entropy",
     "parameters_trained",
@@ -149,7 +160,8 @@ def as_csv(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         values = outcome.describe()
         if outcome.error is None:
-            low, high = outcome.accuracy_interval_95
-            values |= {"accuracy_low_95": low, "accuracy_high_95": high}
+            name = "accuracy" if outcome.tags is None else "micro_f1"
+            low, high = outcome.merit_interval_95 or (None, None)
+            values |= {f"{name}_low_95": low, f"{name}_high_95": high}
         writer.writerow(values)
     return text.getvalue()

@@ -27,6 +27,7 @@ from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_STEPS,
     SOLVERS,
+    TAG_SOURCES,
     RetrainConfig,
 )
 from edgeclf.training.views import DEFAULT_VIEWS
@@ -49,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     try:
+        for name in TAG_SOURCES:
+            if getattr(options, name) is not None:
+                raise ValueError(
+                    "Expected --image_dir, a folder of class folders: of tags nothing "
+                    "is to be tuned, edgeclf retrain itself chooses their settings by "
+                    f"unseen pictures. Received: --{name}."
+                )
         if not 0 < options.max_minutes < math.inf:
             raise ValueError(
                 f"Expected positive max_minutes. Received: {options.max_minutes}."
@@ -175,7 +183,9 @@ def _parser() -> console.Parser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--image_dir", required=True, help="folder of class folders")
+    add("--image_dir", help="folder of class folders")
+    for name in TAG_SOURCES:  # refused with the reason
+        add(f"--{name}", help=argparse.SUPPRESS)
     add("--architecture", help="zoo name or path to a .tflite")
     add(
         "--solvers",

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeclf import console
-from edgeclf.console import listed
-from edgeclf.data.tag_source import DEFAULT_TOP_KEYWORDS
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.config import (
@@ -23,6 +21,7 @@ from edgeclf.training.config import (
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.result_text import mistake_lines, result_lines
 from edgeclf.training.retrain import retrain
+from edgeclf.training.tag_options import add_tag_options
 from edgeclf.training.views import DEFAULT_VIEWS
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
@@ -33,8 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = vars(parser.parse_args(argv))
     list_misclassified = options.pop("print_misclassified_test_images")
-    if options["keywords"] is not None:
-        options["keywords"] = tuple(options["keywords"])
     try:
         config = RetrainConfig(**options)
     except ValueError as error:
@@ -96,64 +93,7 @@ def _parser() -> console.Parser:
         action="store_true",
     )
 
-    tags = parser.add_argument_group(
-        "tags",
-        "One of the first three in place of class folders: a picture then has any "
-        "number of tags, and the model says each tag that reaches its own threshold.",
-    )
-    add(
-        tags,
-        "unsplash",
-        "folder with the Unsplash tables; pictures where the table says, or below "
-        "--image_dir, called like their photo_id",
-        metavar="DIR",
-    )
-    add(
-        tags,
-        "tags_csv",
-        "CSV with file,tag;tag of the pictures in --image_dir",
-        metavar="FILE",
-    )
-    add(tags, "tag_folders", "folder of folders that are tags", metavar="DIR")
-    add(
-        tags,
-        "top_keywords",
-        "take the most frequent tags, this many; by default "
-        f"{DEFAULT_TOP_KEYWORDS} with --unsplash, else all",
-        type=int,
-        metavar="N",
-    )
-    add(
-        tags,
-        "min_confidence",
-        "percent that an AI service must be sure of a keyword of --unsplash that no "
-        "user suggested",
-        type=float,
-        metavar="P",
-    )
-    add(
-        tags,
-        "keywords",
-        "take these tags, whatever --top_keywords says",
-        type=listed(str),
-        metavar="A,B",
-    )
-    add(tags, "synonyms", "file that says which tags are one", metavar="FILE")
-    add(
-        tags,
-        "precision",
-        "share of a tag's uses that must be right: thresholds are as low as that "
-        "allows; by default they are those of the best F1",
-        type=float,
-        metavar="P",
-    )
-    add(
-        tags,
-        "allow_private",
-        "let photos that edgeclf collect --no_store has not stored be fetched from "
-        "private addresses",
-        action="store_true",
-    )
+    add_tag_options(parser)
 
     model = parser.add_argument_group("model")
     add(
