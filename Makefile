@@ -45,9 +45,11 @@ SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
 ARCHITECTURE ?= $(or $(wildcard $(SHARED)),mobilenet_v1_0.50_224)
 benchmark: $(VENV)/.dev .venv-tensorflow/.done .venv-peers/.done
 	for name in retrain accuracy unknown add_class mislabelled label_image classify \
-	    decode workers memory soak; do \
+	    decode workers memory soak tags bot; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.unsplash_tables
+	$(BIN)/python -m benchmarks.collect
 
 # The wheel, away from the checkout, on every Python that is there, and on the old
 # tflite-runtime.

@@ -21,18 +21,26 @@ BISECTIONS = 40
 def common_scale(logits: NDArray[np.floating], targets: NDArray[np.bool_]) -> float:
     """Return the factor on all logits with the least cross-entropy, 1 / temperature.
 
+    No higher than where the mean score of what is answered, tag or no tag, is
+    `n / (n + 1)`: n answers without an error are no reason for boundless confidence.
+
     Source: C. Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), 4.2.
 
     Args:
         logits: `(n, tags)`.
         targets: bool, likewise.
     """
-    wide = logits.astype(np.float64)
+    wide, count = logits.astype(np.float64), logits.size
     low, high = np.log(LOWEST), np.log(HIGHEST)
-    for _ in range(BISECTIONS):  # convex in the factor: the slope changes sign once
+    for _ in range(BISECTIONS):  # both conditions change once as the factor rises
         middle = (low + high) / 2
-        slope = float(np.sum((sigmoid(np.exp(middle) * wide) - targets) * wide))
-        low, high = (middle, high) if slope < 0 else (low, middle)
+        scores = sigmoid(np.exp(middle) * wide)
+        slope = float(np.sum((scores - targets) * wide))
+        confidence = float(np.maximum(scores, 1.0 - scores).mean())
+        if slope < 0 and confidence < count / (count + 1):
+            low = middle
+        else:
+            high = middle
     return float(np.exp((low + high) / 2))
 
 
