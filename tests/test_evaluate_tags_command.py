@@ -172,6 +172,13 @@ def test_other_makers_models_are_measured_when_asked_to(evaluate, photos):
     assert [entry["threshold"] for entry in report["per_tag"]] == [0.5] * 3
 
 
+def test_synonyms_are_of_tags_alone(evaluate, photos):
+    content = models.own(entry=models.record())
+    status, _, _, err = evaluate(photos, "--synonyms=a.txt", content=content)
+    assert status == 1
+    assert "gives each picture several labels, with --synonyms." in err
+
+
 def test_the_written_command_makes_the_report_again(evaluate, capsys):
     _, report, _, _ = evaluate()
     words = shlex.split(command(report).replace("\\\n", " "))
@@ -207,6 +214,8 @@ def test_no_tag_matches(evaluate, photos):
         (["a", "--tag_folders=b"], "Expected no image_dir with tag_folders"),
         (["--tags_csv=a", "--unsplash=b"], "Received: unsplash and tags_csv"),
         (["--unsplash=b", "--min_confidence=101"], "Expected min_confidence in 0-100"),
+        (["a", "--min_confidence=40"], "Expected --unsplash too, the tables of --min"),
+        (["a", "--allow_private"], "Expected --unsplash too, the tables of --allow_p"),
     ],
 )
 def test_wrong_usage(evaluate, capsys, arguments, sentence):
