@@ -150,6 +150,17 @@ def test_split_and_synonyms(evaluate, photos):
     assert "in the split test, named like blue.png. Received: other.png." in err
 
 
+def test_tables_are_not_written_over(evaluate, photos):
+    for name, option in (("tags.htm", "tags_csv"), ("same.htm", "synonyms")):
+        (photos.parent / name).write_text("red: rot\n" if "same" in name else TABLE)
+        arguments = {"tags_csv": photos.parent / "tags.csv"}
+        arguments[option] = photos.parent / name
+        given = [f"--{key}={path}" for key, path in arguments.items()]
+        status, _, _, err = evaluate(*given, photos, f"--report={photos.parent / name}")
+        assert status == 1
+        assert f"it would be written over {photos.parent / name}." in err
+
+
 def test_json_is_the_report(evaluate, photos):
     table = photos.parent / "tags.csv"
     _, report, out, _ = evaluate("--json", f"--tags_csv={table}", photos)

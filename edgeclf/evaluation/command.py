@@ -105,8 +105,8 @@ def _evaluate(
         _check_writable(options, paths)
     labels, examples, targets = _read(options, parser, classifier)
     if not options.no_report:
-        others = (options.labels, options.split_file, options.tags_csv)
-        others = (*others, options.synonyms)
+        names = ("labels", "split_file", "tags_csv", "synonyms")
+        others = [getattr(options, name) for name in names]
         _check_nothing_is_lost(
             paths,
             [
