@@ -62,6 +62,16 @@ def test_error_by_chance_is_that_of_exact_scores():
     assert error_by_chance(np.array([[1.0, 0.0]])) == 0
 
 
+@pytest.mark.parametrize("number", [40, 400])
+def test_error_by_chance_is_that_of_every_answer_drawn_by_itself(number):
+    scores = np.random.default_rng(2).random(number) ** 4  # most are low, as of tags
+    source, bins = np.random.default_rng(3), np.ceil(scores * 15)
+    gaps = (source.random((4000, number)) < scores) - scores
+    sums = [np.abs(gaps[:, bins == place].sum(axis=1)) for place in range(16)]
+    expected = np.mean(np.sum(sums, axis=0)) / number
+    assert error_by_chance(scores[:, np.newaxis]) == pytest.approx(expected, rel=0.1)
+
+
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 7.5])
 def test_temperature_is_undone_exactly(temperature):
     logits = np.random.default_rng(1).normal(0, 2, (30, 5))

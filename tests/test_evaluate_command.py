@@ -114,6 +114,32 @@ def test_wrong_usage(evaluate, capsys, arguments, sentence):
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        "MODEL DIR --no_report --num_workers 1",
+        "MODEL --no_report --num-workers=1 DIR",
+        "--no_report MODEL --num_workers 1 DIR",
+        "--num_workers 1 --no_report MODEL DIR",
+        "--no_report --num_workers 1 -- MODEL DIR",
+        "MODEL --no_report --num_workers 1 -- DIR",
+        "--image_dir DIR --no_report --num_workers 1 -- MODEL",
+    ],
+)
+def test_arguments_stand_in_any_order(
+    model_file, color_folder, tmp_path, monkeypatch, capsys, order
+):
+    model_file().rename(tmp_path / "--model.tflite")
+    color_folder.rename(tmp_path / "--photos")
+    monkeypatch.chdir(tmp_path)
+    words = order.replace("MODEL", "./--model.tflite").replace("DIR", "./--photos")
+    options, dashes, names = words.partition(" -- ")
+    names = names.replace("./", "")  # there they may look like options
+    assert main(f"{options}{dashes}{names}".split()) == 0
+    assert "Accuracy = 100.0% (N=9)" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.html"))
+
+
 def test_pictures_that_were_trained_on_are_noticed(evaluate, tmp_path):
     (tmp_path / "model.split.csv").write_text("file,split\nred/0.png,train\n")
     _, report, _, err = evaluate()

@@ -150,6 +150,17 @@ def test_split_and_synonyms(evaluate, photos):
     assert "in the split test, named like blue.png. Received: other.png." in err
 
 
+def test_tables_are_not_written_over(evaluate, photos):
+    for name, option in (("tags.htm", "tags_csv"), ("same.htm", "synonyms")):
+        (photos.parent / name).write_text("red: rot\n" if "same" in name else TABLE)
+        arguments = {"tags_csv": photos.parent / "tags.csv"}
+        arguments[option] = photos.parent / name
+        given = [f"--{key}={path}" for key, path in arguments.items()]
+        status, _, _, err = evaluate(*given, photos, f"--report={photos.parent / name}")
+        assert status == 1
+        assert f"it would be written over {photos.parent / name}." in err
+
+
 def test_json_is_the_report(evaluate, photos):
     table = photos.parent / "tags.csv"
     _, report, out, _ = evaluate("--json", f"--tags_csv={table}", photos)
@@ -170,6 +181,13 @@ def test_other_makers_models_are_measured_when_asked_to(evaluate, photos):
     _, report, _, _ = evaluate(*arguments, content=foreign)
     assert report["accuracy"]["device"]["subset_accuracy"] == 1.0
     assert [entry["threshold"] for entry in report["per_tag"]] == [0.5] * 3
+
+
+def test_synonyms_are_of_tags_alone(evaluate, photos):
+    content = models.own(entry=models.record())
+    status, _, _, err = evaluate(photos, "--synonyms=a.txt", content=content)
+    assert status == 1
+    assert "gives each picture several labels, with --synonyms." in err
 
 
 def test_the_written_command_makes_the_report_again(evaluate, capsys):
@@ -207,6 +225,8 @@ def test_no_tag_matches(evaluate, photos):
         (["a", "--tag_folders=b"], "Expected no image_dir with tag_folders"),
         (["--tags_csv=a", "--unsplash=b"], "Received: unsplash and tags_csv"),
         (["--unsplash=b", "--min_confidence=101"], "Expected min_confidence in 0-100"),
+        (["a", "--min_confidence=40"], "Expected --unsplash too, the tables of --min"),
+        (["a", "--allow_private"], "Expected --unsplash too, the tables of --allow_p"),
     ],
 )
 def test_wrong_usage(evaluate, capsys, arguments, sentence):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import reports
+from test_tag_metrics import evaluation
 
 from edgeclf.evaluation.calibration import describe_tag_calibration
 from edgeclf.evaluation.cooccurrence import (
@@ -13,23 +14,10 @@ from edgeclf.evaluation.cooccurrence import (
     describe_cooccurrence,
     pairs_that_differ,
 )
-from edgeclf.evaluation.tag_metrics import TagEvaluation
 from edgeclf.evaluation.tag_pictures import NUM_PICTURES, remarkable_tags
 from edgeclf.evaluation.tag_report import describe_tag_evaluation
 from edgeclf.report.confusion import cooccurrence_matrix
 from edgeclf.report.page import render
-
-
-def evaluation(targets, scores, thresholds=None):
-    targets = np.array(targets, bool)
-    if thresholds is None:
-        thresholds = [0.5] * targets.shape[1]
-    return TagEvaluation(
-        [f"{row}.jpg" for row in range(len(targets))],
-        targets,
-        np.array(scores, np.float32),
-        np.array(thresholds, np.float32),
-    )
 
 
 def words_of(html):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Parser, argparse.Namespace]:
     """
     parser = _parser()
     # DIR may stand behind options; it is not needed, and so not waited for otherwise.
-    options = parser.parse_intermixed_args(argv)
+    options = parser.parse_intermixed_args(_names_as_paths(argv))
     if options.folder is not None and options.image_dir is not None:
         parser.error("Expected DIR or --image_dir. Received: both.")
     options.image_dir = options.folder or options.image_dir
@@ -38,6 +40,9 @@ def parse(argv: Sequence[str] | None) -> tuple[Parser, argparse.Namespace]:
             "Expected DIR, the folder of the pictures, or --tags_csv, --unsplash or "
             "--tag_folders. Received: none of them."
         )
+    for name in ("min_confidence", "allow_private"):
+        if getattr(options, name) not in (None, False) and options.unsplash is None:
+            parser.error(f"Expected --unsplash too, the tables of --{name}.")
     if options.split is not None and options.split_file is None:
         parser.error("Expected --split_file too, the table of --split.")
     if options.report is not None and options.no_report:
@@ -48,6 +53,19 @@ def parse(argv: Sequence[str] | None) -> tuple[Parser, argparse.Namespace]:
             f"that ends in {VALUES_ENDING}. Received: {options.report}."
         )
     return parser, options
+
+
+def _names_as_paths(argv: Sequence[str] | None) -> list[str]:
+    """Return the arguments; names behind `--` that look like options do no more.
+
+    Intermixed arguments are read twice, and the second time `--` is gone.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    stop = arguments.index("--") if "--" in arguments else len(arguments)
+    names = arguments[stop + 1 :]
+    return arguments[:stop] + [
+        f".{os.sep}{name}" if name.startswith("-") else name for name in names
+    ]
 
 
 def _parser() -> Parser:

@@ -105,7 +105,8 @@ def _evaluate(
         _check_writable(options, paths)
     labels, examples, targets = _read(options, parser, classifier)
     if not options.no_report:
-        others = [options.labels, options.split_file, options.tags_csv]
+        names = ("labels", "split_file", "tags_csv", "synonyms")
+        others = [getattr(options, name) for name in names]
         _check_nothing_is_lost(
             paths,
             [
@@ -220,7 +221,8 @@ def _is_of_tags(options: argparse.Namespace, classifier: Classifier) -> bool:
     Raises:
         ModelError: It gives each picture one label, and the pictures have tags.
     """
-    given = [f"--{name}" for name in TAG_SOURCES if getattr(options, name) is not None]
+    names = (*TAG_SOURCES, "synonyms")
+    given = [f"--{name}" for name in names if getattr(options, name) is not None]
     if classifier.multi_label or options.multi_label:
         return True
     if given:

@@ -58,7 +58,7 @@ class TagEvaluation:
         """Which picture is given which tag, bool `(n, tags)`, as `Classifier` does."""
         return np.asarray(self.scores >= self.thresholds)
 
-    @property
+    @cached_property
     def average_precision(self) -> list[float | None]:
         """Average precision of each tag; None for one that no picture has.
 

@@ -74,16 +74,16 @@ def hashtags(categories: Sequence[Category]) -> list[str]:
 def hashtag(category: Category) -> str:
     """Return `#` and the label's letters and digits; the rest becomes underscores.
 
-    Numbers alone make no hashtag, neither for Telegram nor for Instagram: a label of
-    these gets an underscore before them. Empty where there is nothing to write.
+    Without a letter nothing is a hashtag, neither for Telegram nor for Instagram: a
+    label of numbers gets `tag_` before them. Empty where there is nothing to write.
     """
     # What may be part of an identifier stays: marks belong to letters, as in Hindi.
     kept = "".join(
         c if f"a{c}".isidentifier() and c != "_" else " " for c in label_of(category)
     )
     tag = "_".join(word for word in kept.split() if any(map(str.isalnum, word)))
-    if tag.isdecimal() and category.label is not None:
-        tag = f"_{tag}"
+    if tag and not any(map(str.isalpha, tag)) and category.label is not None:
+        tag = f"tag_{tag}"
     return tag and f"#{tag}"
 
 
