@@ -19,7 +19,7 @@ COMMANDS = {
     ),
     "evaluate": (
         "edgeclf.evaluation.command",
-        "measure a model on class folders, write a report to look at",
+        "measure a model on class folders or tagged pictures, write a report",
     ),
     "audit": (
         "edgeclf.audit.command",
