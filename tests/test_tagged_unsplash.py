@@ -271,7 +271,7 @@ def test_read_pictures_elsewhere(small: Path, tmp_path: Path) -> None:
     ):
         draw(tmp_path / "wrong", "x.jpg", "y.jpg", "z.jpg")
         TagSource(unsplash=small, image_dir=tmp_path / "wrong").read()
-    with pytest.raises(NotADirectoryError, match=r"nowhere, which does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere, which does not exist"):
         TagSource(unsplash=small, image_dir=tmp_path / "nowhere").read()
 
 
