@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeclf.classifier import Classifier
 from edgeclf.console import number_of
@@ -28,6 +27,7 @@ from edgeclf.training.report import (
     training_versions,
 )
 from edgeclf.training.tag_dataset import TagDataset
+from edgeclf.training.tag_regression import sigmoid
 from edgeclf.zoo.backbone import Backbone
 
 if TYPE_CHECKING:
@@ -94,15 +94,10 @@ def _suspects(
     unseen = TagEvaluation(
         [dataset.examples[row].name for row in rows.tolist()],
         dataset.targets[rows],
-        _logistic(fitted.unseen),
+        sigmoid(fitted.unseen),
         fitted.thresholds,
     )
     return remarkable_tags(unseen, dataset.labels)
-
-
-def _logistic(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    # With tanh nothing overflows.
-    return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)
 
 
 def _describe_data(config: RetrainConfig, dataset: TagDataset) -> dict[str, Any]:
