@@ -28,7 +28,12 @@ def result_lines(result: RetrainResult, config: RetrainConfig) -> list[str]:
     nouns = ("tag", "tags") if config.is_multi_label else ("class", "classes")
     lines = [f"{number_of(len(metrics['labels']), *nouns)}; pictures: {counts}"]
     if metrics["test"] is None:
-        lines.append("No test figure: no picture was held out for testing.")
+        why = (
+            "test picture could be read"
+            if metrics["num_test"]
+            else ("picture was held out for testing")
+        )
+        lines.append(f"No test figure: no {why}.")
     elif config.is_multi_label:
         lines += _tag_lines(metrics, config)
     else:
