@@ -282,7 +282,10 @@ def test_read_named_keywords(small: Path, caplog: pytest.LogCaptureFixture) -> N
 
     assert pictures.labels == ("Sea", "blue", "snow")
     assert pictures.targets.sum(axis=0).tolist() == [1, 2, 0]
-    assert f"No picture in {small} has the tags: snow." in caplog.text
+    assert (
+        f"No picture in {small} with min_confidence 99 has the tags: snow."
+        in caplog.text
+    )
     with pytest.raises(
         DatasetError, match=r"tag of ice, snow in .*none; frequent there: blue, "
     ):
