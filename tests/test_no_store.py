@@ -133,3 +133,38 @@ def test_retrain_names_photos_that_are_gone(
     retrain([*remote, *arguments])
 
     assert "Not measured: Cannot fetch http://127.0.0.1" in capsys.readouterr().err
+
+
+def test_summaries_show_photos_that_are_not_stored(
+    tables: Path, options: list[str], tmp_path: Path
+) -> None:
+    with (tables / "keywords.tsv000").open("a", encoding="utf-8") as table:
+        # What no picture shows: nothing can be right about it throughout.
+        table.writelines(f"{number:03}\todd\t\t\tt\n" for number in range(0, COUNT, 2))
+    output = collected(tables, options)
+    remote = [f"--unsplash={tables}", f"--image_dir={output}", "--allow_private"]
+    outputs = [f"--output_graph={tmp_path / 'x.tflite'}", "--no_report"]
+    outputs += [f"--summaries_dir={tmp_path / 'events'}", "--testing_percentage=30"]
+
+    assert retrain([*remote, *outputs, *options]) == 0
+
+    events = (tmp_path / "events" / "test").glob("events.out.tfevents.*")
+    assert b"misclassified/00" in b"".join(path.read_bytes() for path in events)
+
+
+def test_pictures_that_cannot_be_fetched_are_not_said_to_be_missing(
+    tables: Path,
+    server: Server,
+    options: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = collected(tables, options)
+    server.normally = status(404)
+    remote = [f"--unsplash={tables}", f"--image_dir={output}", "--allow_private"]
+    outputs = [f"--output_graph={tmp_path / 'x.tflite'}", "--no_report"]
+
+    assert retrain([*remote, *outputs, *options]) == 0
+
+    said = capsys.readouterr().out
+    assert "No test figure: no test picture could be read." in said

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from edgeclf import Classifier, DatasetError
 from edgeclf.adding.command import main as add_class
+from edgeclf.data.folders import Example
 from edgeclf.data.splits import read_split_file
 from edgeclf.label_image import main as label_image
 from edgeclf.metadata import read_model_info
@@ -19,6 +21,9 @@ from edgeclf.tflite.graph import Graph
 from edgeclf.tflite.operators import LOGISTIC, QUANTIZE
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.training.command import main
+from edgeclf.training.folds import FOLDS
+from edgeclf.training.tag_dataset import TagDataset
+from edgeclf.training.tag_head import deal_tags
 
 COUNT = 84
 TAGS = ["blue", "green", "red"]
@@ -254,8 +259,74 @@ def test_unreadable_pictures_are_named(configure, tmp_path, caplog):
 
 def test_one_picture_is_too_few(configure, home, tmp_path):
     table = tag_data.write_table(tmp_path / "t.csv", ["000.png,red"])
-    with pytest.raises(DatasetError, match="at least two training pictures"):
+    with pytest.raises(DatasetError, match=r"Received: 1 of 1 picture\."):
         retrain(configure(tags_csv=table))
+
+
+def test_near_duplicates_of_one_picture_are_too_few(configure, tmp_path):
+    (tmp_path / "alike").mkdir()
+    picture = Image.fromarray(tag_data.pixels(("red",), 1))
+    for side in range(64, 70):
+        picture.resize((side, side)).save(tmp_path / "alike" / f"{side}.png")
+    rows = [f"{side}.png,red" for side in range(64, 70)]
+    table = tag_data.write_table(tmp_path / "t.csv", rows)
+    with pytest.raises(
+        DatasetError, match=r"Received: 6 of 6 pictures, near-duplicates of one another"
+    ):
+        retrain(configure(tags_csv=table, image_dir=tmp_path / "alike"))
+
+
+def test_near_duplicates_with_other_tags_share_a_fold():
+    has = {"c": [0, 1, 2, 3, 4], "a": [5, 6, 7, 8], "b": [0, 5]}
+    targets = np.array([[row in has[tag] for tag in "abc"] for row in range(12)])
+    groups = np.array([0, 1, 2, 3, 4, 0, 6, 7, 8, 4, 10, 11])  # 5 like 0, 9 like 4
+    dataset = TagDataset(
+        examples=[Example(Path(f"{row}"), f"{row}", "") for row in range(12)],
+        labels=("a", "b", "c"),
+        targets=targets,
+        splits=np.array(["train"] * 10 + ["validation", "test"]),
+        groups=groups,
+        digests=[bytes([row]) for row in range(12)],
+        bottlenecks=np.zeros((12, 1), np.float32),
+        activations=(),
+        lows=np.zeros((12, 0), np.float32),
+        highs=np.zeros((12, 0), np.float32),
+        unreadable=(),
+    )
+    rows, folds = deal_tags(dataset)
+    assert rows.tolist() == [*range(11)]
+    assert folds[0] == folds[5] and folds[4] == folds[9]
+    assert folds[10] == FOLDS not in folds[:10]
+    assert len(set(folds[:10].tolist())) == FOLDS
+
+
+def test_class_weights_change_scores_and_hardly_what_is_given(configure, tmp_path):
+    rows = tag_data.write_pictures(tmp_path / "pictures", COUNT)
+    rows = [
+        f"{row};few" if number % 14 == 3 else row for number, row in enumerate(rows)
+    ]
+    table = tag_data.write_table(tmp_path / "t.csv", rows)
+    given, scores = {}, {}
+    for weights in ("none", "balanced"):
+        result = retrain(
+            configure(
+                tags_csv=table,
+                image_dir=tmp_path / "pictures",
+                class_weights=weights,
+                output_graph=tmp_path / f"{weights}.tflite",
+            )
+        )
+        with Classifier(result.model_path) as classifier:
+            few = classifier.labels.index("few")
+            each = [
+                classifier.scores(tag_data.pixels(tag_data.tags_of(number), number))
+                for number in range(300, 342)
+            ]
+            scores[weights] = np.array(each)[:, few].mean()
+            threshold = classifier.thresholds[few]
+            given[weights] = (np.array(each)[:, few] >= threshold).sum()
+    assert scores["balanced"] > scores["none"] + 0.1
+    assert given["balanced"] == pytest.approx(given["none"], abs=3)
 
 
 def test_tags_of_all_pictures_or_of_one_are_learned(configure, tmp_path):

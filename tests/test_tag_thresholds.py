@@ -102,3 +102,18 @@ def test_a_tag_that_no_or_every_picture_has_gets_a_threshold(share):
     (threshold,) = best_f1(scores, targets)
     assert 0 < threshold < 1
     np.testing.assert_array_equal(scores >= threshold, targets)
+
+
+def test_class_weights_do_not_change_which_pictures_are_given_a_tag():
+    scores, targets = drawn(4000, 7, 0.05)
+    logits = np.log(scores / (1 - scores))
+    weighted = 1 / (1 + np.exp(-(logits + 3.0)))
+    (threshold,) = best_f1(scores, targets)
+    (moved,) = best_f1(weighted, targets, scores)
+    assert moved > threshold + 0.2
+    given = (scores >= threshold).sum()
+    assert (weighted >= moved).sum() == pytest.approx(given, rel=0.1)
+    # Taken for probabilities, such scores would have a tag given far too often.
+    (wrong,) = best_f1(weighted[:200], targets[:200])
+    (right,) = best_f1(weighted[:200], targets[:200], scores[:200])
+    assert (weighted >= right).sum() < 0.7 * (weighted >= wrong).sum()

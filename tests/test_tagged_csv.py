@@ -92,3 +92,15 @@ def test_read_refuses_other_encodings_and_missing_files(pictures: Path) -> None:
         TagSource(tags_csv=table, image_dir=pictures).read()
     with pytest.raises(FileNotFoundError, match=r"none\.csv.*no such file"):
         TagSource(tags_csv=pictures / "none.csv", image_dir=pictures).read()
+
+
+def test_control_characters_are_blanks(tmp_path: Path) -> None:
+    draw(tmp_path, "a.jpg", "b.jpg")
+    table = tmp_path / "t.csv"
+    table.write_text("file,tags\na.jpg,sea\x1bside\nb.jpg,sea side;\x9b\n", "utf-8")
+
+    pictures = TagSource(tags_csv=table, image_dir=tmp_path).read()
+    chosen = TagSource(tags_csv=table, image_dir=tmp_path, keywords=("sea\x07side",))
+
+    assert pictures.labels == chosen.read().labels == ("sea side",)
+    assert pictures.targets.tolist() == [[True], [True]]

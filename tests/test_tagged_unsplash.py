@@ -271,7 +271,7 @@ def test_read_pictures_elsewhere(small: Path, tmp_path: Path) -> None:
     ):
         draw(tmp_path / "wrong", "x.jpg", "y.jpg", "z.jpg")
         TagSource(unsplash=small, image_dir=tmp_path / "wrong").read()
-    with pytest.raises(NotADirectoryError, match=r"nowhere, which does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere, which does not exist"):
         TagSource(unsplash=small, image_dir=tmp_path / "nowhere").read()
 
 
@@ -282,7 +282,10 @@ def test_read_named_keywords(small: Path, caplog: pytest.LogCaptureFixture) -> N
 
     assert pictures.labels == ("Sea", "blue", "snow")
     assert pictures.targets.sum(axis=0).tolist() == [1, 2, 0]
-    assert f"No picture in {small} has the tags: snow." in caplog.text
+    assert (
+        f"No picture in {small} with min_confidence 99 has the tags: snow."
+        in caplog.text
+    )
     with pytest.raises(
         DatasetError, match=r"tag of ice, snow in .*none; frequent there: blue, "
     ):

@@ -22,12 +22,12 @@ from edgeclf.choosing.halving import Result, Search, search
 from edgeclf.choosing.options import SHARED, add_shared, joined, retrain_line
 from edgeclf.choosing.settings import Setting, list_settings, reference
 from edgeclf.console import listed, one_of
+from edgeclf.data.tag_source import TAG_SOURCES
 from edgeclf.labelling.output import write_json_line
 from edgeclf.training.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_STEPS,
     SOLVERS,
-    TAG_SOURCES,
     RetrainConfig,
 )
 from edgeclf.training.views import DEFAULT_VIEWS

@@ -17,17 +17,18 @@ class PictureNames:
         root: The folder.
 
     Raises:
-        NotADirectoryError: It is no folder.
+        FileNotFoundError: There is no such folder.
+        NotADirectoryError: It is a file.
         OSError: A folder in it cannot be read.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise NotADirectoryError(
-                f"Expected a folder of pictures. Received: {self.root}, which "
-                f"{'is a file' if self.root.exists() else 'does not exist'}."
-            )
+            expected = f"Expected a folder of pictures. Received: {self.root}, which"
+            if self.root.exists():
+                raise NotADirectoryError(f"{expected} is a file.")
+            raise FileNotFoundError(f"{expected} does not exist.")
         start = len(os.path.join(self.root, ""))  # noqa: PTH118 - ends in a slash
         self._names = dict.fromkeys(
             path[start:].replace(os.sep, "/")

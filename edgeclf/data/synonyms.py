@@ -18,6 +18,17 @@ from pathlib import Path
 
 from edgeclf.errors import DatasetError
 
+# Labels are lines of text, and shown on terminals, which control characters steer.
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
+
+
+def tidy(name: str) -> str:
+    """Return a tag without blanks around it, and one where there are several.
+
+    Control characters count as blanks.
+    """
+    return " ".join(name.translate(_CONTROLS).split())
+
 
 def folded(name: str) -> str:
     """Return what two spellings of one tag have in common.
@@ -25,7 +36,7 @@ def folded(name: str) -> str:
     Upper and lower case, blanks around and several blanks within, and how an accent
     is composed make no other tag.
     """
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    return unicodedata.normalize("NFC", tidy(name)).casefold()
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
         if not text:
             continue
         tag, colon, rest = text.partition(":")
-        tag = " ".join(tag.split())
-        synonyms = [" ".join(name.split()) for name in rest.split(",")]
+        tag = tidy(tag)
+        synonyms = [tidy(name) for name in rest.split(",")]
         if not colon or not tag or not all(synonyms):
             raise DatasetError(
                 f"Expected lines of the form 'tag: synonym, synonym' in {path}. "

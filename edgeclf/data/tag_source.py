@@ -26,6 +26,9 @@ logger = logging.getLogger("edgeclf")
 DEFAULT_TOP_KEYWORDS = 10  # of the Unsplash tables; of others, all
 DEFAULT_MIN_CONFIDENCE = 99.0
 
+# Settings that say where the tags are; exactly one is given.
+TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
+
 _Path = str | os.PathLike[str]
 
 
@@ -63,11 +66,10 @@ class TagSource:
     allow_private: bool = False
 
     def __post_init__(self) -> None:
-        kinds = ("unsplash", "tags_csv", "tag_folders")
-        given = [name for name in kinds if getattr(self, name) is not None]
+        given = [name for name in TAG_SOURCES if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"Expected one of {', '.join(kinds)}. "
+                f"Expected one of {', '.join(TAG_SOURCES)}. "
                 f"Received: {' and '.join(given) or 'none'}."
             )
         if self.tags_csv is not None and self.image_dir is None:
@@ -119,8 +121,10 @@ class TagSource:
         else:
             names, taggings = read_tag_folders(self.root)
             examples = [Example(self.root / name, name, "") for name in names]
-        given = self.unsplash or self.tags_csv or self.tag_folders
-        labels, targets = choice.of(taggings, len(examples), f"{given}")
+        source = f"{self.unsplash or self.tags_csv or self.tag_folders}"
+        if self.unsplash is not None:
+            source += f" with min_confidence {self.min_confidence:g}"
+        labels, targets = choice.of(taggings, len(examples), source)
         return TaggedPictures(examples, labels, targets)
 
     def choice(self) -> TagChoice:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.console import number_of
-from edgeclf.data.synonyms import Synonyms, folded
+from edgeclf.data.synonyms import Synonyms, folded, tidy
 from edgeclf.data.tables import first_few
 from edgeclf.errors import DatasetError
 
@@ -125,7 +125,7 @@ class TagChoice:
         for number, (key, members) in enumerate(groups.items()):
             numbers[members] = number
             best = min(members, key=lambda place: (-uses[place], spellings[place]))
-            labels.append(named.get(key) or " ".join(spellings[best].split()))
+            labels.append(named.get(key) or tidy(spellings[best]))
         return labels, numbers
 
     def _chosen(
@@ -156,7 +156,9 @@ class TagChoice:
         places = {
             folded(labels[place]): place for place in np.flatnonzero(counts).tolist()
         }
-        wanted = sorted({self.synonyms(name) or name for name in self.names or ()})
+        wanted = sorted(
+            {self.synonyms(name) or tidy(name) for name in self.names or ()}
+        )
         chosen = {name: places.get(folded(name)) for name in wanted}
         missing = [name for name, place in chosen.items() if place is None]
         if len(missing) == len(chosen):

@@ -10,12 +10,10 @@ from pathlib import Path
 
 from edgeclf.console import Parser
 from edgeclf.data.splits import SPLITS, TEST
-from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE
+from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TAG_SOURCES
 from edgeclf.evaluation.report_files import VALUES_ENDING
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.labelling.arguments import positive
-
-TAG_SOURCES = ("tags_csv", "unsplash", "tag_folders")
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Parser, argparse.Namespace]:

@@ -24,8 +24,9 @@ from edgeclf.classifier import Classifier
 from edgeclf.console import Parser, number_of, run
 from edgeclf.data.folders import Example, read_background
 from edgeclf.data.splits import TEST, read_split_file
+from edgeclf.data.tag_source import TAG_SOURCES
 from edgeclf.errors import DatasetError, ModelError
-from edgeclf.evaluation.arguments import TAG_SOURCES, parse
+from edgeclf.evaluation.arguments import parse
 from edgeclf.evaluation.evaluate import count_rejected, evaluate
 from edgeclf.evaluation.folder import (
     checked_labels,

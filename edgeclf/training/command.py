@@ -116,7 +116,7 @@ def _parser() -> console.Parser:
         model,
         "class_weights",
         "whether a rare class counts as much as a frequent one (balanced) or by its "
-        "pictures (none); auto: balanced unless that lowers the macro-F1",
+        "pictures (none); auto: balanced unless that lowers the macro-F1, tags: none",
         choices=CLASS_WEIGHTS,
     )
     add(model, "resize", "resize filter", choices=RESIZE_METHODS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edgeclf.data.splits import Shares
-from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TagSource
+from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TAG_SOURCES, TagSource
 from edgeclf.evaluation.report_files import (
     ENDING,
     SPLIT_ENDING,
@@ -45,9 +45,7 @@ _Path = str | os.PathLike[str]
 SOLVERS = ("auto", "discriminant", "regression", "prototype")
 TAG_SOLVERS = ("auto", "regression")  # those that can fit tags
 
-# Where pictures with tags come from, one of them.
-TAG_SOURCES = ("unsplash", "tags_csv", "tag_folders")
-# Settings that only they have.
+# Settings that only pictures with tags have.
 TAG_SETTINGS = (
     "top_keywords",
     "min_confidence",
@@ -113,7 +111,9 @@ class RetrainConfig:
             on pictures that it has not seen.
         class_weights: "balanced" (a rare class counts as much as a frequent one),
             "none" (by its pictures) or "auto": balanced, unless that lowers the
-            macro-F1 of unseen pictures. Gradient descent has "none" always.
+            macro-F1 of unseen pictures. Gradient descent has "none" always, and tags
+            unless it is "balanced"; that raises a rare tag's scores and its threshold
+            alike.
         how_many_training_steps: Steps of mini-batch gradient descent. None, with
             `learning_rate` None too, for `solver`.
         learning_rate: Step size of gradient descent.

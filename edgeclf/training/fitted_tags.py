@@ -30,6 +30,8 @@ class FittedTags:
             where each tag has a scale of its own.
         class_weights: "balanced" where a tag's few pictures count as much as the many
             without it, "none" where each picture counts once; None for neither.
+        weighting: What class weights have added to the logits of each tag, `(tags,)`:
+            without it their logistic function is how probable the tag is.
         candidates: Settings and figures of all heads that were chosen between.
         shrinkage: The share that was chosen; None but for the discriminant.
         fine_tuning: None: the backbone stays as it is.
@@ -43,6 +45,7 @@ class FittedTags:
     solver: str
     temperature: float | None
     class_weights: str | None
+    weighting: NDArray[np.float64]
     candidates: Sequence[Mapping[str, Any]] = ()
     shrinkage: float | None = None
     fine_tuning: None = None

@@ -8,9 +8,10 @@ from typing import Any
 
 from edgeclf import __version__
 from edgeclf.data.splits import SPLITS, TRAIN
+from edgeclf.data.tag_source import TAG_SOURCES
 from edgeclf.image import PREPROCESSING_VERSION
 from edgeclf.metadata import FORMAT_VERSION
-from edgeclf.training.config import TAG_SOURCES, RetrainConfig
+from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.fitted_tags import FittedTags

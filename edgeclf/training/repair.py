@@ -36,6 +36,7 @@ from edgeclf.training.export import export
 from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.head import FittedHead, softmax
+from edgeclf.training.tag_regression import sigmoid
 from edgeclf.zoo.backbone import Backbone
 
 logger = logging.getLogger("edgeclf")
@@ -244,8 +245,10 @@ class _Checker:
         """Return what int8 costs on each picture, percentage points, and of what."""
         if not isinstance(self._fitted, FittedTags):
             return 100 * expected_losses(unseen, floating, quantized), "accuracy"
-        cuts = self._fitted.cuts
-        losses = expected_tag_losses(unseen, floating, quantized, cuts)
+        weighting = self._fitted.weighting
+        losses = expected_tag_losses(
+            unseen - weighting, floating, quantized, self._fitted.cuts - weighting
+        )
         return 100 * losses, "micro-F1"
 
     def _outputs(
@@ -347,7 +350,7 @@ def expected_losses(
 
 
 def expected_tag_losses(
-    unseen: NDArray[np.float32],
+    unseen: NDArray[np.floating],
     floating: NDArray[np.float32],
     quantized: NDArray[np.float32],
     cuts: NDArray[np.float64],
@@ -371,7 +374,7 @@ def expected_tag_losses(
         Float `(n,)`; the mean is `F - F'`.
     """
     wide = unseen.astype(np.float64)
-    scores = (1 + np.tanh(wide / 2)) / 2  # the logistic function, without overflow
+    scores = sigmoid(wide)
     before, after = wide >= cuts, wide + (quantized - floating) >= cuts
 
     def parts(given: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:

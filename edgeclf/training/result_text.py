@@ -28,7 +28,9 @@ def result_lines(result: RetrainResult, config: RetrainConfig) -> list[str]:
     nouns = ("tag", "tags") if config.is_multi_label else ("class", "classes")
     lines = [f"{number_of(len(metrics['labels']), *nouns)}; pictures: {counts}"]
     if metrics["test"] is None:
-        lines.append("No test figure: no picture was held out for testing.")
+        known = bool(metrics["num_test"])
+        why = "test picture could be read" if known else "picture was held out"
+        lines.append(f"No test figure: no {why}{'' if known else ' for testing'}.")
     elif config.is_multi_label:
         lines += _tag_lines(metrics, config)
     else:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from edgeclf import image
+from edgeclf.data.folders import Example
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.metrics import Evaluation
@@ -94,7 +95,7 @@ def write_summaries(
     measured = evaluations[kind]
     drawn = confusion_matrix(measured.confusion_matrix, dataset.labels)
     _add_image(writer, "confusion_matrix", drawn, step)
-    paths = {example.name: example.path for example in dataset.examples}
+    examples = {example.name: example for example in dataset.examples}
     wrong = np.flatnonzero(measured.predicted != measured.classes)
     worst = sorted(wrong.tolist(), key=lambda row: -measured.scores[row].max())
     for number, row in enumerate(worst[:MAX_MISCLASSIFIED]):
@@ -102,7 +103,7 @@ def write_summaries(
         score = float(measured.scores[row, guess])
         truth = dataset.labels[measured.classes[row]]
         lines = (truth, f"taken for {dataset.labels[guess]} ({score:.2f})", name)
-        picture = _captioned(paths[name], lines)
+        picture = _captioned(examples[name], lines)
         if picture is not None:
             _add_image(writer, f"misclassified/{number:02}", picture, step)
     writer.close()
@@ -144,7 +145,7 @@ def write_tag_summaries(
         if evaluation.mean_average_precision is not None:
             precision = evaluation.mean_average_precision
             writer.add_scalar(f"mean_average_precision{end}", precision, 0)
-    paths = {example.name: example.path for example in dataset.examples}
+    examples = {example.name: example for example in dataset.examples}
     wrong = mistagged(evaluations[kind], dataset.labels)
     worst = sorted(wrong, key=lambda each: -len(each.missed) - len(each.wrong))
     for number, each in enumerate(worst[:MAX_MISCLASSIFIED]):
@@ -152,7 +153,7 @@ def write_tag_summaries(
             ", ".join(label for label, _ in tags) for tags in (each.missed, each.wrong)
         )
         lines = (f"missed: {missed}", f"wrongly given: {given}", each.name)
-        picture = _captioned(paths[each.name], lines)
+        picture = _captioned(examples[each.name], lines)
         if picture is not None:
             _add_image(writer, f"misclassified/{number:02}", picture, 0)
     writer.close()
@@ -188,10 +189,10 @@ def _add_image(writer: Any, tag: str, picture: Image.Image, step: int) -> None:
     writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
 
 
-def _captioned(path: Path, lines: Sequence[str]) -> Image.Image | None:
+def _captioned(example: Example, lines: Sequence[str]) -> Image.Image | None:
     """Return a picture with three lines below; None if it is gone."""
     try:
-        pixels = image.load(path, (PICTURE_SIDE, PICTURE_SIDE))
+        pixels = image.load(example.read(), (PICTURE_SIDE, PICTURE_SIDE))
     except (ImageError, OSError):  # it was there a moment ago
         return None
     sheet = Image.new("RGB", (PICTURE_SIDE, PICTURE_SIDE + CAPTION), PAPER)

@@ -64,8 +64,8 @@ def load_tags(
         extractor: Computes their bottlenecks.
 
     Raises:
-        DatasetError: No tag is left, or only one picture to train on; or a picture
-            cannot be read and `config.strict` is set.
+        DatasetError: No tag is left, or only one picture, or near-duplicates of one,
+            to train on; or a picture cannot be read and `config.strict` is set.
     """
     table, unreadable = read_features(config, found.examples, extractor)
     rows, targets = _united(found, table.digests)
@@ -92,12 +92,7 @@ def load_tags(
         config.seed,
         {row: fixed[name] for row, name in enumerate(names) if name in fixed},
     )
-    num_train = int((splits == TRAIN).sum())
-    if num_train < 2:
-        raise DatasetError(
-            f"Expected at least two training pictures in {config.source}. "
-            f"Received: {num_train} of {number_of(len(names), 'picture')}."
-        )
+    _check_training(config, splits, groups)
     known = _known_tags(config, found.labels, targets, splits)
     return TagDataset(
         examples=examples,
@@ -112,6 +107,19 @@ def load_tags(
         highs=table.highs,
         unreadable=unreadable,
     )
+
+
+def _check_training(
+    config: RetrainConfig, splits: NDArray[np.str_], groups: NDArray[np.intp]
+) -> None:
+    """Check that one picture can be left out for what is learned of another."""
+    train = np.flatnonzero(splits == TRAIN)
+    if len(np.unique(groups[train])) < 2:
+        alike = ", near-duplicates of one another" if len(train) > 1 else ""
+        raise DatasetError(
+            f"Expected at least two different training pictures in {config.source}. "
+            f"Received: {len(train)} of {number_of(len(splits), 'picture')}{alike}."
+        )
 
 
 def _united(

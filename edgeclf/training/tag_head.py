@@ -49,7 +49,7 @@ def fit_tags(
             "Without effect: %s. Heads of tags are solved for, without steps.",
             ", ".join(f"--{name}" for name in ignored),
         )
-    rows, folds = _deal(dataset)
+    rows, folds = deal_tags(dataset)
     order = np.argsort(folds, kind="stable")  # a fold stands together
     targets = dataset.targets[rows[order]]
     # One thread adds in one order: the same weights in every run.
@@ -67,15 +67,18 @@ def fit_tags(
             [trial.logits[:, tag] for tag, trial in enumerate(chosen)], axis=1
         )
         scales, shifts = scales_and_shifts(unseen, targets)
+        weighting = np.zeros(len(shifts))
         if config.class_weights == "balanced":
-            shifts = shifts - _log_odds(targets)
+            weighting = -_log_odds(targets)
+        shifts = shifts + weighting
         unseen = (unseen * scales + shifts).astype(np.float32)
         head = _all_pictures_head(trials, chosen, scales, shifts)
-    scores = sigmoid(unseen.astype(np.float64))
+    wide = unseen.astype(np.float64)
+    scores, chances = sigmoid(wide), sigmoid(wide - weighting)
     thresholds = (
-        best_f1(scores, targets)
+        best_f1(scores, targets, chances)
         if config.precision is None
-        else at_precision(scores, targets, config.precision, dataset.labels)
+        else at_precision(scores, targets, config.precision, dataset.labels, chances)
     )
     candidates = [_described(trial) for trial in trials.tried.values()]
     _log(best, chosen)
@@ -89,22 +92,24 @@ def fit_tags(
         solver="regression",
         temperature=None,
         class_weights="balanced" if config.class_weights == "balanced" else "none",
+        weighting=weighting,
         candidates=candidates,
     )
 
 
-def _deal(dataset: TagDataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def deal_tags(dataset: TagDataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the training and validation pictures, rising, and the fold of each.
 
-    That of validation pictures is `FOLDS`. A picture is dealt by its rarest tag, so
-    that no fold has all pictures of a tag.
+    That of validation pictures is `FOLDS`. Near-duplicates stay together, and are dealt
+    by the rarest tag of any of them, so that no fold has all pictures of a tag.
     """
     train, validation = dataset.positions(TRAIN), dataset.positions(VALIDATION)
     counts = dataset.targets[train].sum(axis=0)
-    rarest = np.where(dataset.targets[train], counts, len(train) + 1)
-    kinds = np.where(
-        dataset.targets[train].any(axis=1), rarest.argmin(axis=1), len(counts)
-    )
+    _, members = np.unique(dataset.groups[train], return_inverse=True)
+    has_tag = np.zeros((members.max() + 1, len(counts)), np.bool_)
+    np.logical_or.at(has_tag, members, dataset.targets[train])
+    rarest = np.where(has_tag, counts, len(train) + 1).argmin(axis=1)
+    kinds = np.where(has_tag.any(axis=1), rarest, len(counts))[members]
     folds = np.full(len(dataset.examples), FOLDS)
     folds[train] = deal_folds(
         kinds, dataset.groups[train], [dataset.digests[row] for row in train.tolist()]

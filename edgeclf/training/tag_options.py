@@ -7,8 +7,8 @@ import dataclasses
 from typing import Any
 
 from edgeclf.console import listed
-from edgeclf.data.tag_source import DEFAULT_TOP_KEYWORDS
-from edgeclf.training.config import TAG_SETTINGS, TAG_SOURCES, RetrainConfig
+from edgeclf.data.tag_source import DEFAULT_TOP_KEYWORDS, TAG_SOURCES
+from edgeclf.training.config import TAG_SETTINGS, RetrainConfig
 
 TAG_OPTIONS = (*TAG_SOURCES, *TAG_SETTINGS)
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}

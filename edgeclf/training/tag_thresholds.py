@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,29 +23,28 @@ LEAST = STEPS // 10
 
 
 def best_f1(
-    scores: NDArray[np.floating], targets: NDArray[np.bool_]
+    scores: NDArray[np.floating],
+    targets: NDArray[np.bool_],
+    chances: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float32]:
     """Return for each tag the threshold with the highest F1 to be expected.
 
-    What is counted among the pictures is mixed with what their scores say should be.
+    What is counted among the pictures is mixed with what is to be expected of them.
 
     Source: Z. C. Lipton et al., "Optimal Thresholding of Classifiers to Maximize F1
     Measure" (ECML 2014), for the thresholds of calibrated scores.
 
     Args:
-        scores: Probabilities by heads that have not seen the pictures, `(n, tags)`.
+        scores: By heads that have not seen the pictures, in [0, 1], `(n, tags)`.
         targets: Their tags, bool likewise.
+        chances: Likewise, how probable each tag is, where class weights have moved the
+            scores. None for the scores themselves.
 
     Returns:
         float32 `(tags,)`, each between two scores that an int8 file can give.
     """
-    return np.array(
-        [
-            _Ranking(scores[:, tag], targets[:, tag]).best_f1()
-            for tag in range(targets.shape[1])
-        ],
-        np.float32,
-    )
+    columns = _columns(scores, targets, chances)
+    return np.array([_Ranking(*column).best_f1() for column in columns], np.float32)
 
 
 def at_precision(
@@ -52,6 +52,7 @@ def at_precision(
     targets: NDArray[np.bool_],
     precision: float,
     labels: Sequence[str],
+    chances: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float32]:
     """Return for each tag the lowest threshold that holds a precision.
 
@@ -62,11 +63,12 @@ def at_precision(
         targets: See there.
         precision: The share of a tag's uses that is to be right, in (0, 1].
         labels: The tags' names.
+        chances: See there.
     """
     thresholds, failing = [], []
-    for tag, label in enumerate(labels):
-        ranking = _Ranking(scores[:, tag], targets[:, tag])
-        threshold, held = ranking.at_precision(precision)
+    columns = _columns(scores, targets, chances)
+    for label, column in zip(labels, columns, strict=True):
+        threshold, held = _Ranking(*column).at_precision(precision)
         thresholds.append(threshold)
         if held < precision:
             failing.append(
@@ -77,18 +79,31 @@ def at_precision(
     return np.array(thresholds, np.float32)
 
 
+def _columns(
+    scores: NDArray[np.floating],
+    targets: NDArray[np.bool_],
+    chances: NDArray[np.floating] | None,
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Yield each tag's scores, targets and chances."""
+    chances = scores if chances is None else chances
+    return zip(scores.T, targets.T, chances.T, strict=True)
+
+
 class _Ranking:
     """Pictures by falling score of one tag, and what giving it to the first n costs."""
 
     def __init__(
-        self, scores: NDArray[np.floating], targets: NDArray[np.bool_]
+        self,
+        scores: NDArray[np.floating],
+        targets: NDArray[np.bool_],
+        chances: NDArray[np.floating],
     ) -> None:
         # An int8 file tells no two pictures of one step apart.
         steps = np.clip(np.rint(scores * STEPS), 0, STEPS - 1).astype(np.intp)
         self._steps = np.unique(steps)[::-1]
         given = np.bincount(steps, minlength=STEPS)[self._steps]
         right = np.bincount(steps, targets, minlength=STEPS)[self._steps]
-        expected = np.bincount(steps, scores, minlength=STEPS)[self._steps]
+        expected = np.bincount(steps, chances, minlength=STEPS)[self._steps]
         self._given, self._right = given.cumsum(), right.cumsum()
         self._expected = expected.cumsum()
         self._trust = TRUSTED / max(self._right[-1], 1.0)
