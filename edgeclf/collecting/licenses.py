@@ -28,7 +28,7 @@ _OF_URL = re.compile(
     r"//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)/?(\d\.\d)?",
     re.IGNORECASE,
 )
-# Nothing may follow but a version and a country: "CC BY, not for sale" is none of these.
+# Nothing may follow but a version and a country: "CC BY, not for sale" is none.
 _OF_NAME = re.compile(
     r"(?:cc[ _-]?)?(?P<by>by(?:[ _-](?:nc|sa|nd))*)(?:[ _-]igo)?(?:[ _-]v?\d.*)?"
     r"|(?P<zero>cc[ _-]?(?:0|zero))\b.*|(?P<mark>(?:cc[ _-]?)?pdm?)\b.*",
