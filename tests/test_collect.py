@@ -21,6 +21,7 @@ from PIL import Image
 
 from edgeclf.collecting import Found, Manners, Source, Web, collect, read_urls
 from edgeclf.collecting.command import main
+from edgeclf.collecting.manifest import COLUMNS
 from edgeclf.data.folders import read_folder
 from edgeclf.errors import DatasetError, DownloadError
 
@@ -111,7 +112,6 @@ MISBEHAVIOUR: dict[str, tuple[bytes, list[hosting.Behaviour], str]] = {
     ),
     "/busy.jpg": (picture(8), [hosting.status(429), hosting.serve], "stored"),
     "/always429.jpg": (b"", [hosting.status(429)], "429"),
-    "/later.jpg": (b"", [hosting.saying(429, Retry_After="900")], "429"),
     "/twice500.jpg": (
         picture(9),
         [*[hosting.status(500)] * 2, hosting.serve],
@@ -159,7 +159,7 @@ def test_a_server_that_misbehaves_is_counted_by_reason(
     paths.asked.clear()
     said = run(urls(*MISBEHAVIOUR))
     assert set(paths.asked) == {
-        *("/half.jpg", "/drip.jpg", "/always429.jpg", "/later.jpg", "/always500.jpg")
+        *("/half.jpg", "/drip.jpg", "/always429.jpg", "/always500.jpg")
     }
     assert said["stored"] == 0
     assert said["outcomes"]["stored before"] == 8
@@ -233,6 +233,9 @@ def test_no_more_is_asked_for_than_the_limit_lacks(
     said = run([*urls(*names), "--limit", "6"])
     assert (said["stored"], said["labels"]) == (2, {"Gzhel": 6})
     assert sorted(paths.asked) == sorted(f"/{number}" for number in range(9))
+    # Nothing is lacking: all that is new is given back at once.
+    said = run([*urls(*names), "--limit", "6"])
+    assert (said["stored"], said["outcomes"]["limit reached"]) == (0, 21)
 
 
 def test_what_is_kept_does_not_depend_on_who_is_quicker(
@@ -412,6 +415,95 @@ def test_a_picture_of_several_labels_lies_in_each(paths: Paths, tmp_path: Path) 
     assert result.counts == {"blue": 1, "human": 1, "tree": 1}
 
 
+def test_a_label_that_can_be_no_folder_does_not_cost_the_others(
+    paths: Paths, tmp_path: Path
+) -> None:
+    paths["/a"] = picture(1)
+    found = [Found(paths.address("/a"), ("a/b", "blue"), "unsplash", "a1")]
+    result = collect([Source("x", found)], tmp_path / "out", Web(allow_private=True))
+    assert result.outcomes == {"stored": 1}
+    assert stored(tmp_path / "out") == ["blue/unsplash-a1.jpg"]
+
+
+def test_a_picture_of_two_queries_goes_to_the_first_that_lacks_it(
+    paths: Paths, tmp_path: Path
+) -> None:
+    for number in range(4):
+        paths[f"/{number}"] = picture(number)
+    addresses = [paths.address(f"/{number}") for number in range(4)]
+    output = tmp_path / "out"
+    for _ in range(2):
+        sources = [
+            Source(label, [Found(url, (label,), "urls") for url in addresses], label)
+            for label in ("x", "y")
+        ]
+        web = Web(allow_private=True)
+        result = collect(sources, output, web, limit=2, num_workers=1)
+        assert result.counts == {"x": 2, "y": 2}
+    assert [row["url"] for row in rows(output / "manifest.csv")] == addresses
+    assert paths.asked == {f"/{number}": 1 for number in range(4)}
+
+
+def test_a_list_of_labels_gives_a_picture_to_each(
+    paths: Paths, urls: Callable[..., list[str]], run: Collect, tmp_path: Path
+) -> None:
+    paths["/a"] = picture(1)
+    arguments = urls("/a")
+    place = arguments.index("--label")
+    del arguments[place : place + 2]
+    url = paths.address("/a")
+    (tmp_path / "urls.txt").write_text(f"url,label\n{url},x\n{url},y\n{url},x\n")
+    assert run(arguments)["labels"] == {"x": 1, "y": 1}
+    manifest = tmp_path / "out" / "manifest.csv"
+    (found,) = read_urls(manifest)
+    assert (found.url, found.labels) == (url, ("x", "y"))
+    # And of a collection that stored no picture.
+    lines = [f"file,url,label\n,{url},x;y\n", f"file,url,label\nx;y/1.jpg,{url},x;y\n"]
+    for text, labels in zip(lines, (("x", "y"), ("x;y",)), strict=True):
+        manifest.write_text(text)
+        assert read_urls(manifest)[0].labels == labels
+
+
+def test_what_others_wrote_is_no_formula(paths: Paths, tmp_path: Path) -> None:
+    paths["/a"] = picture(1)
+    url, evil = paths.address("/a"), ' =HYPERLINK("http://x")'
+    found = Found(url, ("=x",), "urls", evil, evil, evil, "@ann", "+1", "-1")
+    collect([Source("x", [found])], tmp_path / "out", Web(allow_private=True))
+    (row,) = rows(tmp_path / "out" / "manifest.csv")
+    names = ("identifier", "page", "title", "author", "license", "license_url")
+    safe = f"'{evil.strip()}"
+    assert [row[name] for name in names] == [safe, safe, safe, "'@ann", "'+1", "'-1"]
+    assert (tmp_path / "out" / row["file"]).is_file()
+
+
+def test_a_run_that_finds_nothing_new_writes_nothing_new(
+    paths: Paths, urls: Callable[..., list[str]], run: Collect, tmp_path: Path
+) -> None:
+    arguments = urls("/a")
+    paths["/a"] = [hosting.status(500)]
+    journal = tmp_path / "out" / ".collect" / "journal.jsonl"
+    sizes = []
+    for _ in range(3):
+        run(arguments, status=1)
+        sizes.append(journal.stat().st_size)
+    assert len(set(sizes)) == 1
+    assert paths.asked == {"/a": 9}
+
+
+def test_a_picture_that_waits_is_kept_elsewhere_too(
+    paths: Paths, tmp_path: Path
+) -> None:
+    from edgeclf.collecting.spool import Spool
+
+    kept: list[bytes] = []
+    url = paths.address("/a")
+    Spool(tmp_path / ".collect" / "spool").write(url, picture(1))
+    web = Web(allow_private=True)
+    source = Source("x", [Found(url, ("x",), "urls")])
+    assert collect([source], tmp_path, web, keep=kept.append).num_stored == 1
+    assert (kept, paths.asked) == ([picture(1)], {})
+
+
 def test_a_source_that_fails_does_not_stop_the_others(
     paths: Paths, tmp_path: Path
 ) -> None:
@@ -486,6 +578,11 @@ def test_an_edited_manifest_keeps_its_columns(
     ("name", "content", "said"),
     [
         ("manifest.csv", "file;label\n", "Expected the columns file, label"),
+        (
+            "manifest.csv",
+            f"{','.join(COLUMNS)}\n{'x' * 200_000}\n",
+            "after line 1 a row that cannot be read",
+        ),
         (".collect/journal.jsonl", "{}\n", "another line 1"),
         (".collect/journal.jsonl", "nonsense\n", "another line 1"),
     ],
@@ -520,6 +617,9 @@ def test_a_list_may_be_a_table(tmp_path: Path) -> None:
         "http://a.example/2?url=3,4",
     ]
     assert read_urls(file)[0].labels == ("My list",)
+    data = "data:image/png;base64," + "A" * 200_000
+    file.write_text(f"{data}\nhttp://a.example/1\n")
+    assert [found.url for found in read_urls(file)] == [data, "http://a.example/1"]
     file.write_text("url\nhttp://a.example/1\n")
     assert [found.url for found in read_urls(file)] == ["http://a.example/1"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import sys
+import time
 import urllib.parse
 from collections.abc import Iterator
 from itertools import islice
@@ -13,7 +14,12 @@ import hosting
 import pytest
 
 from edgeclf.collecting import engines, licenses, openverse, wikimedia
-from edgeclf.collecting.answers import plain_text
+from edgeclf.collecting.answers import (
+    MAX_ADDRESS,
+    address_of,
+    plain_text,
+    text_of,
+)
 from edgeclf.collecting.searches import LICENSED, SOURCES, search
 from edgeclf.collecting.web import Manners, Web
 from edgeclf.errors import DownloadError, MissingExtraError
@@ -393,6 +399,14 @@ def test_wikimedia_goes_on_within_a_page_that_comes_in_parts(service, web):
     assert [each.identifier for each in found] == ["1", "2"]
 
 
+def test_wikimedia_goes_on_after_a_page_of_other_files(service, web):
+    films = [of_wikimedia(n, mime="image/gif") for n in (1, 2)]
+    last = page_of_wikimedia([of_wikimedia(3)])
+    service.answers(page_of_wikimedia(films, 50), last)
+    found = search("wikimedia", "cat", ("cat",), web)
+    assert [each.identifier for each in found] == ["3"]
+
+
 def test_wikimedia_says_nothing_found_and_errors_with_status_200(service, web):
     service.answers({"batchcomplete": True})
     assert list(search("wikimedia", "zzzz", ("cat",), web)) == []
@@ -477,6 +491,14 @@ def test_unknown_names_are_refused(web):
         (None, "pd", "pdm"),
         (None, "GFDL", None),
         (None, "Bystander licence", None),
+        (None, "BY-SA 2.0", "by-sa"),
+        (None, "CC BY-SA IGO 3.0", "by-sa"),
+        (None, "CC BY NC 2.0", "by-nc"),
+        (None, "CC BY-NonCommercial", None),
+        (None, "cc-by-nd-nc-2.0", None),
+        (None, "By permission only", None),
+        (None, "Mark Smith", None),
+        (None, "Zero-Clause BSD", None),
         ("https://example.org/licenses/by/4.0/", None, None),
         ("https://creativecommons.org/licenses/sampling+/1.0/", None, None),
         (None, None, None),
@@ -494,10 +516,25 @@ def test_codes_of_licences(url, name, code):
         ("a < b", "a < b"),
         ("<script>", ""),
         ("", ""),
+        ("a\x1b[2Jb\0c", "a [2Jb c"),
+        ("<![x[", ""),
     ],
 )
 def test_html_becomes_one_line_of_text(source, text):
     assert plain_text(source) == text
+
+
+@pytest.mark.parametrize("source", ["<", "<a ", "<!--", "&", "<![x["])
+def test_hostile_html_takes_no_time(source):
+    began = time.process_time()
+    plain_text(source * 200_000)
+    assert time.process_time() - began < 5  # without a limit some take minutes
+
+
+def test_texts_and_addresses_of_services_are_plain():
+    assert text_of({"m": "a\x1b[2J\nb"}, "m") == "a [2J b"
+    long = "http://x/" + "1" * MAX_ADDRESS
+    assert address_of({"a": long, "b": "http://x/"}, "a", "b") == "http://x/"
 
 
 def results_of_bing(names: list[str]) -> bytes:

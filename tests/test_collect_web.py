@@ -121,6 +121,37 @@ def test_who_asks_to_wait_too_long_is_given_up(paths: Paths, wait: str) -> None:
     assert paths.asked["/a"] in (1, 3)  # the last is no date
 
 
+def test_a_host_that_wants_to_be_left_alone_is_not_asked_again(paths: Paths) -> None:
+    paths["/a"] = [hosting.saying(429, Retry_After="3600")]
+    paths["/b"] = b"picture"
+    asking = web()
+    for path in ("/a", "/b"):
+        with pytest.raises(FetchError) as caught:
+            asking.get_picture(paths.address(path))
+        assert (caught.value.kind, caught.value.passing) == ("429", True)
+    assert "asked to be left alone for 3600 s" in str(caught.value)
+    assert paths.asked == {"/a": 1}
+
+
+def test_a_redirect_is_not_held_against_who_redirects(paths: Paths) -> None:
+    with misbehaving.paths() as closed:
+        dead = closed.address("/a")
+    paths["/away"] = [hosting.redirect_to(dead)]
+    paths["/b"] = b"picture"
+    asking = web(Manners(attempts=OUT_OF_REACH, backoff_s=0))
+    with pytest.raises(FetchError) as caught:
+        asking.get_picture(paths.address("/away"))
+    assert caught.value.kind == "unreachable"
+    assert asking.get_picture(paths.address("/b")) == b"picture"
+
+    with misbehaving.paths() as busy:
+        busy["/a"] = [hosting.saying(503, Retry_After="3600")]
+        paths["/busy"] = [hosting.redirect_to(busy.address("/a"))]
+        with pytest.raises(FetchError):
+            asking.get_picture(paths.address("/busy"))
+    assert asking.get_picture(paths.address("/b")) == b"picture"
+
+
 def test_nonsense_to_wait_for_counts_as_none(paths: Paths) -> None:
     for wait in ("soon", "-1", "²", "1e9", "Mon, 99 Foo"):
         assert refused(paths, hosting.saying(503, Retry_After=wait)).wait_s is None

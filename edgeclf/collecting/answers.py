@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Any
 
 from edgeclf.errors import DownloadError
 
 MAX_TEXT = 300  # letters of a title or a name that are kept
+MAX_HTML = 4000  # that are looked at: the parser's time grows with their square
+MAX_ADDRESS = 8192  # servers take no longer ones
 
 
 class _Text(HTMLParser):
@@ -30,9 +33,11 @@ class _Text(HTMLParser):
 def plain_text(html: str) -> str:
     """Return one line of text for a piece of HTML."""
     parser = _Text()
-    parser.feed(html)
-    parser.close()
-    return " ".join("".join(parser.parts).split())[:MAX_TEXT]
+    # AssertionError: what some versions of Python say of "<![x[".
+    with suppress(AssertionError):
+        parser.feed(html[:MAX_HTML])
+        parser.close()
+    return _one_line("".join(parser.parts))
 
 
 def text_of(entry: object, *names: str) -> str | None:
@@ -48,14 +53,22 @@ def text_of(entry: object, *names: str) -> str | None:
         return str(entry)
     if not isinstance(entry, str):
         return None
-    return " ".join(entry.split())[:MAX_TEXT] or None
+    return _one_line(entry) or None
+
+
+def _one_line(text: str) -> str:
+    """Return text without control characters, which would reach a terminal."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:MAX_TEXT]
 
 
 def address_of(entry: object, *names: str) -> str | None:
     """Return the first web address among `entry[name]`; None if there is none."""
     for name in names:
         value = entry.get(name) if isinstance(entry, Mapping) else None
-        if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
+        if not isinstance(value, str) or len(value) > MAX_ADDRESS:
+            continue
+        if value.lower().startswith(("http://", "https://")):
             return value
     return None
 

@@ -6,7 +6,8 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,12 @@ def collect(
         store.close()
 
 
+def _with_folders(found: Found) -> Found:
+    """Return a picture with only those of its labels that can be folders."""
+    labels = (label for label in found.labels if label_name_problem(label) is None)
+    return replace(found, labels=tuple(labels))
+
+
 class _Run:
     """One run of `collect`."""
 
@@ -188,7 +195,8 @@ class _Run:
         except BaseException:
             self._web.close()
             downloads.stop()
-            self._store.write_failures()
+            with suppress(OSError):  # a full disk is what ended it, perhaps
+                self._store.write_failures()
             raise
         downloads.stop()
         self._store.spool.clear()
@@ -204,9 +212,10 @@ class _Run:
         """Yield what is new; count the rest."""
         for source in sources:
             try:
-                for found in source.found:
+                for each in source.found:
                     if source.label is not None and self._places(source.label) == 0:
                         break
+                    found = _with_folders(each)
                     outcome = self._known(found)
                     if outcome is None:
                         yield found
@@ -221,7 +230,7 @@ class _Run:
         if found.url in self._asked:
             return SAME_ADDRESS
         self._asked.add(found.url)
-        if any(label_name_problem(label) for label in found.labels):
+        if not found.labels:
             return NOT_A_LABEL
         entry = self._store.settled(found.url)
         if entry is None or not self._is_final(entry):
@@ -249,24 +258,24 @@ class _Run:
     def _obtain(self, found: Found) -> Picture:
         """Download a picture and look into it; called by several threads."""
         content = self._store.spool.read(found.url)
-        if content is not None:
-            return examine(content, printable(found.url), self._min_side)
-        content = self._web.get_picture(found.url)
+        is_there = content is not None
+        if content is None:
+            content = self._web.get_picture(found.url)
         picture = examine(content, printable(found.url), self._min_side)
-        if self._keep is None:
-            self._store.spool.write(found.url, content)
-        else:
+        if self._keep is not None:
             self._keep(content)
+        elif not is_there:
+            self._store.spool.write(found.url, content)
         return picture
 
     def _settle(self, found: Found, result: Picture | Exception | None) -> str:
         """Store a picture, or write down why not; return what came of it."""
-        if result is None:
+        is_picture = isinstance(result, Picture)
+        labels = tuple(name for name in found.labels if self._places(name) != 0)
+        if result is None or (is_picture and not labels):
+            self._asked.discard(found.url)  # another label may lack it
             return LIMIT_REACHED
         if isinstance(result, Picture):
-            labels = tuple(name for name in found.labels if self._places(name) != 0)
-            if not labels:
-                return LIMIT_REACHED
             no_store = self._keep is not None
             return self._store.add(found, labels, result, no_store=no_store)
         bound = self._largest

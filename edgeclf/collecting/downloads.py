@@ -135,6 +135,7 @@ class Downloads(Generic[Result]):
         for job in self._order:
             if job.state == _WAITING and self._is_full(job):
                 job.state = _DONE
+                is_blocked = True  # give it back first: another label may lack it
             elif job.state == _WAITING and not self._has_place(job, ahead):
                 is_blocked = True  # more of its kind would be asked for in vain
             elif job.state == _WAITING and num_idle and busy[job.host] < self._per_host:
@@ -156,6 +157,9 @@ class Downloads(Generic[Result]):
                 return
             job: _Job[Result] = _Job(found, _host(found.url))
             self._order.append(job)
+            if self._is_full(job):
+                job.state = _DONE  # nothing may be running that would end the wait
+                return
             if not self._has_place(job, ahead):
                 return
             if busy[job.host] < self._per_host:

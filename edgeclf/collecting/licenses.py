@@ -28,10 +28,13 @@ _OF_URL = re.compile(
     r"//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)/?(\d\.\d)?",
     re.IGNORECASE,
 )
+# Nothing may follow but a version and a country: "CC BY, not for sale" is none.
 _OF_NAME = re.compile(
-    r"(?:cc[ _-])?(by(?:-nc)?(?:-sa|-nd)?|cc0|zero|pdm?|mark)\b", re.IGNORECASE
+    r"(?:cc[ _-]?)?(?P<by>by(?:[ _-](?:nc|sa|nd))*)(?:[ _-]igo)?(?:[ _-]v?\d.*)?"
+    r"|(?P<zero>cc[ _-]?(?:0|zero))\b.*|(?P<mark>(?:cc[ _-]?)?pdm?)\b.*",
+    re.IGNORECASE,
 )
-_MARKS = {"zero": "cc0", "publicdomain": "pdm", "mark": "pdm", "pd": "pdm"}
+_MARKS = {"zero": "cc0", "mark": "pdm"}
 
 
 def code_of(url: str | None, name: str | None = None) -> str | None:
@@ -44,13 +47,21 @@ def code_of(url: str | None, name: str | None = None) -> str | None:
     """
     match = _OF_URL.search(url or "")
     if match is None:
-        if (name or "").lower().replace(" ", "").startswith("publicdomain"):
-            return "pdm"
-        match = _OF_NAME.match(name or "")
-    if match is None:
-        return None
+        return _code_of_name((name or "").strip())
     code = match[1].lower()
     code = _MARKS.get(code, code)
+    return code if code in CREATIVE_COMMONS else None
+
+
+def _code_of_name(name: str) -> str | None:
+    if name.lower().replace(" ", "").startswith("publicdomain"):
+        return "pdm"
+    match = _OF_NAME.fullmatch(name)
+    if match is None:
+        return None
+    if match["by"] is None:
+        return _MARKS[match.lastgroup or ""]
+    code = re.sub("[ _]", "-", match["by"].lower())
     return code if code in CREATIVE_COMMONS else None
 
 

@@ -44,7 +44,8 @@ class Manifest:
 
     Raises:
         OSError: It cannot be opened.
-        DatasetError: Another process has it open, or its header lacks columns.
+        DatasetError: Another process has it open, its header lacks columns, or it is
+            no CSV.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,8 +61,16 @@ class Manifest:
             self._file.append(csv_line(COLUMNS))
             return list(COLUMNS), set()
         text = self._file.content.decode("utf-8-sig", "surrogateescape")
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        columns = list(rows.fieldnames or ())
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        try:
+            columns = list(reader.fieldnames or ())
+            rows = list(reader)
+        except csv.Error as error:
+            raise DatasetError(
+                f"Expected a table with commas in {self._file.path}. Received: after "
+                f"line {reader.line_num} a row that cannot be read ({error}). Correct "
+                "it, or move the file away: then a new one is written."
+            ) from error
         if missing := [name for name in COLUMNS if name not in columns]:
             raise DatasetError(
                 f"Expected the columns {', '.join(COLUMNS)} in {self._file.path}, with "
@@ -98,17 +107,26 @@ def _rows(entry: Settled) -> Iterator[Mapping[str, str]]:
             "label": file.partition("/")[0] or ";".join(found.labels),
             "url": found.url,
             "source": found.source,
-            "identifier": found.identifier or "",
-            "page": found.page or "",
-            "title": found.title or "",
-            "author": found.author or "",
-            "license": found.license or "",
-            "license_url": found.license_url or "",
+            "identifier": _no_formula(found.identifier),
+            "page": _no_formula(found.page),
+            "title": _no_formula(found.title),
+            "author": _no_formula(found.author),
+            "license": _no_formula(found.license),
+            "license_url": _no_formula(found.license_url),
             "sha256": picture.digest.hex(),
             "width": str(picture.width),
             "height": str(picture.height),
             "bytes": str(picture.size_bytes),
         }
+
+
+def _no_formula(text: str | None) -> str:
+    """Return what others wrote so that no spreadsheet computes it.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    text = (text or "").lstrip()
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def csv_line(cells: Iterable[str]) -> str:

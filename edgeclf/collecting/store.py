@@ -121,11 +121,15 @@ class Store:
 
         Raises:
             OSError: The disk does not take it.
+            ValueError: The entry has no address.
         """
-        self._journal.add(entry)
-        if entry.found is not None:
-            self._settled[entry.found.url] = entry
-            self.spool.drop(entry.found.url)
+        if entry.found is None:
+            raise ValueError("Expected an address. Received: none.")
+        url = entry.found.url
+        if self._settled.get(url) != entry:  # a further run may find nothing new
+            self._journal.add(entry)
+        self._settled[url] = entry
+        self.spool.drop(url)
 
     def write_failures(self) -> Path:
         """Write the table of addresses that have no picture here; return its path."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edgeclf.collecting.found import Found
@@ -31,7 +31,8 @@ def read_urls(path: str | os.PathLike[str], label: str | None = None) -> list[Fo
 
     In a list of lines, empty ones and those that begin with # do not count. A table
     has a header; besides `url` it may have the columns `label`, `identifier`, `page`,
-    `title`, `author`, `license` and `license_url`: so a `manifest.csv` is one too.
+    `title`, `author`, `license` and `license_url`: so a `manifest.csv` is one too. An
+    address in rows of several labels is one picture of all of them.
 
     Args:
         path: The file, UTF-8.
@@ -47,7 +48,7 @@ def read_urls(path: str | os.PathLike[str], label: str | None = None) -> list[Fo
     lines = [line.strip() for line in decoded(path, "a list of addresses").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if lines and _is_header(lines[0]):
-        found = list(_of_table(path, label))
+        found = _of_table(path, label)
     else:
         found = [Found(line, (label or path.stem,), URLS) for line in lines]
     if not found:
@@ -56,14 +57,17 @@ def read_urls(path: str | os.PathLike[str], label: str | None = None) -> list[Fo
 
 
 def _is_header(line: str) -> bool:
-    return any(
-        "url" in {name.strip().casefold() for name in row}
-        for delimiter in DELIMITERS
-        for row in csv.reader([line], delimiter=delimiter)
-    )
+    try:
+        return any(
+            "url" in {name.strip().casefold() for name in row}
+            for delimiter in DELIMITERS
+            for row in csv.reader([line], delimiter=delimiter)
+        )
+    except csv.Error:  # a picture as a data: address, for example
+        return False
 
 
-def _of_table(path: Path, label: str | None) -> Iterator[Found]:
+def _of_table(path: Path, label: str | None) -> list[Found]:
     # A header of one column has no delimiter that could be found out.
     table = read_table(path)
     url = table.index("url")
@@ -75,6 +79,17 @@ def _of_table(path: Path, label: str | None) -> Iterator[Found]:
     labels = [label or path.stem] * len(rows)
     if label is None and table.has("label"):
         labels = class_labels(table, rows, "label")
+    file = table.index("file") if table.has("file") else None
+    found: dict[str, Found] = {}
     for row, name in zip(rows, labels, strict=True):
-        details = {key: row.cells[place] or None for key, place in places.items()}
-        yield Found(row.cells[url], (name,), URLS, **details)
+        # A manifest has one row for all labels of a picture that was not stored.
+        is_stored = label is not None or file is None or bool(row.cells[file])
+        names = [name] if is_stored else name.split(";")
+        address = row.cells[url]
+        if (known := found.get(address)) is None:
+            details = {key: row.cells[place] or None for key, place in places.items()}
+            found[address] = Found(address, tuple(names), URLS, **details)
+        else:
+            merged = tuple(dict.fromkeys((*known.labels, *names)))
+            found[address] = replace(known, labels=merged)
+    return list(found.values())

@@ -44,7 +44,7 @@ class Manners:
         backoff_s: Seconds before the second attempt, give or take a half; they double
             with each further one.
         longest_wait_s: The longest wait: a server that asks for more is not asked
-            again in this run.
+            for anything any more.
     """
 
     per_host: int = 2
@@ -107,7 +107,9 @@ class Web:
         self.limits = limits
         self._closed = threading.Event()
         self._hosts = Hosts(manners.per_host, manners.pause_s, self._closed)
-        self._missed: dict[str, int] = {}  # attempts in a row by host
+        # By name and port: attempts in a row, and what else it is left alone for.
+        self._missed: dict[str, int] = {}
+        self._refusing: dict[str, FetchError] = {}
         visiting = self._hosts.visiting
         self._picture = Asking("image/*", is_picture_type, "picture", contact, visiting)
         # Errors come with other types: what counts is whether it can be parsed.
@@ -160,28 +162,30 @@ class Web:
 
     def _patiently(self, url: str, asking: Asking, limits: Limits) -> bytes:
         """Fetch, and try again what may pass."""
-        server = Server.of(url)
-        host = server.host
+        first = Server.of(url).name
         attempt = 0
         while True:
             attempt += 1
-            self._check_in_reach(url, host)
+            self._check_in_reach(url, first)
             try:
                 body = self._fetch(url, asking, limits)
             except FetchError as error:
+                host = error.host or first
                 self._count(host, error.kind == UNREACHABLE)
-                if not error.passing or attempt == self.manners.attempts:
+                if not error.passing:
                     raise
                 wait_s = self._wait_s(attempt, error)
+                # Others would be told the same.
                 if wait_s > self.manners.longest_wait_s:
+                    self._refusing[host] = error
                     raise
-                if error.wait_s:  # the others would be told the same
-                    self._hosts.hold(
-                        f"{server.host}:{server.port}", time.monotonic() + wait_s
-                    )
+                if error.wait_s:
+                    self._hosts.hold(host, time.monotonic() + wait_s)
+                if attempt == self.manners.attempts:
+                    raise
                 self._closed.wait(wait_s)
             else:
-                self._count(host, False)
+                self._count(first, False)
                 return body
 
     def _fetch(self, url: str, asking: Asking, limits: Limits) -> bytes:
@@ -203,11 +207,18 @@ class Web:
         self._missed[host] = self._missed.get(host, 0) + 1 if missed else 0
 
     def _check_in_reach(self, url: str, host: str) -> None:
-        """Refuse to try a host once more that was not reached many times.
+        """Refuse to try a host that was not reached many times, or wants to be left.
 
         Raises:
             FetchError: It is such a host.
         """
+        if (said := self._refusing.get(host)) is not None:
+            raise FetchError(
+                f"Cannot fetch {printable(url)}: its host answered {said.kind} before, "
+                f"and asked to be left alone for {said.wait_s or 0.0:.0f} s.",
+                kind=said.kind,
+                passing=True,
+            )
         if self._missed.get(host, 0) >= OUT_OF_REACH:
             raise FetchError(
                 f"Cannot fetch {printable(url)}: its host was not reached "

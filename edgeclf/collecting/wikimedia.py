@@ -76,11 +76,13 @@ def search(
             identifier = text_of(page, "pageid")
             if identifier is None or identifier in identifiers:
                 continue
-            found = _found(page, identifier, labels)
-            if found is None:
+            if not page.get("imageinfo"):  # it comes with a later part of the answer
                 continue
             identifiers.add(identifier)
             is_new = True
+            found = _found(page, identifier, labels)
+            if found is None:
+                continue
             code = licenses.code_of(found.license_url, found.license)
             if (code or licenses.OTHER) in allowed:
                 yield found

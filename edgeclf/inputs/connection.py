@@ -41,7 +41,11 @@ class FetchError(DownloadError):
             as "404", or "timeout", "too large", "private address" and so on.
         passing: Whether another attempt may fare better.
         wait_s: How long the server asks to wait before it; None where it does not.
+        host: Name and port of the server that it failed at, to which redirects may
+            have led; None if it came to none.
     """
+
+    host: str | None = None
 
     def __init__(
         self,
@@ -73,6 +77,11 @@ class Server(NamedTuple):
     host: str
     port: int
     target: str
+
+    @property
+    def name(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
 
     @classmethod
     def of(cls, url: str) -> Server:

@@ -142,12 +142,13 @@ def fetch(
     Raises:
         FetchError: It cannot be had, or could not be had this time.
     """
-    place = url
+    place, host = url, None
     reached = False
     try:
         for _ in range(limits.redirects + 1):
             server = Server.of(place)
-            with asking.visiting(f"{server.host}:{server.port}") as waited_s:
+            host = server.name
+            with asking.visiting(host) as waited_s:
                 deadline += waited_s or 0.0
                 until = min(deadline, time.monotonic() + limits.connect_s)
                 reached = False
@@ -164,7 +165,8 @@ def fetch(
                     if answer.status not in _REDIRECTS:
                         return _body(place, answer, asking, limits.size_bytes)
                     place = _redirect(place, answer)
-    except FetchError:
+    except FetchError as error:
+        error.host = host
         raise
     except (OSError, http.client.HTTPException) as error:
         kind, reason = _reason(error)
@@ -172,11 +174,13 @@ def fetch(
             kind = UNREACHABLE
         if time.monotonic() >= deadline:
             reason = f"it took more than {limits.total_s:g} s"
-        raise FetchError(
+        failure = FetchError(
             f"Cannot fetch {printable(url)}: {reason}.",
             kind=kind,
             passing=_may_pass(error),
-        ) from error
+        )
+        failure.host = host
+        raise failure from error
     reason = f"it was redirected more than {limits.redirects} times"
     raise refusal(url, reason, REDIRECTS)
 
