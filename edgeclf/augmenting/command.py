@@ -53,7 +53,7 @@ def _command(config: AugmentConfig, *, as_json: bool) -> int:
         number_of(augmented.num_written, "copy", "copies"),
         augmented.num_kept,
     )
-    return 0
+    return int(bool(augmented.unreadable))  # the others have their copies
 
 
 def _as_json(augmented: Augmented) -> str:
