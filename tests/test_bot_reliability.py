@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ import bot_faults as faults
 from bot_api import BotApi
 from bot_chats import Message
 from bot_process import BotProcess, jpeg, running, tag_model
+
+from edgeclf.bot.state import FILE_NAME
 
 MESSAGES_AT_A_TIME = 8
 NAMES = ("red", "green", "blue")
@@ -210,6 +214,36 @@ def test_updates_from_before_the_first_start_are_answered(tmp_path: Path) -> Non
             wait_for_all(api, sent)
     assert answers(api, sent) == {1: 120}
     assert len(api.pending) <= 100
+
+
+def test_what_a_full_disk_does_not_note_waits_and_comes_once(tmp_path: Path) -> None:
+    with running(tmp_path) as (api, bot):
+        path = bot.state_dir / FILE_NAME
+        with closing(sqlite3.connect(path)) as disk:
+            disk.execute(
+                "CREATE TRIGGER full BEFORE UPDATE ON updates "
+                "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+            )
+            photo = api.send_photo(CHAT, jpeg())
+            api.reply(photo)
+            api.wait_for(lambda: "cannot be noted: " in bot.log(), 10, bot.log())
+            disk.execute("DROP TRIGGER full")
+            api.wait_for(lambda: "It works again" in bot.log(), 10, bot.log())
+        bot.end(signal.SIGKILL)
+        bot.start()
+        api.reply(api.send_photo(CHAT, jpeg("blue")))
+    assert len(api.replies(photo)) == 1
+
+
+def test_numbers_that_begin_anew_are_answered(tmp_path: Path) -> None:
+    with running(tmp_path) as (api, _):
+        api.longest_poll_s = 0.2
+        api.reply(api.send_photo(CHAT, jpeg()))
+        polls = api.polls
+        api.wait_for(lambda: api.polls > polls + 2)  # with nothing new: a quiet week
+        api.start_numbers_at(5)
+        for color in ("blue", "green"):
+            assert color in api.reply(api.send_photo(CHAT, jpeg(color)))["text"]
 
 
 def test_sigterm_finishes_what_was_begun(tmp_path: Path) -> None:
