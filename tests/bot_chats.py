@@ -200,6 +200,10 @@ class Chats:
             for size in message.get("photo") or [message["document"]]:
                 del self.files[size["file_id"]]
 
+    def start_numbers_at(self, update_id: int) -> None:
+        """Number updates anew, as after a week without any."""
+        self._update_ids = itertools.count(update_id)
+
     # What tests look at.
 
     def messages(self, chat: int) -> list[Message]:

@@ -53,7 +53,10 @@ def test_a_chat_is_answered_in_order_and_waits_for_no_other() -> None:
 
 
 def groups(
-    *batches: list[Question], pause_s: float = 0.02, stop: bool = False
+    *batches: list[Question],
+    pause_s: float = 0.02,
+    stop: bool = False,
+    more: bool = True,
 ) -> list[list[int]]:
     """Return which updates were answered together."""
 
@@ -73,7 +76,8 @@ def groups(
             await asyncio.sleep(pause_s)
         if stop:
             stopping.set()
-            chats.add([question(99)])
+            if more:
+                chats.add([question(99)])
         await chats.finish(5)
         return done
 
@@ -98,6 +102,23 @@ def test_what_comes_late_is_answered_by_itself(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(conversations, "QUIET_S", 0.02)
     late = [[question(1, album="a")], [question(2, album="a")]]
     assert groups(*late, pause_s=0.2) == [[1], [2]]
+
+
+def test_at_the_end_no_quiet_makes_half_an_album_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversations, "QUIET_S", 0.1)
+    assert groups([question(1, album="a")], stop=True, more=False) == [[]]
+
+
+def test_after_a_restart_the_rest_of_an_album_has_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversations, "QUIET_S", 0.02)
+    monkeypatch.setattr(conversations, "QUIET_AFTER_START_S", 0.5)
+    entry, update = question(1, album="a")
+    left = Question(entry._replace(is_old=True), update)
+    assert groups([left], [question(2, album="a")], pause_s=0.1) == [[1, 2]]
 
 
 def test_at_the_end_half_an_album_stays_for_the_next_run() -> None:

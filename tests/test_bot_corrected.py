@@ -6,11 +6,12 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from edgeclf.bot.feedback import Feedback
-from edgeclf.errors import ImageError, LabelError
+from edgeclf.errors import DatasetError, ImageError, LabelError
 
 LABELS = ("Gzhel", "Iznik ü", "a,b")
 
@@ -63,6 +64,40 @@ def test_tags_have_one_row_for_each_picture(tmp_path: Path) -> None:
     assert files_below(tmp_path) == [".", "images", "images"]
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_what_a_file_says_of_its_making_is_left_out(
+    tmp_path: Path, file_format: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    exif[0x0110] = "a camera with a number"
+    exif.get_ifd(0x8825)[1] = "N"  # of where it was taken
+    image = Image.new("RGB", (40, 30), "red")
+    image.paste("blue", (0, 0, 20, 30))
+    file = io.BytesIO()
+    image.save(file, file_format, exif=exif, lossless=True)
+    feedback = Feedback(tmp_path, LABELS, multi_label=False)
+    path = feedback.store(file.getvalue(), ["Gzhel"])
+    assert b"a camera" in file.getvalue()
+    assert b"a camera" not in path.read_bytes()
+    with Image.open(path) as stored:
+        assert not stored.getexif()
+        assert stored.size == (30, 40)
+        top, bottom = stored.getpixel((15, 5)), stored.getpixel((15, 35))
+    assert np.abs(np.subtract(top, (0, 0, 255))).max() < 12
+    assert np.abs(np.subtract(bottom, (255, 0, 0))).max() < 12
+    assert feedback.store(file.getvalue(), ["Iznik ü"]).name == path.name
+    assert files_below(tmp_path) == ["Iznik ü"]
+
+
+def test_a_damaged_table_is_named_and_stays(tmp_path: Path) -> None:
+    feedback = Feedback(tmp_path, LABELS, multi_label=True)
+    (tmp_path / "tags.csv").write_bytes("file,tags\na.jpg,łąka\n".encode("utf-16"))
+    with pytest.raises(DatasetError, match=r"Expected a table in UTF-8 .*tags\.csv"):
+        feedback.store(picture("red"), ["Gzhel"])
+    assert "łąka" in (tmp_path / "tags.csv").read_text("utf-16")
+
+
 def test_what_is_no_picture_is_not_stored(tmp_path: Path) -> None:
     feedback = Feedback(tmp_path / "new", LABELS, multi_label=False)
     with pytest.raises(ImageError):
@@ -76,7 +111,9 @@ def test_a_folder_that_cannot_be_is_said_at_the_start(tmp_path: Path) -> None:
         Feedback(tmp_path / "file", LABELS, multi_label=False)
 
 
-@pytest.mark.parametrize("label", ["a/b", "..", ".x", "_background", "", "a\\b"])
+@pytest.mark.parametrize(
+    "label", ["a/b", "..", ".x", "_background", "", "a\\b", "ł" * 128]
+)
 def test_labels_that_are_no_folders_are_refused(tmp_path: Path, label: str) -> None:
     with pytest.raises(LabelError, match="Expected labels that can name folders"):
         Feedback(tmp_path, ["fine", label], multi_label=False)

@@ -19,7 +19,12 @@ from telegram.error import (
     TimedOut,
 )
 
-from edgeclf.bot.delivery import LONGEST_WAIT_S, Delivery, describe
+from edgeclf.bot.delivery import (
+    LONGEST_WAIT_S,
+    MESSAGES_AT_A_TIME,
+    Delivery,
+    describe,
+)
 from edgeclf.bot.errors import PerhapsSentError, StoppingError
 
 
@@ -52,7 +57,16 @@ def calls(*failures: Exception) -> tuple[Callable[[], Awaitable[str]], list[floa
 def deliver(request: Callable[[], Awaitable[str]], *, once: bool = False) -> str:
     async def run() -> str:
         delivery = Delivery(asyncio.Event())
-        return await (delivery.message if once else delivery.call)(request)
+        if not once:
+            return await delivery.call(request)
+        noted: list[str] = []
+
+        async def note(result: str) -> None:
+            noted.append(result)
+
+        await delivery.message(request, note)
+        (result,) = noted
+        return result
 
     return asyncio.run(run())
 
@@ -120,6 +134,23 @@ def test_a_pause_ends_when_the_bot_does() -> None:
     started = time.monotonic()
     asyncio.run(run())
     assert time.monotonic() - started < 5
+
+
+def test_no_more_is_sent_than_is_noted_soon() -> None:
+    async def run() -> None:
+        delivery, disk = Delivery(asyncio.Event()), asyncio.Event()
+        call, sent = calls()
+        messages = [
+            asyncio.create_task(delivery.message(call, lambda _: disk.wait()))
+            for _ in range(MESSAGES_AT_A_TIME + 1)
+        ]
+        await asyncio.sleep(0.05)
+        assert len(sent) == MESSAGES_AT_A_TIME
+        disk.set()
+        await asyncio.gather(*messages)
+        assert len(sent) == MESSAGES_AT_A_TIME + 1
+
+    asyncio.run(run())
 
 
 def test_descriptions_hold_no_payload() -> None:

@@ -12,7 +12,8 @@ from telegram.error import Conflict, NetworkError, RetryAfter
 
 from edgeclf.bot.delivery import LONGEST_PAUSE_S
 from edgeclf.bot.errors import BotError
-from edgeclf.bot.polling import CONFLICTS_S, MOST_CONFLICTS, Rivals, Trouble
+from edgeclf.bot.polling import CONFLICTS_S, MOST_CONFLICTS, Rivals
+from edgeclf.bot.trouble import Trouble
 
 RIVAL = Conflict("terminated by other getUpdates request")
 

@@ -114,6 +114,17 @@ def test_a_folder_belongs_to_one_bot(tmp_path: Path) -> None:
     State(folder).close()
 
 
+def test_nobody_else_reads_the_files_in_a_folder_that_was_there(
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o755)
+    with contextlib.closing(State(tmp_path)) as state:
+        state.now(lambda: Inbox(state.connection).add([update(1)]))
+        modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    assert len(modes) == 3  # with those of the log
+    assert set(modes.values()) == {0}
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 100)
     with pytest.raises(StateError, match=r"file is not a database\. Make room"):

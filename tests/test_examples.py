@@ -115,7 +115,9 @@ def test_bot_unit_gives_the_token_as_a_credential_to_a_user_of_its_own() -> None
     service = unit["Service"]
     _, *options = service["ExecStart"].split()
     assert options[:3] == ["-m", "edgeclf", "bot"]
-    assert options[options.index("--token_file") + 1] == "%d/token"
+    assert (
+        options[options.index("--token_file") + 1] == "${CREDENTIALS_DIRECTORY}/token"
+    )
     assert service["LoadCredential"].startswith("token:")
     assert (
         options[options.index("--state_dir") + 1] == f"%S/{service['StateDirectory']}"

@@ -26,10 +26,12 @@ from edgeclf.bot.fetcher import AT_A_TIME, Fetcher
 from edgeclf.bot.inbox import Entry, Inbox
 from edgeclf.bot.labeller import Labeller
 from edgeclf.bot.outcomes import Answers
-from edgeclf.bot.polling import Trouble, poll, token_refused
+from edgeclf.bot.polling import poll, token_refused
+from edgeclf.bot.replies import Replies
 from edgeclf.bot.responder import Responder
 from edgeclf.bot.settings import BotSettings
 from edgeclf.bot.state import State
+from edgeclf.bot.trouble import Trouble
 from edgeclf.bot.webhook import listen
 
 GRACE_S = 20.0  # for what is in work when the bot is told to end
@@ -162,7 +164,15 @@ async def _serve(
         answers,
         Commands(settings, labeller, state, chats),
         Corrections(bot, delivery, fetcher, labeller, state, answers, feedback),
-        delivery,
+        Replies(
+            bot,
+            delivery,
+            labeller,
+            state,
+            inbox,
+            answers,
+            feedback=feedback is not None,
+        ),
         fetcher,
         labeller,
     )
@@ -176,6 +186,7 @@ async def _serve(
 
     async def take(updates: Sequence[dict[str, Any]]) -> None:
         if updates:
+            await conversations.room()
             await begin(await state.run(lambda: inbox.add(updates)))
 
     left = await state.run(inbox.unanswered)
@@ -188,7 +199,7 @@ async def _serve(
     ]
     logger.info("@%s answers with %s.", bot.username, labeller.name)
     run: Callable[[], Awaitable[None]] = (
-        partial(poll, bot, delivery, stopping, take, conversations.room)
+        partial(poll, bot, delivery, stopping, take)
         if settings.webhook is None
         else partial(
             listen,

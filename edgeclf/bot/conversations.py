@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import NamedTuple
 
 from telegram import Update
@@ -15,6 +15,9 @@ from edgeclf.bot.inbox import Entry
 
 # Parts of an album come as messages of their own, and nothing says which is the last.
 QUIET_S = 0.4
+# After a restart the rest of an album may still be with Telegram, which has to be
+# connected to and asked first.
+QUIET_AFTER_START_S = 3.0
 ALBUM_SIZE = 10  # Source: https://core.telegram.org/bots/api#sendmediagroup
 MANY = 1000  # updates in memory; beyond that they are left with Telegram for a while
 
@@ -128,22 +131,21 @@ class Conversations:
         if first.album is None:
             return
         loop = asyncio.get_running_loop()
-        number, until = 1, loop.time() + QUIET_S
+        quiet_s = QUIET_AFTER_START_S if first.entry.is_old else QUIET_S
+        number, until = 1, loop.time() + quiet_s
         while number < ALBUM_SIZE:
             part = conversation.take(first.album)
             if part is not None:
                 self._count(-1)
                 yield part
-                number, until = number + 1, loop.time() + QUIET_S
+                number, until = number + 1, loop.time() + quiet_s
                 continue
             if self._stopping.is_set():
                 raise StoppingError
-            try:
-                await asyncio.wait_for(
-                    conversation.arrived.wait(), max(0.0, until - loop.time())
-                )
-            except asyncio.TimeoutError:
+            if loop.time() >= until:
                 return
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(conversation.arrived.wait(), until - loop.time())
 
     def _count(self, change: int) -> None:
         self._waiting += change

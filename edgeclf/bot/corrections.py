@@ -19,7 +19,7 @@ from edgeclf.bot.labeller import Labeller
 from edgeclf.bot.outcomes import Answer, Answers, Outcome
 from edgeclf.bot.state import State
 from edgeclf.console import sentence
-from edgeclf.errors import ImageError
+from edgeclf.errors import DatasetError, ImageError
 
 PATIENCE_S = 20.0  # a tapped button shows that it is busy for no longer
 MOST_SHOWN = 190  # characters of 200 that Telegram shows for a tapped button
@@ -124,7 +124,7 @@ class Corrections:
         except UnfetchedError:
             await self._tell(query, texts.GONE)
             return None
-        except (OSError, ImageError) as error:
+        except (OSError, DatasetError, ImageError) as error:
             logger.error("A correction is not stored: %s", sentence(error))
             await self._tell(query, texts.UNSTORED)
             return None

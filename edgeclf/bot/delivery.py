@@ -32,8 +32,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 PATIENCE_S = 600.0  # of one call
 LONGEST_WAIT_S = 3600.0  # that a 429 may ask for
-# Answers are short. Of a bot that is killed no more than these can be repeated, and
-# Telegram takes 30 messages a second at most.
+# Answers are short. Of a bot that is killed no more than these can be repeated, as each
+# keeps its place until it is noted, and Telegram takes 30 messages a second at most.
 # Source: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 MESSAGES_AT_A_TIME = 8
 
@@ -74,23 +74,31 @@ class Delivery:
         """
         return await self._call(request, patience_s, once=False)
 
-    async def message(self, request: Callable[[], Awaitable[Result]]) -> Result:
-        """Return what a call returns that must not take effect twice: a new message.
+    async def message(
+        self,
+        request: Callable[[], Awaitable[Result]],
+        note: Callable[[Result], Awaitable[None]],
+    ) -> None:
+        """Make a call that must not take effect twice: send a new message.
 
         Where Telegram has the whole request and does not answer in time, it most
         likely has sent the message: that is not repeated. Where the connection breaks,
         nobody knows: then a message may come twice rather than never.
+
+        Args:
+            request: Makes the call.
+            note: Gets what it returned, and stores that it is done.
 
         Raises:
             PerhapsSentError: There was no answer in time.
             TelegramError, StoppingError: As `call`.
         """
 
-        async def placed() -> Result:
+        async def placed() -> None:
             async with self._places:
-                return await request()
+                await note(await request())
 
-        return await self._call(placed, PATIENCE_S, once=True)
+        await self._call(placed, PATIENCE_S, once=True)
 
     async def _call(
         self,

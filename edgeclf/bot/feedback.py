@@ -6,7 +6,9 @@ DIR/images/0123456789abcdef.jpg     of a model that gives tags,
 DIR/tags.csv                        and file,tags for each of them
 ```
 
-A file is named after its content: who corrects a picture again moves it.
+A file is named after what was sent: who corrects a picture again moves it. What was
+sent as a file may say where and when it was taken, and with whose camera: that is left
+out.
 """
 
 from __future__ import annotations
@@ -19,16 +21,22 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from edgeclf import files
 from edgeclf.decoder import open_image, pillow_settings
-from edgeclf.errors import LabelError
+from edgeclf.errors import DatasetError, LabelError
+from edgeclf.image import load
 
 IMAGES = "images"
 TABLE = "tags.csv"
 HEADER = ("file", "tags")
 SEPARATOR = ";"
+MAX_NAME_BYTES = 255  # of a folder's name, where most systems end
 _DIGITS = 16
-_ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}  # of others, the name itself
+_LOSSLESS = {"BMP", "GIF", "PNG", "TIFF"}
+# Parts of a JPEG file that say how to show it: JFIF, colour profile, Adobe's colours.
+_PLAIN = {"APP0", "APP2", "APP14"}
 
 
 class Feedback:
@@ -66,12 +74,11 @@ class Feedback:
 
         Raises:
             ImageError: It is no picture.
+            DatasetError: The table is damaged.
             OSError: It cannot be written.
         """
-        with pillow_settings():
-            name = open_image(content, "image").format or "jpg"
-        ending = _ENDINGS.get(name, f".{name.lower()}")
         stem = hashlib.sha256(content).hexdigest()[:_DIGITS]
+        content, ending = _without_metadata(content)
         with self._writing:
             if self._multi_label:
                 path = self._folder / IMAGES / (stem + ending)
@@ -90,8 +97,14 @@ class Feedback:
         table = self._folder / TABLE
         rows = {}
         if table.exists():
-            with table.open(encoding="utf-8-sig", newline="") as file:
-                rows = {row[0]: row[1:] for row in csv.reader(file) if row}
+            try:
+                with table.open(encoding="utf-8-sig", newline="") as file:
+                    rows = {row[0]: row[1:] for row in csv.reader(file) if row}
+            except (csv.Error, UnicodeError) as error:
+                raise DatasetError(
+                    "Expected a table in UTF-8 that can be added to. Received: "
+                    f"{table} ({error}). Mend it, or move it away."
+                ) from error
             rows.pop(HEADER[0], None)
         rows[name] = [SEPARATOR.join(tags)]
         text = io.StringIO()
@@ -99,6 +112,29 @@ class Feedback:
         writer.writerow(HEADER)
         writer.writerows([file, *cells] for file, cells in rows.items())
         _write(table, files.encoded(text.getvalue()))
+
+
+def _without_metadata(content: bytes) -> tuple[bytes, str]:
+    """Return a picture's file without what it says about its making, and its ending.
+
+    A JPEG file that says nothing stays as it is, as all photos from Telegram do. Of
+    others the pixels that training sees are written anew.
+
+    Raises:
+        ImageError: It is no picture.
+    """
+    with pillow_settings():
+        image = open_image(content, "image")
+        parts = {name for name, _ in getattr(image, "applist", ())}
+        if image.format == "JPEG" and parts <= _PLAIN:
+            return content, ".jpg"
+    pixels = Image.fromarray(load(content, None))
+    file = io.BytesIO()
+    if image.format in _LOSSLESS:
+        pixels.save(file, "PNG")
+        return file.getvalue(), ".png"
+    pixels.save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue(), ".jpg"
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -117,8 +153,14 @@ def _check_label(label: str, multi_label: bool) -> None:
                 f"Expected tags without {SEPARATOR!r}, which separates them in "
                 f"{TABLE}, for --feedback. Received: {label!r}"
             )
-    elif not label or label[0] in "._" or set(label) & set("/\\\0"):
+    elif (
+        not label
+        or label[0] in "._"
+        or set(label) & set("/\\\0")
+        or len(os.fsencode(label)) > MAX_NAME_BYTES
+    ):
         raise LabelError(
-            "Expected labels that can name folders, without slashes and not beginning "
-            f"with a dot or an underscore, for --feedback. Received: {label!r}"
+            "Expected labels that can name folders, without slashes, not beginning "
+            f"with a dot or an underscore, of {MAX_NAME_BYTES} bytes at most, for "
+            f"--feedback. Received: {label!r}"
         )

@@ -15,18 +15,12 @@ from telegram.error import (
     Conflict,
     EndPointNotFound,
     InvalidToken,
-    RetryAfter,
     TelegramError,
 )
 
-from edgeclf.bot.delivery import (
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    Delivery,
-    describe,
-    seconds,
-)
+from edgeclf.bot.delivery import Delivery
 from edgeclf.bot.errors import BotError, StateError, StoppingError
+from edgeclf.bot.trouble import Trouble
 
 POLL_S = 30  # that Telegram holds a question without an answer
 MOST_CONFLICTS = 10
@@ -41,7 +35,7 @@ warnings.filterwarnings("ignore", message=r"Please use 'Bot\.get_updates'")
 logger = logging.getLogger("edgeclf")
 
 Take = Callable[[Sequence[dict[str, Any]]], Awaitable[None]]
-"""Stores updates, and sees to their answers."""
+"""Waits until there is room, stores updates, and sees to their answers."""
 
 
 async def poll(
@@ -49,7 +43,6 @@ async def poll(
     delivery: Delivery,
     stopping: asyncio.Event,
     take: Take,
-    room: Callable[[], Awaitable[None]],
 ) -> None:
     """Take updates until the bot is about to end.
 
@@ -57,8 +50,7 @@ async def poll(
         bot: Asks.
         delivery: Pauses.
         stopping: Ends it.
-        take: Stores updates.
-        room: Waits until there is room for more.
+        take: Stores updates, when there is room for them.
 
     Raises:
         BotError: The token is not accepted any more, or updates go elsewhere.
@@ -67,7 +59,6 @@ async def poll(
     rivals = Rivals()
     offset: int | None = None
     while not stopping.is_set():
-        await room()
         try:
             updates = await _ask(bot, stopping, offset)
             await take(updates)
@@ -88,8 +79,10 @@ async def poll(
             continue
         trouble.end()
         logger.debug("%d updates have come.", len(updates))
-        if updates:
-            offset = int(updates[-1]["update_id"]) + 1
+        # After a quiet week numbers begin anew, anywhere. Once nothing comes, all below
+        # the offset is confirmed; to keep it would hide, or confirm, lower numbers.
+        # Source: https://core.telegram.org/bots/api#update
+        offset = int(updates[-1]["update_id"]) + 1 if updates else None
 
 
 async def _ask(
@@ -117,37 +110,6 @@ async def _ask(
     finally:
         answer.cancel()
         stop.cancel()
-
-
-class Trouble:
-    """Says once that something does not work, and once that it does again.
-
-    Args:
-        what: The beginning of the line.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._next_s = FIRST_PAUSE_S
-        self.waited_s = 0.0
-
-    def pause_s(self, error: Exception) -> float:
-        """Log the first error of several; return how long to wait now, in seconds."""
-        text = str(error) if isinstance(error, BotError) else describe(error)
-        level = logging.DEBUG if self.waited_s else logging.WARNING
-        logger.log(level, "%s: %s. It is tried again.", self._what, text.rstrip("."))
-        pause_s = self._next_s
-        self._next_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        if isinstance(error, RetryAfter):
-            pause_s = max(pause_s, seconds(error))
-        self.waited_s += pause_s
-        return pause_s
-
-    def end(self) -> None:
-        """Say that it works, if it did not."""
-        if self.waited_s:
-            logger.info("It works again.")
-        self._next_s, self.waited_s = FIRST_PAUSE_S, 0.0
 
 
 def token_refused() -> str:

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from telegram import (
-    Bot,
-    InlineKeyboardMarkup,
-    LinkPreviewOptions,
-    Message,
-    ReplyParameters,
-)
-from telegram.error import BadRequest, ChatMigrated, TelegramError
+from telegram import Bot, Message
+from telegram.error import TelegramError
 
 from edgeclf.bot import texts
-from edgeclf.bot.answers import answer_text, shortened
+from edgeclf.bot.answers import shortened
 from edgeclf.bot.commands import Commands, command_in
 from edgeclf.bot.conversations import Question
 from edgeclf.bot.corrections import Corrections
-from edgeclf.bot.delivery import Delivery, describe
+from edgeclf.bot.delivery import describe
 from edgeclf.bot.errors import PerhapsSentError, StateError, StoppingError
 from edgeclf.bot.fetcher import Fetcher, UnfetchedError
 from edgeclf.bot.inbox import Inbox
-from edgeclf.bot.keyboards import closed
 from edgeclf.bot.labeller import Labeller, UnlabelledError
 from edgeclf.bot.outcomes import REMEMBERED_S, Answer, Answers, Outcome
 from edgeclf.bot.pictures import Picture, picture_of
 from edgeclf.bot.rate import Rate, Refusal
+from edgeclf.bot.replies import Replies
 from edgeclf.bot.settings import BotSettings
 from edgeclf.bot.state import State
 
@@ -54,7 +46,7 @@ class Responder:
         answers: Likewise.
         commands: Answers commands.
         corrections: Answers buttons.
-        delivery: Sends what is answered.
+        replies: Sends what is answered, and notes it.
         fetcher: Gets pictures.
         labeller: Labels them.
     """
@@ -68,7 +60,7 @@ class Responder:
         answers: Answers,
         commands: Commands,
         corrections: Corrections,
-        delivery: Delivery,
+        replies: Replies,
         fetcher: Fetcher,
         labeller: Labeller,
     ) -> None:
@@ -79,7 +71,7 @@ class Responder:
         self._answers = answers
         self._commands = commands
         self._corrections = corrections
-        self._delivery = delivery
+        self._replies = replies
         self._fetcher = fetcher
         self._labeller = labeller
         self._rate = Rate(settings.rate)
@@ -91,11 +83,12 @@ class Responder:
             parts: The update; the parts of an album, as they come.
         """
         taken: list[Question] = []
-        mark = partial(self._mark, taken, None)
+        answer = None
         try:
-            mark = partial(self._mark, taken, await self._answer(parts, taken))
+            answer = await self._answer(parts, taken)
         except StoppingError:
-            mark = partial(self._leave, taken)
+            await self._replies.leave(taken)
+            return
         except StateError as error:
             logger.error("%s", error)
             return
@@ -118,30 +111,18 @@ class Responder:
                 Path(frame.filename).name,
                 frame.lineno or 0,
             )
-        try:
-            await self._state.run(mark)
-        except StateError as error:
-            logger.error("%s", error)
-
-    def _leave(self, taken: Sequence[Question]) -> None:
-        """Leave updates to the next run."""
-        self._inbox.leave(question.entry.id for question in taken)
-
-    def _mark(self, taken: Sequence[Question], answer: Answer | None) -> None:
-        numbers = [question.entry.id for question in taken]
-        self._inbox.mark_answered(numbers)
-        logger.debug("Answered: %s", numbers)
-        if answer is not None:
-            self._answers.remember(answer)
+        if taken:
+            with suppress(StoppingError):
+                await self._replies.note(taken, answer)
 
     async def _answer(
         self, parts: AsyncIterator[Question], taken: list[Question]
     ) -> Answer | None:
-        """Answer; return what to remember of it.
+        """Answer; return what to remember of it that is not noted yet.
 
         Args:
             parts: See `respond`.
-            taken: Gets what has come out of `parts`.
+            taken: Gets what has come out of `parts`, until it is marked.
         """
         first = await anext(parts)
         taken.append(first)
@@ -152,12 +133,13 @@ class Responder:
         if message is None or _is_bot(message):
             return None
         if update.message is None:
-            return await self._edited(message)
-        return await self._message(parts, taken)
+            return await self._edited(message, taken)
+        await self._message(parts, taken)
+        return None
 
     async def _message(
         self, parts: AsyncIterator[Question], taken: list[Question]
-    ) -> Answer | None:
+    ) -> None:
         jobs: list[asyncio.Task[Outcome] | None] = [await self._begin(taken[0])]
         try:
             async for question in parts:
@@ -166,10 +148,10 @@ class Responder:
             begun = [job for job in jobs if job is not None]
             message = taken[0].update.message
             if message is None:
-                return None
+                return
             if not begun:
-                await self._say(message)
-                return None
+                await self._say(message, taken)
+                return
             outcomes = sorted(
                 await asyncio.gather(*begun), key=lambda outcome: outcome.message
             )
@@ -178,7 +160,8 @@ class Responder:
                 if job is not None:
                     job.cancel()
         outcomes = [one for one in outcomes if one.found is not None or one.problem]
-        return await self._reply(message, outcomes) if outcomes else None
+        if outcomes:
+            await self._replies.answer(message, outcomes, taken)
 
     async def _begin(self, question: Question) -> asyncio.Task[Outcome] | None:
         """Begin to look at the picture in a message; None if there is none."""
@@ -218,7 +201,7 @@ class Responder:
         except (UnfetchedError, UnlabelledError) as error:
             return replace(outcome, problem=str(error))
 
-    async def _edited(self, message: Message) -> Answer | None:
+    async def _edited(self, message: Message, taken: list[Question]) -> Answer | None:
         """Answer a message that has another picture now; a new caption is nothing."""
         picture = picture_of(message, self._labeller.input_size)
         if picture is None:
@@ -236,7 +219,8 @@ class Responder:
         if outcome.found is None and not outcome.problem:
             return None
         if earlier is None:
-            return await self._reply(message, [outcome])
+            await self._replies.answer(message, [outcome], taken)
+            return None
         answer = replace(
             earlier,
             labels=self._labeller.fingerprint,
@@ -248,80 +232,12 @@ class Responder:
                 for one in earlier.outcomes
             ),
         )
-        if await self._edit(answer):
+        if await self._replies.edit(answer):
             return answer
-        return await self._reply(message, answer.outcomes)
+        await self._replies.answer(message, answer.outcomes, taken)
+        return None
 
-    async def _reply(self, message: Message, outcomes: Sequence[Outcome]) -> Answer:
-        """Answer pictures with a new message; return what to remember of it."""
-        answer = Answer(
-            secrets.token_urlsafe(9),
-            message.chat_id,
-            0,
-            self._labeller.fingerprint,
-            tuple(outcomes),
-        )
-        sent = await self._send(message, self._text(answer), self._buttons(answer))
-        return replace(answer, chat=sent.chat_id, message=sent.message_id)
-
-    async def _edit(self, answer: Answer) -> bool:
-        """Edit the message that gave an answer; say whether it was still there."""
-        try:
-            await self._delivery.call(
-                lambda: self._bot.edit_message_text(
-                    self._text(answer),
-                    answer.chat,
-                    answer.message,
-                    reply_markup=self._buttons(answer),
-                    link_preview_options=LinkPreviewOptions(is_disabled=True),
-                )
-            )
-        except BadRequest as error:
-            return "not modified" in error.message
-        return True
-
-    def _text(self, answer: Answer) -> str:
-        return answer_text(
-            answer.outcomes,
-            multi_label=self._labeller.multi_label,
-            feedback=self._settings.feedback is not None,
-        )
-
-    def _buttons(self, answer: Answer) -> InlineKeyboardMarkup | None:
-        if self._settings.feedback is None:
-            return None
-        return closed(
-            answer, self._labeller.labels, multi_label=self._labeller.multi_label
-        )
-
-    async def _send(
-        self,
-        message: Message,
-        text: str,
-        keyboard: InlineKeyboardMarkup | None = None,
-    ) -> Message:
-        chat = message.chat_id
-        thread = message.message_thread_id if message.is_topic_message else None
-
-        async def send() -> Message:
-            return await self._bot.send_message(
-                chat,
-                text,
-                reply_parameters=ReplyParameters(
-                    message.message_id, allow_sending_without_reply=True
-                ),
-                message_thread_id=thread,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-                reply_markup=keyboard,
-            )
-
-        try:
-            return await self._delivery.message(send)
-        except ChatMigrated as error:  # the group has become a supergroup
-            chat = error.new_chat_id
-            return await self._delivery.message(send)
-
-    async def _say(self, message: Message) -> None:
+    async def _say(self, message: Message, taken: list[Question]) -> None:
         """Answer a message that has no picture, where that is wanted."""
         command = command_in(message.text or "")
         is_private = message.chat.type == message.chat.PRIVATE
@@ -334,7 +250,7 @@ class Responder:
         elif is_private:
             text = _kindly(message)
         if text is not None:
-            await self._send(message, shortened(text))
+            await self._replies.send(message, shortened(text), taken)
 
 
 async def _failed(message: Message, picture: Picture) -> Outcome:

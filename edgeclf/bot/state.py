@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 class State:
     """The file, open for one process.
 
-    It holds chat ids, and messages until they are answered: the folder is made for its
-    owner alone, and what is deleted is overwritten.
+    It holds chat ids, and messages until they are answered: folder and file are made
+    for their owner alone, and what is deleted is overwritten.
 
     Args:
         folder: Is made where it is missing.
@@ -30,7 +30,7 @@ class State:
     Raises:
         BotError: Another process uses it.
         StateError: The file is no SQLite file, or cannot be written.
-        OSError: The folder cannot be made.
+        OSError: The folder or the file cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,6 +51,8 @@ class State:
         self._thread = ThreadPoolExecutor(1, "state")
 
     def _opened(self) -> sqlite3.Connection:
+        # SQLite gives the files that it makes beside this one the same mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
             connection = sqlite3.connect(self.path, check_same_thread=False)
             try:

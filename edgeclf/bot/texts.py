@@ -63,8 +63,8 @@ def start(kind: str, *, feedback: bool) -> str:
     if feedback:
         lines.append(
             "If an answer is wrong, tap the button below it and choose what is right. "
-            "Only then the picture is kept, with your choice, to train the next model; "
-            "nothing about you is kept with it."
+            "Only then the picture is kept, with your choice, to train the next model. "
+            "Your name is not, nor what the file says of place, time and camera."
         )
     else:
         lines.append("I keep no pictures.")

@@ -46,7 +46,7 @@ async def listen(
         bot: Tells Telegram where to deliver to.
         delivery: Repeats that.
         stopping: Ends it.
-        take: Stores updates.
+        take: Stores updates, when there is room for them.
         webhook: Where to listen.
         state_dir: Where a secret is kept that nobody gave.
 
