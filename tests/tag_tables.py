@@ -6,7 +6,10 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+
+from edgeclf.data.tagged import TaggedPictures
 
 KEYWORDS = (
     "photo_id",
@@ -53,3 +56,10 @@ def draw(folder: Path, *names: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         color = (37 * number % 256, 101 * number % 256, len(name))
         Image.new("RGB", (12, 8), color).save(path, "PNG")
+
+
+def tags_of(pictures: TaggedPictures) -> dict[str, set[str]]:
+    return {
+        example.name: {pictures.labels[place] for place in np.flatnonzero(row)}
+        for example, row in zip(pictures.examples, pictures.targets, strict=True)
+    }

@@ -1,17 +1,20 @@
 import json
+import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import accuracy, classify, measure, mislabelled, soak
+from benchmarks import accuracy, classify, measure, mislabelled, soak, unsplash_tables
 from benchmarks.folds import stratified_folds
 from benchmarks.label_image import PEERS
 from benchmarks.loaded import INVOKE, Turns, load, take_turns
 from benchmarks.measure import CommandError, Contender, Run, Spread
 from edgeclf import Classifier
+from edgeclf.data.tag_source import TagSource
 
 CLASSES = {
     "Gzhel": [f"Gzhel/{number}.jpg" for number in range(13)],
@@ -292,3 +295,15 @@ def test_average_precision_is_the_mean_over_the_wrong_ones():
     found = mislabelled.judge("x", wrong, [1, 0, 2, 3], [1], 0.5)
     assert (found.recall_at_planted, found.precision, found.recall) == (0.5, 1, 0.5)
     assert mislabelled.judge("x", wrong, [1, 0, 2, 3], [], 0.5).precision == 1
+
+
+def test_read_generated_tables_like_a_plain_program(tmp_path: Path) -> None:
+    unsplash_tables.generate(tmp_path, num_photos=300, num_rows=6000)
+    command = [sys.executable, "-c", unsplash_tables.PLAIN_PROGRAM, str(tmp_path)]
+    plain = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    pictures = TagSource(unsplash=tmp_path).read()
+
+    found = (len(pictures.examples), len(pictures.labels), pictures.targets.sum())
+    assert found == tuple(map(int, plain.stdout.split()))
+    assert found[2] > 30

@@ -6,8 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tag_tables import draw
-from test_tagged_unsplash import tags_of
+from tag_tables import draw, tags_of
 
 from edgeclf.data.tag_source import TagSource
 from edgeclf.errors import DatasetError

@@ -2,28 +2,17 @@ from __future__ import annotations
 
 import csv
 import logging
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tag_tables import KEYWORDS, draw, write_table, write_unsplash
+from tag_tables import KEYWORDS, draw, tags_of, write_table, write_unsplash
 
-from benchmarks import unsplash_tables
 from edgeclf.data.tag_source import TagSource
-from edgeclf.data.tagged import TaggedPictures
 from edgeclf.errors import DatasetError
 
 USER, AI = "t", "f"
-
-
-def tags_of(pictures: TaggedPictures) -> dict[str, set[str]]:
-    return {
-        example.name: {pictures.labels[place] for place in np.flatnonzero(row)}
-        for example, row in zip(pictures.examples, pictures.targets, strict=True)
-    }
 
 
 @pytest.fixture
@@ -89,18 +78,6 @@ def test_read_style_tags_like_dict_reader(shared: Path) -> None:
     assert tags_of(pictures) == {
         name: tags & set(most) for name, tags in expected.items()
     }
-
-
-def test_read_generated_tables_like_a_plain_program(tmp_path: Path) -> None:
-    unsplash_tables.generate(tmp_path, num_photos=300, num_rows=6000)
-    command = [sys.executable, "-c", unsplash_tables.PLAIN_PROGRAM, str(tmp_path)]
-    plain = subprocess.run(command, check=True, capture_output=True, text=True)
-
-    pictures = TagSource(unsplash=tmp_path).read()
-
-    found = (len(pictures.examples), len(pictures.labels), pictures.targets.sum())
-    assert found == tuple(map(int, plain.stdout.split()))
-    assert found[2] > 30
 
 
 def test_read_takes_ten_tags_of_pictures_at_hand(tmp_path: Path) -> None:
