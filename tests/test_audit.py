@@ -377,6 +377,12 @@ def test_a_picture_may_lie_in_several_folders_of_tags(planted, model, capsys):
     assert "Not looked for: wrong tags." in told
 
 
+def test_the_text_calls_tags_by_their_name(planted, capsys):
+    main([str(planted), "--no_model", "--tags"])
+    summary = capsys.readouterr().out.splitlines()[0]
+    assert summary == f"{planted}: 48 pictures in 3 tags, 14 to 18 a tag"
+
+
 def test_near_copies_in_one_folder_of_tags_are_noted(photos, model, capsys):
     near = Image.open(photos / "green" / "near.jpg")
     near.save(photos / "green" / "nearer.jpg", quality=60)
