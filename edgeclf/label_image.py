@@ -176,7 +176,7 @@ def _labellers(
 ) -> list[Label]:
     view = {"region": options.region, "rotation": options.rotation}
     choice = {
-        "top_k": options.top_k,
+        "top_k": _top_k(options, classifiers[0]),
         "score_threshold": options.score_threshold,
         "allow": options.allow,
         "deny": options.deny,
@@ -193,6 +193,15 @@ def _labellers(
         return classifier.categories(scores, **choice)
 
     return [label]
+
+
+def _top_k(options: argparse.Namespace, classifier: Classifier) -> int | None:
+    """Return how many labels at most: those after the best class are no hashtags."""
+    chosen = options.top_k is not None or options.score_threshold is not None
+    if options.format == "hashtags" and not chosen and not classifier.multi_label:
+        return 1
+    top_k: int | None = options.top_k
+    return top_k
 
 
 def _keepers(
@@ -259,8 +268,9 @@ def _parser() -> Parser:
         "--top_k",
         type=positive,
         metavar="N",
-        help=f"how many labels a picture gets at most (default: {DEFAULT_TOP_K}; of a "
-        "model that gives several labels, all above their threshold)",
+        help=f"how many labels a picture gets at most (default: {DEFAULT_TOP_K}, as "
+        "hashtags 1 unless there is --score_threshold; of a model that gives several "
+        "labels, all above their threshold)",
     )
     add("--score_threshold", type=share, metavar="S", help="least score, 0-1")
     add("--allow", nargs="+", action="extend", metavar="LABEL", help="only these")

@@ -11,7 +11,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from edgeclf.audit.audit import NEED_A_MODEL
+from edgeclf.audit.audit import NEED_A_MODEL, OF_CLASSES
 from edgeclf.audit.command import ERRORS, QUARANTINED, main
 from edgeclf.data.findings import KINDS
 from edgeclf.data.splits import SPLITS, Shares, split_class, write_split_file
@@ -364,3 +364,66 @@ def test_a_folder_without_a_usable_picture_needs_no_backbone(tmp_path, capsys, c
     assert status == 1
     assert found["architecture"] is None
     assert "(there is no picture that can be read)" in told
+
+
+def test_a_picture_may_lie_in_several_folders_of_tags(planted, model, capsys):
+    status, found, told = run(capsys, planted, *model, "--tags")
+    assert status == 1
+    assert files(found, "unreadable") == ["green/broken.jpg"]
+    assert files(found, "duplicate") == ["red/002 copy.png"]
+    for kind in OF_CLASSES:
+        assert files(found, kind) == []
+    assert found["not_checked"] == [*OF_CLASSES]
+    assert "Not looked for: wrong tags." in told
+
+
+def test_the_text_calls_tags_by_their_name(planted, capsys):
+    main([str(planted), "--no_model", "--tags"])
+    summary = capsys.readouterr().out.splitlines()[0]
+    assert summary == f"{planted}: 48 pictures in 3 tags, 14 to 18 a tag"
+
+
+def test_near_copies_in_one_folder_of_tags_are_noted(photos, model, capsys):
+    near = Image.open(photos / "green" / "near.jpg")
+    near.save(photos / "green" / "nearer.jpg", quality=60)
+    _, found, _ = run(capsys, photos, *model, "--tags")
+    assert "green/nearer.jpg" in files(found, "near_duplicate")
+    assert "blue/near.jpg" not in files(found, "near_duplicate")
+    splits = {"green/near.jpg": "train", "blue/near.jpg": "test"}
+    write_split_file(photos.parent / "split.csv", splits)
+    table = f"--split_file={photos.parent / 'split.csv'}"
+    _, found, _ = run(capsys, photos, *model, "--tags", table)
+    assert files(found, "leak") == ["blue/near.jpg", "green/near.jpg"]
+
+
+def test_one_folder_of_tags_will_do_if_it_is_filled(tmp_path, capsys):
+    (tmp_path / "red").mkdir()
+    given = (tmp_path, "--tags", "--no_model")
+    assert files(run(capsys, *given)[1], "too_few_classes") == ["./"]
+    Image.new("RGB", (300, 300)).save(tmp_path / "red" / "a.png")
+    assert files(run(capsys, *given)[1], "too_few_classes") == []
+
+
+def test_folders_that_seem_to_be_tags_are_noticed(photos, tmp_path, capsys):
+    hint = "folders of tags need --tags"
+    assert hint not in run(capsys, photos, "--no_model")[2]
+    for path in (photos / "red").glob("0*"):
+        shutil.copy(path, photos / "blue" / f"red {path.name}")
+    _, found, told = run(capsys, photos, "--no_model")
+    assert len(files(found, "conflicting")) > found["num_pictures"] / 3
+    assert hint in told
+    before = sorted(photos.rglob("*"))
+    bad = tmp_path / "bad"
+    kinds = ("--quarantine_kinds", "conflicting")
+    given = ("--no_model", "--tags", "--quarantine", bad, *kinds)
+    _, found, told = run(capsys, photos, *given)
+    assert found["quarantined"] == []
+    assert hint not in told
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_what_is_of_classes_is_no_kind_of_tags(planted, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([str(planted), "--tags", "--fail_on", "mislabelled"])
+    assert stop.value.code == 2
+    assert "Expected no --tags with mislabelled" in capsys.readouterr().err

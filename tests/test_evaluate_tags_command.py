@@ -150,6 +150,23 @@ def test_split_and_synonyms(evaluate, photos):
     assert "in the split test, named like blue.png. Received: other.png." in err
 
 
+def test_synonyms_of_the_training_are_asked_for(evaluate, photos):
+    table, synonyms = photos.parent / "tags.csv", photos.parent / "synonyms.txt"
+    table.write_text("yellow.png,rot\nblue.png,blue\n")
+    synonyms.write_text("red: rot\n")
+    given = [f"--tags_csv={table}", photos]
+    entry = models.record(
+        multi_label=True,
+        thresholds=(0.5, 0.6, 0.4),
+        provenance={"tags": {"synonyms": True}},
+    )
+    content = models.own(entry=entry, activation="logistic")
+    assert "trained with --synonyms" in evaluate(*given, content=content)[3]
+    given.append(f"--synonyms={synonyms}")
+    assert "trained with --synonyms" not in evaluate(*given, content=content)[3]
+    assert "trained with --synonyms" not in evaluate(*given[:2])[3]
+
+
 def test_tables_are_not_written_over(evaluate, photos):
     for name, option in (("tags.htm", "tags_csv"), ("same.htm", "synonyms")):
         (photos.parent / name).write_text("red: rot\n" if "same" in name else TABLE)
@@ -204,6 +221,7 @@ def test_pictures_that_were_trained_on_are_noticed(evaluate, tmp_path):
     (tmp_path / "model.split.csv").write_text("file,split\nblue.png,train\n")
     _, report, _, err = evaluate()
     assert "has been trained with 1 of these 4 pictures" in err
+    assert "With --split_file, that table and --split test it is measured" in err
     assert report["data"]["num_trained_on"] == 1
 
 

@@ -101,8 +101,22 @@ def test_hashtags_join_words(
 ) -> None:
     content = models.own(["wzory łowickie", "b", "wide  open sky"])
     arguments = ["--model", str(model_file(content)), "--format=hashtags"]
-    assert main([*arguments, "--image", str(picture("red"))]) == 0
+    arguments += ["--image", str(picture("red"))]
+    assert main([*arguments, "--top_k=5"]) == 0
     assert capsys.readouterr().out == "#wzory_łowickie #b #wide_open_sky\n"
+
+
+def test_of_one_class_a_picture_the_best_alone_is_a_hashtag(
+    picture: Files, model_file: Files, capsys: Captured
+) -> None:
+    arguments = ["--model", str(model_file()), "--format=hashtags"]
+    arguments += ["--image", str(picture("red"))]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == "#red\n"
+    assert main([*arguments, "--score_threshold=0"]) == 0
+    assert len(capsys.readouterr().out.split()) == 3
+    assert main([*arguments, "--score_threshold=1"]) == 0
+    assert capsys.readouterr().out == "\n"
 
 
 def test_labels_that_are_missing_are_indices(

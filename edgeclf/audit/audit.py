@@ -15,6 +15,7 @@ from edgeclf.data.checks import (
     inspect_pictures,
     report_copies,
     report_leaks,
+    within_folders,
 )
 from edgeclf.data.findings import Finding, count_kinds, in_order
 from edgeclf.data.listing import BACKGROUND, Picture, list_folder
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_INPUT_SIZE = (224, 224)  # (height, width) of the default backbone
 NEED_A_MODEL = ("mislabelled", "near_conflicting", "near_duplicate")
+OF_CLASSES = ("conflicting", "mislabelled", "near_conflicting")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class AuditConfig:
 
     Attributes:
         image_dir: Folder with one folder of pictures per class.
+        tags: Whether the folders are tags: a picture may lie in several, one folder
+            will do, and what is `OF_CLASSES` is not looked for.
         use_model: Whether to look for near-duplicates and wrong classes.
         needs_model: Whether it is an error if that is impossible for want of an extra,
             as it is if an architecture is named.
@@ -50,6 +54,7 @@ class AuditConfig:
     """
 
     image_dir: Path
+    tags: bool = False
     use_model: bool = True
     needs_model: bool = False
     architecture: str | os.PathLike[str] | None = None
@@ -80,12 +85,21 @@ class Audit:
         findings: In the order of their kinds.
         architecture: The backbone that was looked through; None for none.
         without_model: Why there was none; empty if there was.
+        tags: Whether the folders are tags.
     """
 
     counts: dict[str, int]
     findings: Sequence[Finding]
     architecture: str | None
     without_model: str = ""
+    tags: bool = False
+
+    @property
+    def conflicts(self) -> float:
+        """Share of the pictures whose like lies in another class, in [0, 1]."""
+        kinds = ("conflicting", "near_conflicting")
+        files = {each.file for each in self.findings if each.kind in kinds}
+        return len(files) / max(1, sum(self.counts.values()))
 
     @property
     def imbalance(self) -> float | None:
@@ -103,7 +117,12 @@ class Audit:
             ],
             "imbalance": self.imbalance,
             "architecture": self.architecture,
-            "not_checked": [] if self.architecture else list(NEED_A_MODEL),
+            "not_checked": sorted(
+                {
+                    *(() if self.architecture else NEED_A_MODEL),
+                    *(OF_CLASSES if self.tags else ()),
+                }
+            ),
             "counts": count_kinds(self.findings),
             "findings": [finding.describe() for finding in self.findings],
         }
@@ -146,13 +165,21 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         config.num_workers or num_processors(),
         lambda results: _progress(results, len(listing.pictures)),
     )
-    findings = list(listing.findings)
+    one_will_do = config.tags and listing.counts.keys() - {BACKGROUND}
+    findings = [
+        each
+        for each in listing.findings
+        if not (one_will_do and each.kind == "too_few_classes")
+    ]
     for each in inspected:
         findings += each.findings
     copies = group_copies(listing.pictures, inspected)
-    findings += report_copies(listing.pictures, copies)
     alike: dict[str, set[str]] = {}
     _join(alike, ([listing.pictures[row].name for row in group] for group in copies))
+    if config.tags:
+        labels = [picture.label for picture in listing.pictures]
+        copies = within_folders(copies, labels)
+    findings += report_copies(listing.pictures, copies)
     if backbone:
         findings += _look(config, backbone, listing.pictures, inspected, copies, alike)
     if splits:
@@ -163,6 +190,7 @@ def audit(config: AuditConfig, splits: Mapping[str, str] | None = None) -> Audit
         in_order(findings),
         backbone.name if backbone else None,
         reason,
+        config.tags,
     )
 
 
@@ -215,13 +243,17 @@ def _look(
         backbone,
         config.bottleneck_dir,
         resize=config.resize,
-        views=config.views,
+        views=1 if config.tags else config.views,
         seed=config.seed,
         num_workers=config.num_workers,
     )
-    _join(alike, ([seen.names[row] for row in rows] for rows in seen.near_duplicates))
+    near = [rows.tolist() for rows in seen.near_duplicates]
+    _join(alike, ([seen.names[row] for row in rows] for rows in near))
+    if config.tags:
+        near = within_folders(near, seen.classes.tolist())
+        return similar.report_near_duplicates(seen, near)
     return [
-        *similar.report_near_duplicates(seen),
+        *similar.report_near_duplicates(seen, near),
         *similar.report_mislabelled(seen, backbone.widths),
     ]
 

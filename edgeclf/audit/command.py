@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeclf import console
-from edgeclf.audit.audit import NEED_A_MODEL, Audit, AuditConfig, audit
+from edgeclf.audit.audit import NEED_A_MODEL, OF_CLASSES, Audit, AuditConfig, audit
 from edgeclf.audit.quarantine import Outcome, check_folder, quarantine, undo
 from edgeclf.audit.text import EXAMPLES, text
 from edgeclf.data.findings import ERROR, KINDS
@@ -31,6 +31,7 @@ logger = logging.getLogger("edgeclf")
 
 ERRORS = tuple(kind for kind in KINDS if KINDS[kind].severity == ERROR)
 NONE, ANY = "none", "any"
+MANY_CONFLICTS = 1 / 3  # of the pictures: then the folders are hardly classes
 OF_FOLDERS = frozenset(
     {
         "too_few_classes",
@@ -57,8 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"Expected kinds, or {NONE}, or {ANY}, after --fail_on.")
     if options.quarantine_kinds and not options.quarantine:
         parser.error("Expected --quarantine DIR beside --quarantine_kinds.")
-    seen_by_model = {*options.fail_on, *(options.quarantine_kinds or ())}
-    seen_by_model &= set(NEED_A_MODEL)
+    named = {*options.fail_on, *(options.quarantine_kinds or ())}
+    of_classes = (named & set(OF_CLASSES)) - set(ERRORS)  # those are the default's
+    if options.tags and of_classes:
+        parser.error(
+            f"Expected no --tags with {', '.join(sorted(of_classes))}, which are of "
+            "classes."
+        )
+    seen_by_model = named & set(NEED_A_MODEL)
     if options.no_model and (seen_by_model or options.architecture is not None):
         parser.error(
             "Expected no --no_model. Received: it with "
@@ -68,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = AuditConfig(
             image_dir=options.image_dir,
+            tags=options.tags,
             use_model=not options.no_model,
             needs_model=bool(seen_by_model),
             architecture=options.architecture,
@@ -129,6 +137,13 @@ def _print(options: argparse.Namespace, found: Audit, outcome: Outcome) -> None:
             "Not looked for: near-duplicates and wrong classes (%s).",
             found.without_model.rstrip("."),
         )
+    elif found.tags:
+        logger.info("Not looked for: wrong tags. The report of retrain names some.")
+    if found.conflicts > MANY_CONFLICTS:
+        logger.warning(
+            "More than a third of the pictures lie in several classes: folders of tags "
+            "need --tags."
+        )
     if options.quarantine:
         moved = console.number_of(len(outcome.moved), "file")
         logger.info("Moved to %s: %s.", options.quarantine, moved)
@@ -157,6 +172,11 @@ def _parser() -> console.Parser:
         + "; ".join(f"{kind} ({KINDS[kind].severity})" for kind in KINDS),
     )
     parser.add_argument("image_dir", type=Path, help="folder of class folders")
+    parser.add_argument(
+        "--tags",
+        action="store_true",
+        help="the folders are tags: a picture may lie in several",
+    )
     parser.add_argument(
         "--json", action="store_true", help="one line of JSON on stdout"
     )

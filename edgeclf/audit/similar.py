@@ -7,7 +7,7 @@ kept there for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,11 +129,17 @@ def see(
     )
 
 
-def report_near_duplicates(seen: Seen) -> Iterator[Finding]:
-    """Yield a finding for each picture that is nearly the same as another one."""
+def report_near_duplicates(
+    seen: Seen, groups: Iterable[Sequence[int]]
+) -> Iterator[Finding]:
+    """Yield a finding for each picture that is nearly the same as another one.
+
+    Args:
+        seen: The pictures.
+        groups: Positions of those that are nearly the same.
+    """
     labels = seen.classes.tolist()
-    for rows in seen.near_duplicates:
-        members = rows.tolist()
+    for members in groups:
         if len({labels[row] for row in members}) == 1:
             first = seen.names[members[0]]
             for row in members[1:]:

@@ -38,11 +38,12 @@ def _summary(audit: Audit, folder: str) -> str:
     counts = dict(audit.counts)
     strange = counts.pop(BACKGROUND, 0)
     sizes = counts.values()
-    classes = number_of(len(sizes), "class", "classes")
-    line = f"{folder}: {number_of(sum(sizes), 'picture')} in {classes}"
+    one, several = ("tag", "tags") if audit.tags else ("class", "classes")
+    folders = number_of(len(sizes), one, several)
+    line = f"{folder}: {number_of(sum(sizes), 'picture')} in {folders}"
     if len(sizes) > 1:
-        line += f", {min(sizes):,} to {max(sizes):,} a class"
-    return line + (f", {strange:,} more of no class ({BACKGROUND})" if strange else "")
+        line += f", {min(sizes):,} to {max(sizes):,} a {one}"
+    return line + (f", {strange:,} more of no {one} ({BACKGROUND})" if strange else "")
 
 
 def _examples(members: Sequence[Finding], examples: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ Needs no model, and nothing but NumPy and Pillow.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -235,6 +235,24 @@ def _look_alikes(inspected: Sequence[Inspected], rows: Sequence[int]) -> list[in
             if len(close):
                 alike.update(members[each] for each in [order[place], *close])
     return sorted(alike)
+
+
+def within_folders(
+    groups: Iterable[Sequence[int]], labels: Sequence[Hashable]
+) -> list[list[int]]:
+    """Take groups apart by folder: what is left are those of two or more in one.
+
+    Args:
+        groups: Positions of pictures that are alike.
+        labels: Of each picture its folder.
+    """
+    parts = []
+    for group in groups:
+        by_folder: dict[Hashable, list[int]] = {}
+        for row in group:
+            by_folder.setdefault(labels[row], []).append(row)
+        parts += [rows for rows in by_folder.values() if len(rows) > 1]
+    return parts
 
 
 def report_copies(

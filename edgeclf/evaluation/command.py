@@ -181,6 +181,11 @@ def _read(
     split = options.split or TEST
     if not of_tags:
         return labels, read_examples(options.image_dir, labels, splits, split), None
+    if options.synonyms is None and _had_synonyms(classifier):
+        logger.warning(
+            "The model was trained with --synonyms: without that file here, too, "
+            "pictures of a synonym count as pictures without the tag."
+        )
     with usage_errors(parser):
         source = tag_source(
             labels,
@@ -188,6 +193,14 @@ def _read(
                if (value := getattr(options, name)) is not None},
         )  # fmt: skip
     return labels, *read_tagged(source, labels, splits, split)
+
+
+def _had_synonyms(classifier: Classifier) -> bool:
+    """Tell whether the model's tags were made of several, as its record says."""
+    entry: Any = classifier.info.record
+    for key in ("provenance", "tags", "synonyms"):
+        entry = entry.get(key) if isinstance(entry, dict) else None
+    return entry is True
 
 
 def _measure(
@@ -291,8 +304,8 @@ def _count_training_pictures(
     if seen:
         logger.warning(
             "By their names in %s, the model has been trained with %d of these %s: "
-            "then the figures are too good. With --split_file and that table "
-            "it is measured on the others.",
+            "then the figures are too good. With --split_file, that table and "
+            "--split test it is measured on the others.",
             split_table(options.model),
             seen,
             number_of(len(examples), "picture"),
