@@ -130,8 +130,9 @@ def _no_formula(text: str | None) -> str:
 
 
 def csv_line(cells: Iterable[str]) -> str:
-    """Return one line of CSV; line ends within cells become spaces."""
+    """Return one line of CSV; line ends and zero bytes within cells become spaces."""
     text = io.StringIO(newline="")
-    plain = (" ".join(cell.splitlines()) for cell in cells)
+    # Python 3.10 neither writes nor reads a zero byte.
+    plain = (" ".join(cell.replace("\0", " ").splitlines()) for cell in cells)
     csv.writer(text, lineterminator="\n").writerow(plain)
     return text.getvalue().encode("utf-8", "replace").decode()  # half characters

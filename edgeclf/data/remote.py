@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def read_manifest(
             encoding="utf-8-sig", errors="surrogateescape", newline=""
         ) as file:
             rows = csv.DictReader(file, restval="")
-            if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+            if not set(_COLUMNS) <= _header(rows):
                 return collected  # of another program
             for row in rows:
                 name = row["identifier"]
@@ -104,6 +105,12 @@ def read_manifest(
             f"Expected a manifest of edgeclf collect in {path}. Received: {error}."
         ) from error
     return collected
+
+
+def _header(rows: csv.DictReader[str]) -> set[str]:
+    with contextlib.suppress(csv.Error):  # no CSV at all, so not ours
+        return set(rows.fieldnames or ())
+    return set()
 
 
 def _digest(text: str, path: Path, line: int) -> bytes:
