@@ -250,7 +250,7 @@ def _run(kind: str, first: int = 0, count: int = 0) -> None:
     """Load pictures one after another; say which, and how it ended."""
     resource.setrlimit(resource.RLIMIT_AS, (4 * MOST_BYTES, 4 * MOST_BYTES))
     named = _mutants(first, count) if kind == "mutants" else iter(bombs().items())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_bytes()
     for number, (name, content) in enumerate(named):
         print(name, end=": ", flush=True)  # noqa: T201
         faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
@@ -267,9 +267,21 @@ def _run(kind: str, first: int = 0, count: int = 0) -> None:
         else:
             print("pixels")  # noqa: T201
         faulthandler.cancel_dump_traceback_later()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = _peak_bytes()
         if peak > MOST_BYTES:
-            raise SystemExit(f"{peak >> 20} MiB, {before >> 10} MiB before")
+            raise SystemExit(f"{peak >> 20} MiB, {before >> 20} MiB before")
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this program has had.
+
+    Not `ru_maxrss`: that begins with what the process had that started it.
+    """
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == "VmHWM":
+            return int(value.split()[0]) << 10
+    raise AssertionError("no VmHWM in /proc/self/status")
 
 
 def _mutants(first: int, count: int) -> Iterator[tuple[str, bytes]]:
