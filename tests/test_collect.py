@@ -647,6 +647,8 @@ def test_lists_that_are_none_are_refused(
         read_urls(file)
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_urls(tmp_path / "none.txt")
+    with pytest.raises(FileNotFoundError, match="no regular file"):
+        read_urls("/dev/null")
 
 
 @pytest.mark.parametrize(
@@ -739,7 +741,11 @@ def test_the_licence_is_asked_of_lists_too(
     licenses = ("CC BY 4.0", "CC BY-NC 2.0", "")
     table = [f"{paths.address(f'/{n}')},{name}" for n, name in enumerate(licenses)]
     arguments = [*urls("\n".join(("url,license", *table))), "--license=commercial"]
-    assert run(arguments)["outcomes"] == {"stored": 1, "other licence": 2}
+    assert run(arguments)["outcomes"] == {
+        "stored": 1,
+        "other licence": 1,
+        "unknown licence": 1,
+    }
     assert main([*urls("/0"), "--license=commercial"]) == 1
     assert "Expected a column license or license_url" in capsys.readouterr().err
 

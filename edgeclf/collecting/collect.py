@@ -33,10 +33,11 @@ DEFAULT_WORKERS = 8
 # Outcomes besides `STORED`, those of `Seen` and those of errors.
 STORED_BEFORE, REFUSED_BEFORE = "stored before", "refused before"
 SAME_ADDRESS, LIMIT_REACHED = "same address", "limit reached"
-NOT_A_LABEL, OTHER_LICENSE = "not a folder name", "other licence"
+NOT_A_LABEL = "not a folder name"
+OTHER_LICENSE, UNKNOWN_LICENSE = "other licence", "unknown licence"
 _NO_FAILURES = frozenset(
     {STORED, STORED_BEFORE, REFUSED_BEFORE, SAME_ADDRESS, LIMIT_REACHED}
-    | {DUPLICATE, NEAR_DUPLICATE, OTHER_LICENSE}
+    | {DUPLICATE, NEAR_DUPLICATE, OTHER_LICENSE, UNKNOWN_LICENSE}
 )
 # What another run may find otherwise, even if another attempt would not.
 _ASKED_AGAIN = frozenset({PRIVATE, UNREACHABLE, CERTIFICATE, STOPPED, NOT_JSON})
@@ -159,11 +160,12 @@ def _with_folders(found: Found) -> Found:
     return replace(found, labels=tuple(labels))
 
 
-def _is_allowed(found: Found, choice: str) -> bool:
-    if choice == licenses.DEFAULT:
-        return True
+def _license_problem(found: Found, choice: str) -> str | None:
+    """Return what keeps a picture out that does not allow what is asked for."""
     code = licenses.code_of(found.license_url, found.license)
-    return code in licenses.CHOICES[choice]
+    if choice == licenses.DEFAULT or code in licenses.CHOICES[choice]:
+        return None
+    return UNKNOWN_LICENSE if code is None else OTHER_LICENSE
 
 
 class _Run:
@@ -228,8 +230,8 @@ class _Run:
                     if source.label is not None and self._places(source.label) == 0:
                         break
                     found = _with_folders(each)
-                    is_allowed = _is_allowed(found, source.license_choice)
-                    outcome = self._known(found) if is_allowed else OTHER_LICENSE
+                    outcome = _license_problem(found, source.license_choice)
+                    outcome = outcome or self._known(found)
                     if outcome is None:
                         yield found
                     else:
