@@ -631,6 +631,10 @@ def test_a_list_may_be_a_table(tmp_path: Path) -> None:
         (b"# nothing\n\n", "Expected addresses in"),
         (b"url,label\nhttp://a.example/1,../x\n", "Expected names of class folders"),
         (b"url,label\n", "Received: only the header"),
+        (
+            b"sea\nsky\n",
+            "one address a line.* Received: 'sea' and so on",
+        ),
         (b"http://a\xff", "Expected a list of addresses in UTF-8"),
     ],
 )
@@ -643,6 +647,8 @@ def test_lists_that_are_none_are_refused(
         read_urls(file)
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_urls(tmp_path / "none.txt")
+    with pytest.raises(FileNotFoundError, match="no regular file"):
+        read_urls("/dev/null")
 
 
 @pytest.mark.parametrize(
@@ -662,6 +668,7 @@ def test_lists_that_are_none_are_refused(
         (["--urls", "a", "--no_store"], "--no_store only with --unsplash"),
         (["--unsplash", "a", "--label", "x"], "no --label with --unsplash"),
         (["--unsplash", "a", "--side", "0"], "Expected side of 1 or more"),
+        (["--unsplash", "a", "--license", "by"], "no --license by with --unsplash"),
         (["--query", "a", "--source", "yahoo"], "expected one of openverse"),
     ],
 )
@@ -692,6 +699,82 @@ def test_nothing_found_is_a_failure(
     assert printed.out == "404  1\n"
     assert "failures.csv" in printed.err
     assert "error: Expected pictures. Received: none." in printed.err
+
+
+def test_what_fails_later_is_told_from_what_is_there(
+    paths: Paths, urls: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths["/a"] = picture(1)
+    assert main(urls("/a")) == 0
+    assert "failures.csv" not in capsys.readouterr().err
+    assert main(urls("/a", "/gone")) == 0
+    assert "failures.csv" in capsys.readouterr().err
+
+
+def test_private_addresses_name_the_option(
+    urls: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [text for text in urls("/a") if text != "--allow_private"]
+    assert main(arguments) == 1
+    assert "only with --allow_private" in capsys.readouterr().err
+
+
+def test_a_copy_names_what_it_repeats(
+    paths: Paths, urls: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    for name in ("/a", "/b"):
+        paths[name] = picture(1)
+    assert main(urls("/a", "/b")) == 0
+    (row,) = rows(tmp_path / "out" / "failures.csv")
+    (file,) = stored(tmp_path / "out")
+    assert row["detail"] == f"{paths.address('/b')} is a duplicate of {file}."
+
+
+def test_the_licence_is_asked_of_lists_too(
+    paths: Paths,
+    urls: Callable[..., list[str]],
+    run: Collect,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number in range(3):
+        paths[f"/{number}"] = picture(number)
+    licenses = ("CC BY 4.0", "CC BY-NC 2.0", "")
+    table = [f"{paths.address(f'/{n}')},{name}" for n, name in enumerate(licenses)]
+    arguments = [*urls("\n".join(("url,license", *table))), "--license=commercial"]
+    assert run(arguments)["outcomes"] == {
+        "stored": 1,
+        "other licence": 1,
+        "unknown licence": 1,
+    }
+    assert main([*urls("/0"), "--license=commercial"]) == 1
+    assert "Expected a column license or license_url" in capsys.readouterr().err
+
+
+def test_pictures_of_several_labels_are_counted_once(
+    paths: Paths, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    paths["/a"] = picture(1)
+    found = Found(paths.address("/a"), ("sea", "sky"), "urls")
+    for _ in range(2):
+        collect([Source("x", [found])], tmp_path / "out", Web(allow_private=True))
+    assert "Already in the folder: 1 picture." in caplog.text
+
+
+def test_a_limit_holds_for_pictures_that_are_kept_elsewhere(
+    paths: Paths, tmp_path: Path
+) -> None:
+    for number in range(3):
+        paths[f"/{number}"] = picture(number)
+    labels = (("sea",), ("sea", "sky"), ("sky",))
+    found = [Found(paths.address(f"/{n}"), ls, "urls") for n, ls in enumerate(labels)]
+    web = Web(allow_private=True)
+    result = collect(
+        [Source("x", found)], tmp_path / "out", web, limit=1, keep=lambda _: None
+    )
+    assert result.counts == {"sea": 1, "sky": 1}
+    labels = [row["label"] for row in rows(tmp_path / "out" / "manifest.csv")]
+    assert labels == ["sea", "sky"]
 
 
 def test_a_query_is_searched_and_the_licence_kept(

@@ -30,7 +30,8 @@ def saved(picture: Image.Image, **options: object) -> bytes:
 def add(seen: Seen, content: bytes, *, colors: bool = True) -> str | None:
     pixels = image.load(content, (64, 64))
     digest = hashlib.sha256(content).digest()
-    return seen.add(digest, fingerprint(pixels), pixels if colors else None)
+    copy = seen.add(digest, fingerprint(pixels), pixels if colors else None)
+    return copy and copy.kind
 
 
 @pytest.mark.parametrize("colors", [True, False])
@@ -62,7 +63,7 @@ def test_without_colours_no_bits_prove_nothing(value):
     few = np.full(32, value, np.uint8)
     assert seen.add(b"a", few) is None
     assert seen.add(b"b", few) is None
-    assert seen.add(b"a", few) == "duplicate"
+    assert seen.add(b"a", few) == ("duplicate", "")
 
 
 @pytest.mark.parametrize("capacity", [3, 1500])  # within the first array, beyond it
@@ -71,10 +72,10 @@ def test_the_limit_of_bits_is_that_of_the_splits(capacity):
     prints = source.integers(0, 256, (capacity, 32), dtype=np.uint8)
     seen = Seen()
     for number, bits in enumerate(prints):
-        assert seen.add(b"%d" % number, bits) is None
+        assert seen.add(b"%d" % number, bits, name=f"{number}") is None
     for row in (0, capacity - 1):
         for count, expected in (
-            (MAX_DIFFERENT_BITS, "near-duplicate"),
+            (MAX_DIFFERENT_BITS, ("near-duplicate", f"{row}")),
             (MAX_DIFFERENT_BITS + 1, None),
         ):
             bits = np.unpackbits(prints[row])

@@ -79,8 +79,11 @@ def test_collect_writes_no_picture(
     assert len(rows) == num_tagged
     assert {row["file"] for row in rows} == {""}
     assert {row["license"] for row in rows} == {"Unsplash License"}
-    said = capsys.readouterr().out
-    assert "404" in said
+    said = capsys.readouterr()
+    assert "404" in said.out
+    words = [f"--unsplash {tables}", f"--image_dir {output}", "--views 2"]
+    words += ["--keywords blue,green,red", "--allow_private", options[0][:14]]
+    assert all(text in said.err.partition("Next: edgeclf retrain")[2] for text in words)
     for path in output.rglob("*"):
         assert not path.is_file() or b"\x89PNG" not in path.read_bytes()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from edgeclf.collecting import licenses
 from edgeclf.collecting.downloads import Downloads
 from edgeclf.collecting.found import Found
 from edgeclf.collecting.hosts import STOPPED
@@ -33,9 +34,10 @@ DEFAULT_WORKERS = 8
 STORED_BEFORE, REFUSED_BEFORE = "stored before", "refused before"
 SAME_ADDRESS, LIMIT_REACHED = "same address", "limit reached"
 NOT_A_LABEL = "not a folder name"
+OTHER_LICENSE, UNKNOWN_LICENSE = "other licence", "unknown licence"
 _NO_FAILURES = frozenset(
     {STORED, STORED_BEFORE, REFUSED_BEFORE, SAME_ADDRESS, LIMIT_REACHED}
-    | {DUPLICATE, NEAR_DUPLICATE}
+    | {DUPLICATE, NEAR_DUPLICATE, OTHER_LICENSE, UNKNOWN_LICENSE}
 )
 # What another run may find otherwise, even if another attempt would not.
 _ASKED_AGAIN = frozenset({PRIVATE, UNREACHABLE, CERTIFICATE, STOPPED, NOT_JSON})
@@ -50,11 +52,14 @@ class Source:
         found: Its pictures; asked for no more than are needed.
         label: The label of all of them: the source is left when that has enough. None
             if there are several.
+        license_choice: What its pictures' licences must allow, one of
+            `licenses.CHOICES`; unknown licences pass with "any" only.
     """
 
     name: str
     found: Iterable[Found]
     label: str | None = None
+    license_choice: str = licenses.DEFAULT
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Collected:
         outcomes: How many addresses came to what: "stored", "duplicate", "404" ...
         counts: Pictures of each label, those of earlier runs included.
         failed_sources: A sentence for each source that failed.
-        failures: The table of addresses that have no picture, and why.
+        failures: The table of addresses that have no picture, and why; None without
+            any.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -154,6 +160,14 @@ def _with_folders(found: Found) -> Found:
     return replace(found, labels=tuple(labels))
 
 
+def _license_problem(found: Found, choice: str) -> str | None:
+    """Return what keeps a picture out that does not allow what is asked for."""
+    code = licenses.code_of(found.license_url, found.license)
+    if choice == licenses.DEFAULT or code in licenses.CHOICES[choice]:
+        return None
+    return UNKNOWN_LICENSE if code is None else OTHER_LICENSE
+
+
 class _Run:
     """One run of `collect`."""
 
@@ -176,7 +190,7 @@ class _Run:
         self._asked: set[str] = set()
 
     def __call__(self, sources: Iterable[Source]) -> Collected:
-        if known := self._result.counts.total():
+        if known := self._store.num_pictures:
             logger.info("Already in the folder: %s.", number_of(known, "picture"))
         downloads = Downloads(
             self._find(sources),
@@ -216,7 +230,8 @@ class _Run:
                     if source.label is not None and self._places(source.label) == 0:
                         break
                     found = _with_folders(each)
-                    outcome = self._known(found)
+                    outcome = _license_problem(found, source.license_choice)
+                    outcome = outcome or self._known(found)
                     if outcome is None:
                         yield found
                     else:

@@ -34,6 +34,8 @@ from edgeclf.collecting.searches import SOURCES, search
 from edgeclf.collecting.store import label_name_problem
 from edgeclf.collecting.url_list import read_urls
 from edgeclf.collecting.web import Manners, Web
+from edgeclf.errors import DatasetError
+from edgeclf.inputs.connection import PRIVATE
 from edgeclf.inputs.fetch import Limits
 from edgeclf.labelling.arguments import positive
 from edgeclf.labelling.output import write_json_line
@@ -54,8 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when pictures were added or none was left to get, also if single ones could
-        not be had; 1 when none could be had, or something failed; 130 after Ctrl-C.
+        0 when pictures were added, were there from an earlier run, or none was left to
+        get, also if others could not be had; 1 when none could be had, or something
+        failed; 130 after Ctrl-C.
         (2, as `SystemExit`, for wrong usage.)
     """
     parser = _parser()
@@ -107,7 +110,15 @@ def _sources(
     """Return what is asked; what is missing for it is said now."""
     if options.urls is not None:
         found = read_urls(options.urls, options.label)
-        return [Source(os.fspath(options.urls), found)]
+        source = Source(os.fspath(options.urls), found, license_choice=options.license)
+        if options.license != licenses.DEFAULT and not any(
+            each.license or each.license_url for each in found
+        ):
+            raise DatasetError(
+                f"Expected a column license or license_url in {options.urls} with "
+                f"--license {options.license}. Received: no licence of any address."
+            )
+        return [source]
     if options.unsplash is not None:
         photos = unsplash_options.find_by(options, keeper)
         return [Source(os.fspath(options.unsplash), photos)]
@@ -132,11 +143,18 @@ def _print(options: argparse.Namespace, result: Collected) -> None:
         print(f"{outcome:{width}}  {count}")
     for label, count in sorted(result.counts.items()):
         logger.info("%s: %s", label, console.number_of(count, "picture"))
-    if result.outcomes.keys() - {STORED, STORED_BEFORE}:
+    if result.failures and result.outcomes.keys() - {STORED, STORED_BEFORE}:
         logger.info("What is not there, and why: %s", result.failures)
+    if result.outcomes[PRIVATE]:
+        logger.info(
+            "Addresses of this machine or the local network are asked only with "
+            "--allow_private."
+        )
     if not result.counts:
         logger.error("Expected pictures. Received: none.")
-    elif not options.no_store:
+    elif options.unsplash is not None:
+        logger.info("Next: %s", unsplash_options.retrain_line(options, result.counts))
+    else:
         logger.info("Next: edgeclf audit %s", shlex.quote(os.fspath(options.output)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,18 @@ _BITS = np.unpackbits(np.arange(1 << 16, dtype=">u2").view(np.uint8).reshape(-1,
 _BITS_OF = _BITS.sum(axis=1, dtype=np.uint8)  # of each 16-bit word
 
 
+class Copy(NamedTuple):
+    """That a picture repeats one that was there before.
+
+    Attributes:
+        kind: `DUPLICATE` or `NEAR_DUPLICATE`.
+        of: Name of the other picture.
+    """
+
+    kind: str
+    of: str
+
+
 class Seen:
     """The pictures that have arrived so far; may be asked by several threads.
 
@@ -36,7 +49,8 @@ class Seen:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._digests: set[bytes] = set()
+        self._names: dict[bytes, str] = {}  # of each digest
+        self._digests: list[bytes] = []  # of what is compared
         self._count = 0
         self._words = np.empty((_WORDS, _FIRST_CAPACITY), np.uint16)
         self._sums = np.empty(_FIRST_CAPACITY, np.int16)
@@ -52,7 +66,8 @@ class Seen:
         digest: bytes,
         fingerprint: NDArray[np.uint8],
         pixels: NDArray[np.uint8] | None = None,
-    ) -> str | None:
+        name: str = "",
+    ) -> Copy | None:
         """Say what a picture is, and remember it if it is new.
 
         Args:
@@ -61,25 +76,28 @@ class Seen:
             pixels: What that was taken of, uint8 `(height, width, 3)` RGB: colours
                 decide where an outline does not. Without them a picture with few bits
                 set, or few unset, is near to none.
+            name: What to call it when another one repeats it.
 
         Returns:
-            "duplicate", "near-duplicate", or None for a new one.
+            What it repeats; None for a new one.
         """
         words = np.frombuffer(fingerprint.tobytes(), np.uint16)
         colors = None if pixels is None else mean_colors(pixels)
         with self._lock:
-            if digest in self._digests:
-                return DUPLICATE
-            self._digests.add(digest)
-            if self._has_near(words, colors):
-                return NEAR_DUPLICATE
+            if (known := self._names.get(digest)) is not None:
+                return Copy(DUPLICATE, known)
+            if (near := self._near(words, colors)) is not None:
+                other = self._names[digest] = self._names[self._digests[near]]
+                return Copy(NEAR_DUPLICATE, other)
+            self._names[digest] = name
+            self._digests.append(digest)
             self._remember(words, colors)
             return None
 
-    def _has_near(
+    def _near(
         self, words: NDArray[np.uint16], colors: NDArray[np.uint8] | None
-    ) -> bool:
-        """Compare with all, of which each step leaves few."""
+    ) -> int | None:
+        """Return the first that is near, of all; each step leaves few."""
         bits = int(_BITS_OF[words].sum(dtype=np.int64))
         sums = self._sums[: self._count]
         near = np.flatnonzero(np.abs(sums - bits) <= MAX_DIFFERENT_BITS)
@@ -89,17 +107,16 @@ class Seen:
                 different += _BITS_OF[others[near] ^ word]
             is_near = different <= MAX_DIFFERENT_BITS
             near, different = near[is_near], different[is_near]
-        if colors is None:
-            is_clear = np.zeros(len(near), np.bool_)
-        else:
+        is_near = is_clear = np.zeros(len(near), np.bool_)
+        if colors is not None:
             levels = np.abs(self._colors[near].astype(np.int16) - colors)
             is_alike = levels.max(axis=1, initial=0) <= MAX_DIFFERENT_LEVELS
             is_clear = self._has_colors[near]
-            if (is_clear & is_alike).any():
-                return True
+            is_near = is_clear & is_alike
         middle = FINGERPRINT_BYTES * 4  # as many bits set as not
         is_telling = np.abs(sums[near] - middle) <= middle - LEAST_BITS
-        return bool((~is_clear & is_telling).any())
+        is_near = is_near | (~is_clear & is_telling)
+        return int(near[is_near][0]) if is_near.any() else None
 
     def _remember(
         self, words: NDArray[np.uint16], colors: NDArray[np.uint8] | None

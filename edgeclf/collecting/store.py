@@ -16,6 +16,7 @@ import logging
 import os
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,7 +26,7 @@ from edgeclf.collecting.found import Found
 from edgeclf.collecting.journal import PRESENT, STORED, Journal, Settled
 from edgeclf.collecting.manifest import Manifest, csv_line
 from edgeclf.collecting.picture import Picture, RejectedError, examine
-from edgeclf.collecting.seen import Seen
+from edgeclf.collecting.seen import Copy, Seen
 from edgeclf.collecting.spool import Spool
 from edgeclf.console import number_of
 from edgeclf.data.tables import label_problem
@@ -48,6 +49,7 @@ class Store:
 
     Attributes:
         counts: Collected pictures by label that are still there.
+        num_pictures: The same, each once whatever its labels.
         spool: Where downloads wait for their turn.
 
     Args:
@@ -61,6 +63,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.counts: Counter[str] = Counter()
+        self.num_pictures = 0
         hidden = folder / _HIDDEN
         hidden.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(hidden / "journal.jsonl")
@@ -105,14 +108,16 @@ class Store:
         Raises:
             OSError: It cannot be written.
         """
-        copy = self._seen.add(picture.digest, picture.fingerprint, picture.colors)
-        if copy is not None:
-            reason = f"{printable(found.url)} shows what another one shows: a {copy}."
-            self.refuse(Settled(found, copy, reason))
-            return copy
         names = () if no_store else labels
         names = tuple(self._name(found, label, picture) for label in names)
-        self._journal.add(entry := Settled(found, STORED, files=names, picture=picture))
+        entry = Settled(
+            replace(found, labels=labels), STORED, files=names, picture=picture
+        )
+        if (copy := self._see(entry)) is not None:
+            reason = f"{printable(found.url)} is a {copy.kind} of {copy.of}."
+            self.refuse(Settled(found, copy.kind, reason))
+            return copy.kind
+        self._journal.add(entry)
         self._place(entry)
         return STORED
 
@@ -131,8 +136,8 @@ class Store:
         self._settled[url] = entry
         self.spool.drop(url)
 
-    def write_failures(self) -> Path:
-        """Write the table of addresses that have no picture here; return its path."""
+    def write_failures(self) -> Path | None:
+        """Write the table of addresses without a picture; return it if it has any."""
         lines = [csv_line(("url", "label", "source", "reason", "detail"))]
         for url, entry in sorted(self._settled.items()):
             if entry.outcome != STORED and entry.found is not None:
@@ -141,7 +146,7 @@ class Store:
                 lines.append(csv_line(cells))
         path = self.folder / FAILURES
         files.write_text(path, "".join(lines))
-        return path
+        return path if len(lines) > 1 else None
 
     def close(self) -> None:
         """Let others have the folder."""
@@ -151,9 +156,7 @@ class Store:
     def _recover(self) -> None:
         """Take in what is known; finish what was cut short."""
         for entry in self._journal.entries:
-            if entry.picture is not None:
-                known = entry.picture
-                self._seen.add(known.digest, known.fingerprint, known.colors)
+            self._see(entry)
             if entry.found is None:
                 continue
             if entry.outcome == STORED:
@@ -170,6 +173,7 @@ class Store:
             if found.url not in self._manifest.files:
                 self._manifest.add(entry)
             self.counts.update(found.labels)
+            self.num_pictures += 1
             return
         paths = [self.folder / name for name in entry.files]
         if self.spool.has(found.url):
@@ -177,6 +181,7 @@ class Store:
         there = [path.exists() for path in paths]
         if any(there) and not self._manifest.files.issuperset(entry.files):
             self._manifest.add(entry)
+        self.num_pictures += any(there)
         for name, is_there in zip(entry.files, there, strict=True):
             self.counts[name.partition("/")[0]] += is_there
 
@@ -204,8 +209,18 @@ class Store:
                 picture = examine(path.read_bytes(), name)
             except (RejectedError, OSError):
                 continue
-            self._seen.add(picture.digest, picture.fingerprint, picture.colors)
-            self._journal.add(Settled(None, PRESENT, files=(name,), picture=picture))
+            entry = Settled(None, PRESENT, files=(name,), picture=picture)
+            self._see(entry)
+            self._journal.add(entry)
+
+    def _see(self, entry: Settled) -> Copy | None:
+        """Return what the entry's picture repeats; remember it if it is new."""
+        known = entry.picture
+        if known is None:
+            return None
+        url = "" if entry.found is None else printable(entry.found.url)
+        name = entry.files[0] if entry.files else url
+        return self._seen.add(known.digest, known.fingerprint, known.colors, name)
 
     def _name(self, found: Found, label: str, picture: Picture) -> str:
         """Return a path below the folder that no other file has."""

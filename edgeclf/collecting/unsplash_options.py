@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from edgeclf.collecting import licenses
 from edgeclf.collecting.found import Found
-from edgeclf.collecting.unsplash import DEFAULT_SIDE, find
+from edgeclf.collecting.unsplash import DEFAULT_SIDE, LICENSE, find
 from edgeclf.console import listed
 from edgeclf.data.tag_source import (
     DEFAULT_MIN_CONFIDENCE,
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
     from edgeclf.training.config import RetrainConfig
 
 # Settings of `retrain` that the features in the cache depend on.
-_TRAINING = ("architecture", "bottleneck_dir", "model_dir", "seed", "views", "resize")
+_TRAINING = (
+    *("architecture", "bottleneck_dir", "model_dir", "seed", "views", "resize"),
+    *("input_mean", "input_std"),
+)
+
+_DEFAULTS = {"min_confidence": DEFAULT_MIN_CONFIDENCE, "seed": 0, "resize": "antialias"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +75,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     kept.add_argument("--architecture", help="backbone: zoo name or .tflite")
     kept.add_argument("--bottleneck_dir", metavar="DIR", help="where features are kept")
     kept.add_argument("--model_dir", metavar="DIR", help="where backbones are kept")
-    kept.add_argument("--seed", type=int, default=0, help="of the views")
+    kept.add_argument(
+        "--seed", type=int, default=_DEFAULTS["seed"], help="of the views"
+    )
     kept.add_argument("--views", type=int, metavar="N", help="views of each picture")
-    kept.add_argument("--resize", default="antialias", help="resize filter")
+    kept.add_argument("--resize", default=_DEFAULTS["resize"], help="resize filter")
+    mean = "of a float backbone without metadata: input = (pixel - mean) / std"
+    kept.add_argument("--input_mean", type=float, metavar="X", help=mean)
+    kept.add_argument("--input_std", type=float, metavar="X", help=mean)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -83,6 +95,11 @@ def check(options: argparse.Namespace) -> None:
         if options.no_store:
             raise ValueError("Expected --no_store only with --unsplash.")
         return
+    if options.license != licenses.DEFAULT:
+        raise ValueError(
+            f"Expected no --license {options.license} with --unsplash: its photos are "
+            f"under the {LICENSE}, which passes with {licenses.DEFAULT} only."
+        )
     _source_of(options)
     if options.side is not None and options.side < 1:
         raise ValueError(
@@ -119,6 +136,29 @@ def keeper_of(options: argparse.Namespace) -> FeatureKeeper | None:
     from edgeclf.collecting.features import FeatureKeeper
 
     return FeatureKeeper(_config_of(options))
+
+
+def retrain_line(options: argparse.Namespace, labels: Iterable[str]) -> str:
+    """Return the command that trains the tags that were collected, and no others.
+
+    By frequency `retrain` would choose among what was collected: other tags, where a
+    limit has levelled the frequencies.
+    """
+    words = ["edgeclf", "retrain", "--unsplash", str(options.unsplash)]
+    words += [
+        "--image_dir",
+        str(options.output),
+        "--keywords",
+        ",".join(sorted(labels)),
+    ]
+    kept = (*_TRAINING, "allow_private") if options.no_store else ()
+    for name in ("min_confidence", "synonyms", *kept):
+        value = getattr(options, name)
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None and value is not False and value != _DEFAULTS.get(name):
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
 
 
 def _source_of(options: argparse.Namespace) -> TagSource:

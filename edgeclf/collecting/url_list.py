@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from edgeclf.errors import DatasetError
 logger = logging.getLogger("edgeclf")
 
 URLS = "urls"  # what the source is called
+_SCHEME = re.compile("(https?://|data:)", re.IGNORECASE)
 _DETAILS = ("identifier", "page", "title", "author", "license", "license_url")
 
 
@@ -49,6 +51,11 @@ def read_urls(path: str | os.PathLike[str], label: str | None = None) -> list[Fo
     lines = [line for line in lines if line and not line.startswith("#")]
     if lines and _is_header(lines[0]):
         found = _of_table(path, label)
+    elif lines and not any(_SCHEME.match(line) for line in lines):
+        raise DatasetError(
+            f"Expected in {path} one address a line, such as https://a.example/b.jpg, "
+            f"or a table with a column url. Received: {lines[0][:80]!r} and so on."
+        )
     else:
         found = [Found(line, (label or path.stem,), URLS) for line in lines]
     if not found:

@@ -237,6 +237,8 @@ def decoded(path: Path, noun: str = "a CSV or TSV table") -> str:
     """
     if not path.is_file():
         received = "a folder" if path.is_dir() else "no such file"
+        if path.exists() and not path.is_dir():
+            received = "no regular file"
         raise FileNotFoundError(f"Expected {noun} at {path}. Received: {received}.")
     content = path.read_bytes()
     try:
