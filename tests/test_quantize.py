@@ -186,6 +186,22 @@ def test_assembled_tags_are_a_sigmoid_of_the_head(floating, calibration):
     assert (answer * 256 % 1 == 0).all()  # the fixed scale of LOGISTIC
 
 
+@pytest.mark.parametrize("size", [1e-11, 0.0])
+def test_a_head_of_next_to_no_weights_keeps_its_bias(calibration, size):
+    ranges, _ = calibration
+    bias = np.array([3.5, -2.0, 0.5], np.float32)
+    head = Head(np.full_like(WEIGHTS, size), bias)
+    logits = np.tile(bias, (len(PICTURES), 1))
+    for multi_label in (True, False):
+        floating = assemble(
+            tiny.backbone(), head, "final_result", multi_label=multi_label
+        )
+        content = with_uint8_ends(quantize(floating, ranges, logits))
+        expected = run(floating, normalised(PICTURES[0]))
+        answer = run(content, PICTURES[0][np.newaxis])
+        np.testing.assert_allclose(answer, expected, atol=0.01)
+
+
 def test_the_range_of_tags_ends_where_scores_do():
     low, high = tag_logits_range(np.array([[-30, 2.5], [1, 0]], np.float32))
     assert (1 / (1 + np.exp(-low)), high) == (pytest.approx(1 / 512), 2.5)

@@ -329,7 +329,7 @@ def test_class_weights_change_scores_and_hardly_what_is_given(configure, tmp_pat
     assert given["balanced"] == pytest.approx(given["none"], abs=3)
 
 
-def test_tags_of_all_pictures_or_of_one_are_learned(configure, tmp_path):
+def test_tags_of_all_pictures_or_of_one_are_learned(configure, tmp_path, caplog):
     rows = tag_data.write_pictures(tmp_path / "pictures", COUNT)
     rows = [f"{row};always" for row in rows]
     rows[5] += ";once"
@@ -337,6 +337,8 @@ def test_tags_of_all_pictures_or_of_one_are_learned(configure, tmp_path):
     result = retrain(configure(tags_csv=table, image_dir=tmp_path / "pictures"))
     labels = ["always", "blue", "green", "once", "red"]
     assert result.metrics["labels"] == labels
+    assert "Tag always (" in caplog.text
+    assert "all training pictures have it, so there is nothing" in caplog.text
     with Classifier(result.model_path) as classifier:
         scores = classifier.scores(tag_data.pixels(("red",), 400))
     assert scores[labels.index("always")] > 0.9
@@ -413,6 +415,15 @@ def test_no_class_can_be_added(trained, home, capsys):
     assert "Expected a model with one label for each picture" in capsys.readouterr().err
 
 
+def test_the_only_tag_may_be_that_of_all_pictures(configure, tmp_path):
+    rows = tag_data.write_pictures(tmp_path / "pictures", COUNT)
+    rows = [f"{row.split(',')[0]},every" for row in rows]
+    table = tag_data.write_table(tmp_path / "t.csv", rows)
+    result = retrain(configure(tags_csv=table, image_dir=tmp_path / "pictures"))
+    with Classifier(result.model_path) as classifier:
+        assert classifier.scores(tag_data.pixels(("red",), 400))[0] > 0.9
+
+
 def test_one_tag_is_enough(configure, tmp_path):
     result = retrain(configure(keywords=("red",)))
     with Classifier(result.model_path) as classifier:
@@ -432,8 +443,8 @@ def test_one_tag_is_enough(configure, tmp_path):
         ({"tag_folders": "f", "image_dir": "d"}, "Expected no image_dir"),
         ({"image_dir": "d", "keywords": ("a",)}, "Expected keywords with unsplash"),
         ({"image_dir": "d", "precision": 0.5}, "Expected precision with unsplash"),
-        ({"tag_folders": "f", "precision": 0.0}, "Expected precision above 0"),
-        ({"tag_folders": "f", "precision": 1.5}, "Expected precision above 0"),
+        ({"tag_folders": "f", "precision": 0.0}, "above 0 and below 1"),
+        ({"tag_folders": "f", "precision": 1.0}, "above 0 and below 1"),
         ({"tag_folders": "f", "min_confidence": 40}, "Expected min_confidence with"),
         ({"tag_folders": "f", "top_keywords": 0}, "top_keywords of 1 or more"),
         ({"tag_folders": "f", "keywords": ("a", "A")}, "different names in keywords"),

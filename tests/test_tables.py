@@ -70,6 +70,15 @@ def test_read_table_empty_cells_at_the_end_of_a_row_are_passed_over(
     assert read_table(path).rows[0].cells == ("a.png", "Gzhel")
 
 
+def test_read_table_first_line_for_excel(tmp_path: Path) -> None:
+    for first in (b"sep=;\r\n", b'"sep=;"\n'):
+        table = read_table(write(tmp_path, first + b"file;a,b;c\nx.png;1,2;3\n"))
+        assert table.columns == ("file", "a,b", "c")
+        assert [(row.number, row.cells) for row in table.rows] == [
+            (3, ("x.png", "1,2", "3"))
+        ]
+
+
 def test_read_table_one_column(tmp_path: Path) -> None:
     assert read_table(write(tmp_path, "file\na.png\n")).columns == ("file",)
 

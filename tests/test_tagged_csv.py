@@ -28,6 +28,12 @@ def read(pictures: Path, text: str, **settings: object) -> dict[str, set[str]]:
         'a.jpg,blue;human\nb/c.png,\n"d, e.png",sea;blue\n',
         "FILE\tTags\na.jpg\tblue;human\n./b//c.png\nd, e.png\tsea;blue\n",
         "file;tags\na.jpg;blue,human\nb/c.png;\nd, e.png;sea,blue\n",
+        'file;tags\na.jpg;"blue;human"\nb/c.png\nd, e.png;"sea;blue"\n',
+        'file,tags\na.jpg,"blue,human"\nb/c.png\n"d, e.png","sea,blue"\n',
+        'a.jpg;"blue,human"\nb/c.png;\nd, e.png;"sea,blue"\n',
+        '\ufeffsep=;\r\nfile;tags\r\na.jpg;"blue;human"\r\nb/c.png\r\n'
+        "d, e.png;sea,blue\r\n",
+        'file,tags\n.\\a.jpg,blue;human\nb\\c.png,\n".\\d, e.png",sea;blue\n',
         '\ufeffid,Keyword,Image\n1,blue;human,a.jpg\n2,,b/c.png\n3,sea;blue,"d, e.png"',
         'photo,tags\na.jpg,blue;human\nb/c.png\n"d, e.png",sea;blue\n',
         'file,colours\na.jpg,blue;human\nb/c.png\n"d, e.png",sea;blue\n',
@@ -40,6 +46,27 @@ def test_read_forms_of_tables(pictures: Path, text: str) -> None:
         "b/c.png": set(),
         "d, e.png": {"sea", "blue"},
     }
+
+
+def test_read_absolute_paths_below_the_folder_only(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw(pictures.parent, "outside.png")
+    outside = pictures.parent / "outside.png"
+    text = f"{pictures}/b/c.png,x\n{outside},y\n{pictures}/../outside.png,y\n"
+    text += "..\\outside.png,y\nb\\..\\..\\outside.png,y\n"
+
+    assert read(pictures, text) == {"b/c.png": {"x"}}
+    assert "Rows without a picture: 4" in caplog.text
+    monkeypatch.chdir(pictures.parent)
+    table = TagSource(tags_csv="tags.csv", image_dir="pictures")
+    assert tags_of(table.read()) == {"b/c.png": {"x"}}
+
+
+def test_read_a_name_with_a_backslash(pictures: Path) -> None:
+    draw(pictures, "b\\c.png")
+
+    assert read(pictures, "file,tags\nb\\c.png,x\n") == {"b\\c.png": {"x"}}
 
 
 def test_read_takes_all_tags_unless_told(pictures: Path) -> None:
@@ -70,6 +97,9 @@ def test_read_names_what_does_not_fit(
         ("", "Received: nothing"),
         ("name,tags,x\na.jpg,x,\n", "'file' or 'filename' .*Received: name, tags, x"),
         ("file,colour,x\na.jpg,x,\n", "'tags' or 'tag' .*Received: file, colour, x"),
+        ("file,tags\npictures/a.jpg,x\n", "paths relative to .*Received: pictures/a"),
+        ("name,tags,x\na.jpg,x,\n", "'picture' or 'path' in the header"),
+        ("a.jpg,x\nb/c.png,x,y\n", "as in its first row. Received: 3 in row 2"),
         ("name,colour\na.jpg,x\n", "'file' or 'filename' .*Received: name, colour"),
         ("a.jpg,blue,human\nb.jpg,x,y\n", "'file' .*Received: a.jpg, blue, human"),
         ("file,file,tags\na.jpg,a.jpg,x\n", "2 columns of that name"),

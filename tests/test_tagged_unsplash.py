@@ -312,6 +312,12 @@ HEAD = "\t".join(KEYWORDS).encode() + b"\n"
         (GOOD_PHOTOS + b"b\xff\t\n", HEAD, "UTF-8 in .*photos.*byte 0xff in line 3"),
         (GOOD_PHOTOS + b'b\t"x\n', HEAD, 'quoted with ".*photos.tsv000.*in line 3'),
         (GOOD_PHOTOS, b"photo_id\tkeyword\n", "suggested_by_user is missing"),
+        (
+            GOOD_PHOTOS + b'b\t"x\n' + b"c\t\n" * 40_000,
+            HEAD,
+            'Received: a " that does not end with its cell in line 3',
+        ),
+        (GOOD_PHOTOS + b'b\t"x\nc\t"y"\n', HEAD, "does not end .* in line 3"),
         (GOOD_PHOTOS, HEAD + b"a\tx\t99\t\tt\na\tx\t9", "5 cells .*3 in line 3"),
         (GOOD_PHOTOS, HEAD + b"a\tx\tsure\t\tf\n", "numbers.*'sure' and '' in line 2"),
         (GOOD_PHOTOS, HEAD + b"a\tx\t\t\tmaybe\n", "t or f .*'maybe' in line 2"),

@@ -31,7 +31,7 @@ from edgeclf.image import load
 IMAGES = "images"
 TABLE = "tags.csv"
 HEADER = ("file", "tags")
-SEPARATOR = ";"
+SEPARATORS = ";,"  # of tags; the first is written
 MAX_NAME_BYTES = 255  # of a folder's name, where most systems end
 _DIGITS = 16
 _LOSSLESS = {"BMP", "GIF", "PNG", "TIFF"}
@@ -106,7 +106,7 @@ class Feedback:
                     f"{table} ({error}). Mend it, or move it away."
                 ) from error
             rows.pop(HEADER[0], None)
-        rows[name] = [SEPARATOR.join(tags)]
+        rows[name] = [SEPARATORS[0].join(tags)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(HEADER)
@@ -148,9 +148,9 @@ def _write(path: Path, content: bytes) -> None:
 
 def _check_label(label: str, multi_label: bool) -> None:
     if multi_label:
-        if SEPARATOR in label:
+        if set(label) & set(SEPARATORS):
             raise LabelError(
-                f"Expected tags without {SEPARATOR!r}, which separates them in "
+                f"Expected tags without any of {SEPARATORS!r}, which separate them in "
                 f"{TABLE}, for --feedback. Received: {label!r}"
             )
     elif (

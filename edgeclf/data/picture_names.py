@@ -29,6 +29,8 @@ class PictureNames:
             if self.root.exists():
                 raise NotADirectoryError(f"{expected} is a file.")
             raise FileNotFoundError(f"{expected} does not exist.")
+        ways = (os.path.abspath(self.root), os.path.realpath(self.root))  # noqa: PTH100
+        self._prefixes = [f"{way.rstrip('/')}/" for way in dict.fromkeys(ways)]
         start = len(os.path.join(self.root, ""))  # noqa: PTH118 - ends in a slash
         self._names = dict.fromkeys(
             path[start:].replace(os.sep, "/")
@@ -42,18 +44,25 @@ class PictureNames:
         return len(self._names)
 
     def named(self, path: str) -> str | None:
-        """Return the name of the picture at a relative path; None if there is none.
+        """Return the name of the picture at a path; None if there is none.
 
-        What leads out of the folder is nothing there.
+        The path is relative to the folder, or absolute and below it. Backslashes are
+        slashes where no file has that very name. What leads out of the folder is
+        nothing there.
         """
-        name = posixpath.normpath(path)
-        if name in self._names:
-            return name
-        if not path or posixpath.isabs(name) or name.split("/")[0] == "..":
-            return None
-        # A file whose name does not look like a picture's. (A path of pathlib raises
-        # where a name is too long for the disk.)
-        return name if os.path.isfile(self.root / name) else None  # noqa: PTH113
+        for spelling in dict.fromkeys((path, path.replace("\\", "/"))):
+            name = posixpath.normpath(spelling)
+            for prefix in self._prefixes:
+                name = name.removeprefix(prefix)
+            if name in self._names:
+                return name
+            if not path or posixpath.isabs(name) or name.split("/")[0] == "..":
+                continue
+            # A file whose name does not look like a picture's. (A path of pathlib
+            # raises where a name is too long for the disk.)
+            if os.path.isfile(self.root / name):  # noqa: PTH113
+                return name
+        return None
 
     def stems(self) -> dict[str, str]:
         """Return the first of the names by what they are without folder and ending."""

@@ -24,6 +24,7 @@ DELIMITERS = (",", ";", "\t")
 KINDS = ("product", "pattern", "all")
 DEFAULT_TYPE_COLUMN = "type"
 _SNIFFED_RECORDS = 100
+_DECLARED = re.compile(rf'"?sep=([{"".join(DELIMITERS)}])"?\r?\n')  # for Excel
 _SHOWN = 5  # examples a message names before it says how many more there are
 _MAX_NAME_BYTES = 255  # of one folder name, on most file systems
 # The decor table's file names are COUNTRY_DECOR_TYPE_NUMBER.
@@ -87,7 +88,7 @@ def read_table(path: str | os.PathLike[str], delimiter: str | None = None) -> Ta
 
     The file is UTF-8, with or without a byte order mark, and begins with a header.
     Cells may be quoted with `"`. Missing cells at the end of a row are empty, blank
-    rows are passed over.
+    rows are passed over. A first line `sep=;` says what separates cells.
 
     Args:
         path: The file.
@@ -101,7 +102,12 @@ def read_table(path: str | os.PathLike[str], delimiter: str | None = None) -> Ta
     """
     path = Path(path)
     text = decoded(path)
+    declared = _DECLARED.match(text)
+    if declared:
+        delimiter = declared[1]
     records = list(_records(path, text, delimiter or _delimiter(text)))
+    if declared:
+        del records[0]
     if not records:
         raise DatasetError(
             f"Expected a header and at least one row in {path}. Received: nothing. "
@@ -297,8 +303,8 @@ def _row(
 ) -> Row:
     if any(cells[len(columns) :]):  # empty cells at the end are a spreadsheet's habit
         raise DatasetError(
-            f"Expected at most {len(columns)} cells a row in {path}, as in its header. "
-            f"Received: {len(cells)} in row {number}. Quote cells that hold the "
+            f"Expected at most {len(columns)} cells a row in {path}, as in its first "
+            f"row. Received: {len(cells)} in row {number}. Quote cells that hold the "
             "delimiter."
         )
     missing = len(columns) - len(cells)

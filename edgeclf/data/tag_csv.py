@@ -11,6 +11,7 @@ a.jpg,sea               ← further tags of a picture that is already there
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +25,8 @@ logger = logging.getLogger("edgeclf")
 
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "picture", "path")
 TAG_COLUMNS = ("tags", "tag", "labels", "label", "keywords", "keyword")
-SEPARATOR = ";"  # of tags; where it is the table's delimiter, a comma
+_SEPARATORS = re.compile("[;,]")  # of tags
+_QUOTED = re.compile('"[^"]*"')
 
 
 def read_tag_csv(path: Path, names: PictureNames) -> tuple[list[str], Taggings]:
@@ -42,10 +44,8 @@ def read_tag_csv(path: Path, names: PictureNames) -> tuple[list[str], Taggings]:
         DatasetError: It cannot be read, has no column of files or tags, or names none
             of the pictures.
     """
-    delimiter = _delimiter(path)
-    table = _with_header(read_table(path, delimiter))
+    table = _with_header(read_table(path, _delimiter(path)))
     file, tags = _places(table)
-    separator = "," if delimiter == SEPARATOR else SEPARATOR
     found: dict[str, list[str]] = {}
     absent: dict[str, None] = {}
     for row in table.rows:
@@ -53,11 +53,11 @@ def read_tag_csv(path: Path, names: PictureNames) -> tuple[list[str], Taggings]:
         if name is None:
             absent[row.cells[file] or f"row {row.number}"] = None
         else:
-            found.setdefault(name, []).extend(row.cells[tags].split(separator))
+            found.setdefault(name, []).extend(_SEPARATORS.split(row.cells[tags]))
     if not found:
         raise DatasetError(
-            f"Expected files below {names.root} in {path}. Received: "
-            f"{first_few(list(absent))}, which are not there."
+            f"Expected files below {names.root} in {path}, by their paths relative to "
+            f"that folder. Received: {first_few(list(absent))}, which are not there."
         )
     if absent:
         logger.warning(
@@ -87,7 +87,8 @@ def _delimiter(path: Path) -> str | None:
         return None  # said in a sentence when the table is read
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         first = file.readline()
-    return next((sign for sign in "\t,;" if sign in first), None)
+    bare = _QUOTED.sub("", first)
+    return next((sign for sign in "\t,;" if sign in bare), None)
 
 
 def _with_header(table: Table) -> Table:
@@ -115,7 +116,7 @@ def _places(table: Table) -> tuple[int, int]:
         return file, tags
     missing = FILE_COLUMNS if file is None else TAG_COLUMNS
     raise DatasetError(
-        f"Expected a column {' or '.join(map(repr, missing[:4]))} in the header (first "
+        f"Expected a column {' or '.join(map(repr, missing))} in the header (first "
         f"row) of {table.path}. Received: {', '.join(table.columns)[:200]}."
     )
 

@@ -147,8 +147,10 @@ class Part:
             # strict: without it, a quote that never ends would swallow the rest unseen.
             reader = csv.reader(text, delimiter=self._delimiter, strict=True)
             self._reader = reader
+            begun = 1  # the line where the record begins that is being read
             try:
                 next(reader)
+                begun = reader.line_num + 1
                 for number, row in enumerate(reader):
                     if len(row) == width:
                         yield row
@@ -159,10 +161,14 @@ class Part:
                         )
                     if number % _ROWS_A_STEP == 0:
                         bar.update(file.tell() - bar.n)
+                    begun = reader.line_num + 1
                 bar.update(size_bytes - bar.n)
             except csv.Error as error:
+                is_quote = reader.line_num > begun or '"' in f"{error}"
                 raise self.problem(
-                    'cells that are quoted with " where needed', f"{error}"
+                    'cells that are quoted with " where needed',
+                    'a " that does not end with its cell' if is_quote else f"{error}",
+                    begun,
                 ) from error
             except UnicodeDecodeError:
                 raise self._not_utf8() from None

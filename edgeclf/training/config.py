@@ -147,7 +147,7 @@ class RetrainConfig:
         keywords: The tags to learn; None for the most frequent.
         synonyms: File that says which tags are one; None for none.
         precision: Share of each tag's uses that is to be right, on pictures that the
-            head has not seen, in (0, 1]: the tag's threshold is the lowest that holds
+            head has not seen, in (0, 1): the tag's threshold is the lowest that holds
             it. None for the threshold of the best F1.
         allow_private: Whether photos of `unsplash` that were collected without being
             stored may be fetched again from private addresses.
@@ -322,9 +322,9 @@ class RetrainConfig:
         self._check_tags()
 
     def _check_tags(self) -> None:
-        if self.precision is not None and not 0 < self.precision <= 1:
+        if self.precision is not None and not 0 < self.precision < 1:
             raise ValueError(
-                f"Expected precision above 0 and up to 1. Received: {self.precision}."
+                f"Expected precision above 0 and below 1. Received: {self.precision}."
             )
         if self.unsplash is None and is_changed(self, "min_confidence"):
             raise ValueError(

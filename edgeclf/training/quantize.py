@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
+from edgeclf.training.rounding import LEVELS
 from edgeclf.zoo import graph
 
 QUANTIZE_MODES = ("int8", "float16", "none")
@@ -25,6 +26,7 @@ MOVING = (schema.BuiltinOperator.CONCATENATION, schema.BuiltinOperator.PAD)
 NEGLIGIBLE = 10.0  # exp(-10) is a hundredth of the smallest score above 0, 1 / 256
 # The logit of the score 511 / 512: from there on, 8 bits say 255 / 256 of a tag.
 SURE = math.log(511)
+LARGEST_BIAS = 2**30  # of a quantized head; as much of int32 is left for the sum
 
 # The smallest and largest value that each activation took: name -> (low, high).
 Ranges = Mapping[str, tuple[float, float]]
@@ -85,7 +87,7 @@ def quantize(
     """
     model = graph.read_model(content)
     logits_name, scores_name = _activation_names(model)[-2:]
-    last = model.subgraphs[0].operators[-1]
+    *_, layer, last = model.subgraphs[0].operators
     activation = graph.builtin_operator(model, last.opcodeIndex)
     is_logistic = activation == schema.BuiltinOperator.LOGISTIC
     range_of = tag_logits_range if is_logistic else logits_range
@@ -97,6 +99,8 @@ def quantize(
             scores_name: (0.0, 1.0),
         },
     )
+    if head == "int8" and _raise_weight(model, layer, ranges):
+        content = graph.pack_model(model)
     try:
         return _run_quantizer(
             content,
@@ -184,6 +188,32 @@ def tag_logits_range(logits: NDArray[np.float32]) -> tuple[float, float]:
     """
     low, high = float(logits.min()), float(logits.max())
     return min(max(low, -SURE), 0.0), max(min(high, SURE), 0.0)
+
+
+def _raise_weight(model: graph.Model, layer: graph.Operator, ranges: Ranges) -> bool:
+    """Make the head's largest weight large enough for its bias; say if it was not.
+
+    The bias has the scale of the input times that of the weights. Where there is
+    nothing to learn these are next to nothing, and the bias would be beyond int32.
+    What the raised weight adds to a logit is at most the bias * 127 * 255 / 2**30.
+    """
+    bottleneck, weights_index, bias_index = (int(index) for index in layer.inputs)
+    tensors = model.subgraphs[0].tensors
+    weights = graph.constant(model, weights_index)
+    bias = graph.constant(model, bias_index)
+    low, high = ranges.get(tensors[bottleneck].name.decode(), (0.0, 0.0))
+    input_scale = (max(high, 0.0) - min(low, 0.0)) / 255
+    if weights is None or bias is None or not input_scale:
+        return False
+    least = LEVELS * float(np.abs(bias).max()) / (LARGEST_BIAS * input_scale)
+    place = np.unravel_index(np.abs(weights).argmax(), weights.shape)
+    if abs(float(weights[place])) >= least:
+        return False
+    raised = weights.copy()
+    raised[place] = np.copysign(least, weights[place])
+    data = np.frombuffer(raised.tobytes(), np.uint8)
+    model.buffers[tensors[weights_index].buffer].data = data
+    return True
 
 
 def _statistics(

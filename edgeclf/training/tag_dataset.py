@@ -161,14 +161,22 @@ def _known_tags(
     """Return which tags can be learned; name those that cannot, or hardly."""
     missing = missing_splits(targets, splits, config.shares)
     counts = targets.sum(axis=0).tolist()
+    everywhere = targets[splits == TRAIN].all(axis=0).tolist()
     unknown, hardly = [], []
-    for label, splits_without, count in zip(labels, missing, counts, strict=True):
+    for label, splits_without, count, always in zip(
+        labels, missing, counts, everywhere, strict=True
+    ):
         pictures = number_of(count, "picture")
         if TRAIN in splits_without:
             unknown.append(f"Tag {label} ({pictures}) has none to train on: left out.")
         elif splits_without:
             lacking = " and ".join(splits_without)
             hardly.append(f"Tag {label} ({pictures}) has no picture for {lacking}.")
+        if always:
+            hardly.append(
+                f"Tag {label} ({pictures}): all training pictures have it, so there "
+                "is nothing to learn of it."
+            )
     warn_of_some(unknown, "tags")
     warn_of_some(hardly, "tags")
     known = np.array([TRAIN not in entry for entry in missing], np.bool_)

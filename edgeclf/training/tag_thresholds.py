@@ -61,7 +61,7 @@ def at_precision(
     Args:
         scores: See `best_f1`.
         targets: See there.
-        precision: The share of a tag's uses that is to be right, in (0, 1].
+        precision: The share of a tag's uses that is to be right, in (0, 1).
         labels: The tags' names.
         chances: See there.
     """
