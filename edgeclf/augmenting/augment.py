@@ -285,8 +285,7 @@ def _report_others(output: Path, written: Collection[Path]) -> None:
     ]
     if others:
         logger.warning(
-            "%s in %s that are not of this run: they stay, "
-            "%s the first.",
+            "%s in %s that are not of this run: they stay, %s the first.",
             number_of(len(others), "copy", "copies"),
             output,
             others[0].name,
