@@ -117,12 +117,31 @@ def test_a_second_run_writes_only_what_is_missing_or_changed(tmp_path):
     assert other.num_written == 12
 
 
-def test_more_copies_of_an_earlier_run_are_told(tmp_path, caplog):
+def test_fewer_copies_remove_those_that_are_too_many(tmp_path, capsys):
     folder = tiny.write_folder(tmp_path / "photos", 1)
-    augment(AugmentConfig(folder, tmp_path / "out", copies=2))
-    augment(AugmentConfig(folder, tmp_path / "out", copies=1))
-    assert "3 copies in" in caplog.text
-    assert len(written(tmp_path / "out")) == 6
+    out = tmp_path / "out"
+    augment(AugmentConfig(folder, out, 1, changes(blur=1.0)))
+    expected = written(out)
+    augment(AugmentConfig(folder, out, copies=3))
+    arguments = [str(folder), "--output", str(out), "--copies", "1"]
+    still = [f"--{name}={value}" for name, value in NOTHING.items() if name != "flip"]
+    assert main([*arguments, *still, "--blur=1", "--no_flip"]) == 0
+    assert "Removed 6 copies of an earlier run with more" in capsys.readouterr().err
+    assert written(out) == expected
+
+
+def test_what_is_no_unchanged_copy_of_the_picture_is_not_removed(tmp_path, caplog):
+    folder = tiny.write_folder(tmp_path / "photos", 1)
+    out = tmp_path / "out"
+    augment(AugmentConfig(folder, out, copies=3))
+    red, green = out / "red/000_nohash_aug2.png", out / "green/000_nohash_aug2.png"
+    other = out / "red/000_nohash_aug1.png"
+    red.write_bytes(red.read_bytes()[:-7])  # edited
+    green.write_bytes(other.read_bytes())  # of another picture
+    kept = {path: path.read_bytes() for path in (red, green)}
+    assert augment(AugmentConfig(folder, out, copies=1)).num_removed == 4
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert "2 copies in" in caplog.text
 
 
 def test_the_pictures_own_folder_gets_no_copies_of_copies(tmp_path):

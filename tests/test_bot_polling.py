@@ -39,7 +39,7 @@ def test_a_rival_now_and_then_does_not() -> None:
 
 def test_a_webhook_ends_the_bot_at_once() -> None:
     error = Conflict("can't use getUpdates method while webhook is active")
-    with pytest.raises(BotError, match="--webhook_url, or remove it: curl"):
+    with pytest.raises(BotError, match="--webhook_url, or with --delete_webhook"):
         Rivals().note(error)
 
 

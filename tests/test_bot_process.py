@@ -132,16 +132,17 @@ def test_a_rival_elsewhere_is_named_and_outlived(tmp_path: Path) -> None:
         assert "Traceback" not in bot.log()
 
 
-def test_a_webhook_that_is_set_is_named_or_removed(tmp_path: Path) -> None:
+def test_a_webhook_that_is_set_is_named_and_removed_when_told(tmp_path: Path) -> None:
     with BotApi() as api:
         api.set_webhook({"url": "https://example.org/other"})
         with BotProcess(api, tmp_path) as bot:
-            photo = api.send_photo(CHAT, jpeg())
-            api.wait_for(lambda: bot.has_ended or api.replies(photo), 10, "neither")
-            if bot.has_ended:
-                assert bot.wait() == 1
-                assert "webhook" in bot.log()
+            assert bot.wait() == 1
+            assert "--delete_webhook, which removes it" in bot.log()
+            assert "answers with" not in bot.log()
             assert "Traceback" not in bot.log()
+        with BotProcess(api, tmp_path, "--delete_webhook") as bot:
+            api.reply(api.send_photo(CHAT, jpeg()))
+            assert "answers with" in bot.log()
 
 
 @pytest.mark.parametrize(("by", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
+import socket
 from pathlib import Path
 
 import pytest
 
-from edgeclf.bot.command import main
+from edgeclf.bot.command import _check_top_k, main
 from edgeclf.bot.errors import BotError
 from edgeclf.bot.logs import HIDDEN, discreet
 from edgeclf.bot.settings import (
@@ -115,6 +118,10 @@ def test_no_logger_says_the_token(caplog: pytest.LogCaptureFixture) -> None:
     [
         (["--token", TOKEN], "others can read the arguments"),
         (["--webhook_port", "80"], "--webhook_port only with --webhook_url"),
+        (
+            ["--delete_webhook", "--webhook_url", "https://a.b/c"],
+            "--delete_webhook only without --webhook_url",
+        ),
         (["--rate", "0"], "whole number of 1 or more"),
         (["--workers", "999"], "expected 64 at most"),
     ],
@@ -139,6 +146,31 @@ def test_without_a_token_a_sentence_says_where_it_goes(
     assert capsys.readouterr().err.startswith(
         "error: Expected the bot's token in EDGECLF_TELEGRAM_TOKEN"
     )
+
+
+def test_as_many_labels_as_the_model_has_are_the_most() -> None:
+    _check_top_k(None, 7)
+    _check_top_k(7, 7)
+    with pytest.raises(ValueError, match=r"--top_k of at most 7, .* Received: 99"):
+        _check_top_k(99, 7)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_port_in_use_is_named() -> None:
+    pytest.importorskip("telegram")
+    from edgeclf.bot.webhook import serving
+
+    async def take(_: object) -> None: ...
+
+    async def serve(port: int) -> None:
+        async with serving(Webhook("https://a.b/c", port), "secret", take):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BotError, match=f"port {port} of 127.0.0.1 .*in use"):
+            asyncio.run(serve(port))
+    gc.collect()  # tornado leaves the socket that it could not bind open
 
 
 def test_a_missing_model_is_named(

@@ -124,6 +124,10 @@ def test_bot_unit_gives_the_token_as_a_credential_to_a_user_of_its_own() -> None
     )
     assert service["DynamicUser"] == "yes"
     assert "Environment" not in service
+    # It must give up: as many starts, each with its pause, in less than the interval.
+    limits, pause_s = unit["Unit"], int(service["RestartSec"])
+    starts = int(limits["StartLimitBurst"])
+    assert starts * (pause_s + 60) < int(limits["StartLimitIntervalSec"])
 
 
 @pytest.mark.skipif(

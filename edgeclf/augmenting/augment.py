@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from edgeclf.augmenting.copies import (
     decode,
     encoded_copy,
     ending_of,
+    is_copy_of,
     stamp_of,
 )
 from edgeclf.console import number_of
@@ -99,6 +100,7 @@ class Augmented:
         num_pictures: Pictures that have copies now.
         num_written: Copies written.
         num_kept: Copies that were there already, as they should be.
+        num_removed: Copies of an earlier run with more of them, removed.
         counts: Copies by folder directly below the output, in code point order.
         unreadable: Pictures left out, each with the reason.
     """
@@ -106,6 +108,7 @@ class Augmented:
     num_pictures: int
     num_written: int
     num_kept: int
+    num_removed: int
     counts: dict[str, int]
     unreadable: Sequence[str]
 
@@ -113,17 +116,20 @@ class Augmented:
 class _Outcome(NamedTuple):
     targets: Sequence[Path]
     num_written: int
+    num_removed: int = 0
     error: str | None = None
 
 
 def augment(config: AugmentConfig) -> Augmented:
     """Write the copies; those that an earlier run made of the same stay untouched.
 
+    Copies that an earlier run made beyond their number are removed.
+
     Raises:
         FileNotFoundError: The folder or the split file is not there.
         DatasetError: There is no picture that can be read, or a file that is no copy
             of ours stands where one would be.
-        OSError: A copy cannot be written.
+        OSError: A copy cannot be written or removed.
     """
     sources = _sources(config)
     if not sources:
@@ -132,13 +138,14 @@ def augment(config: AugmentConfig) -> Augmented:
         )
     unreadable: list[str] = []
     written: list[Path] = []
-    num_pictures = num_written = 0
+    num_pictures = num_written = num_removed = 0
     for outcome in _progress(_outcomes(config, sources), len(sources)):
         if outcome.error is not None:
             unreadable.append(outcome.error)
             continue
         num_pictures += 1
         num_written += outcome.num_written
+        num_removed += outcome.num_removed
         written += outcome.targets
     for reason in unreadable:
         logger.warning("Left out: %s", reason)
@@ -153,6 +160,7 @@ def augment(config: AugmentConfig) -> Augmented:
         num_pictures,
         num_written,
         len(written) - num_written,
+        num_removed,
         dict(sorted(Counter(folders).items())),
         unreadable,
     )
@@ -222,7 +230,7 @@ def _copy(config: AugmentConfig, path: Path, prefix: str) -> _Outcome:
         content = path.read_bytes()
         ending = ending_of(content, str(path))
     except (OSError, ImageError) as error:
-        return _Outcome((), 0, _reason(path, error))
+        return _Outcome((), 0, error=_reason(path, error))
     digest = hashlib.sha256(content).digest()
     folder = config.output / path.relative_to(config.folder).parent
     draws = [
@@ -240,10 +248,15 @@ def _copy(config: AugmentConfig, path: Path, prefix: str) -> _Outcome:
         try:
             picture = decode(content, str(path), config.max_side)
         except ImageError as error:
-            return _Outcome((), 0, _reason(path, error))
+            return _Outcome((), 0, error=_reason(path, error))
     for draw, target in missing:
         write_bytes(target, encoded_copy(picture, ending, digest, draw))
-    return _Outcome(targets, len(missing))
+    names = (f"{prefix}{_MARK}{n}{ending}" for n in count(config.copies + 1))
+    surplus = takewhile(Path.exists, (folder / name for name in names))
+    removed = [path for path in surplus if is_copy_of(path, digest)]
+    for path in removed:
+        path.unlink()
+    return _Outcome(targets, len(missing), len(removed))
 
 
 def _reason(path: Path, error: OSError | ImageError) -> str:
@@ -272,8 +285,7 @@ def _report_others(output: Path, written: Collection[Path]) -> None:
     ]
     if others:
         logger.warning(
-            "%s in %s of other pictures or a run with more copies: they stay, "
-            "%s the first.",
+            "%s in %s that are not of this run: they stay, %s the first.",
             number_of(len(others), "copy", "copies"),
             output,
             others[0].name,

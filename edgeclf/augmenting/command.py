@@ -53,6 +53,11 @@ def _command(config: AugmentConfig, *, as_json: bool) -> int:
         number_of(augmented.num_written, "copy", "copies"),
         augmented.num_kept,
     )
+    if augmented.num_removed:
+        logger.info(
+            "Removed %s of an earlier run with more.",
+            number_of(augmented.num_removed, "copy", "copies"),
+        )
     return int(bool(augmented.unreadable))  # the others have their copies
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from edgeclf import image
-from edgeclf.data.stamp import stamped
+from edgeclf.data.stamp import is_stamped, stamped
 from edgeclf.decoder import open_image, pillow_settings
 from edgeclf.training.views import View
 
@@ -93,6 +95,23 @@ def stamp_of(digest: bytes, draw: Draw) -> str:
     settings = f"{_VERSION} {QUALITY} {asdict(changes)} {numbers}"
     key = hashlib.sha256(settings.encode()).hexdigest()[:16]
     return f"{STAMP} {key} source=sha256:{digest.hex()}"
+
+
+def is_copy_of(path: Path, digest: bytes) -> bool:
+    """Say whether a file is an unchanged copy of a picture, of whatever settings.
+
+    Args:
+        path: Of the file.
+        digest: SHA-256 of the picture's file.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 12)
+    except OSError:
+        return False
+    text = rf"{STAMP} [0-9a-f]{{16}} source=sha256:{digest.hex()}"
+    found = re.search(text.encode("ascii"), head)
+    return found is not None and is_stamped(path, found[0].decode("ascii"))
 
 
 def ending_of(content: bytes, name: str) -> str:

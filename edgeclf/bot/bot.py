@@ -68,6 +68,8 @@ async def run_bot(settings: BotSettings, labeller: Labeller) -> signal.Signals:
             try:
                 delivery = Delivery(stopping)
                 await _connect(bot, delivery)
+                if settings.delete_webhook:
+                    await delivery.call(bot.delete_webhook)
                 await _serve(bot, delivery, settings, labeller, state, feedback)
             except StoppingError:
                 pass
@@ -197,9 +199,12 @@ async def _serve(
         asyncio.create_task(_keep_pruned(state, inbox, answers)),
         asyncio.create_task(_announce_commands(bot)),
     ]
-    logger.info("@%s answers with %s.", bot.username, labeller.name)
+
+    def ready() -> None:
+        logger.info("@%s answers with %s.", bot.username, labeller.name)
+
     run: Callable[[], Awaitable[None]] = (
-        partial(poll, bot, delivery, stopping, take)
+        partial(poll, bot, delivery, stopping, take, ready)
         if settings.webhook is None
         else partial(
             listen,
@@ -207,6 +212,7 @@ async def _serve(
             delivery,
             stopping,
             take,
+            ready,
             settings.webhook,
             settings.state_dir,
         )

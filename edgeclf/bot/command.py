@@ -87,6 +87,7 @@ def _serve(
     with classifier:
         with usage_errors(parser):
             check_input_size(options, classifier.input_size)
+            _check_top_k(options.top_k, classifier.num_classes)
         with closing(
             Labeller(
                 classifier,
@@ -103,6 +104,14 @@ def _serve(
     if received == signal.SIGINT:
         raise KeyboardInterrupt
     return 0
+
+
+def _check_top_k(top_k: int | None, most: int) -> None:
+    if top_k is not None and top_k > most:
+        raise ValueError(
+            f"Expected --top_k of at most {most}, as many as the model has labels. "
+            f"Received: {top_k}."
+        )
 
 
 def _settings(options: argparse.Namespace, token: str) -> BotSettings:
@@ -126,6 +135,7 @@ def _settings(options: argparse.Namespace, token: str) -> BotSettings:
         workers=options.workers,
         reject=options.reject,
         webhook=webhook,
+        delete_webhook=options.delete_webhook,
     )
 
 
@@ -135,6 +145,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         for name in ("webhook_port", "webhook_listen", "webhook_secret_file"):
             if getattr(options, name) != parser.get_default(name):
                 parser.error(f"Expected --{name} only with --webhook_url.")
+    elif options.delete_webhook:
+        parser.error("Expected --delete_webhook only without --webhook_url.")
     # argparse takes --token for --token_file; the error must not repeat it.
     if options.token_file is not None and is_token(str(options.token_file)):
         parser.error(
@@ -240,6 +252,11 @@ def _parser() -> Parser:
         type=Path,
         metavar="FILE",
         help="has the secret that Telegram sends along (default: one is made)",
+    )
+    add(
+        "--delete_webhook",
+        action="store_true",
+        help="remove the webhook that an earlier run has set, then ask for updates",
     )
     add("-v", "--verbose", action="store_true", help="log each update")
     return parser

@@ -43,6 +43,7 @@ async def poll(
     delivery: Delivery,
     stopping: asyncio.Event,
     take: Take,
+    ready: Callable[[], None],
 ) -> None:
     """Take updates until the bot is about to end.
 
@@ -51,6 +52,7 @@ async def poll(
         delivery: Pauses.
         stopping: Ends it.
         take: Stores updates, when there is room for them.
+        ready: Called once nothing stands in the way of updates.
 
     Raises:
         BotError: The token is not accepted any more, or updates go elsewhere.
@@ -58,9 +60,14 @@ async def poll(
     trouble = Trouble("Telegram cannot be asked for updates")
     rivals = Rivals()
     offset: int | None = None
+    started = False
     while not stopping.is_set():
         try:
-            updates = await _ask(bot, stopping, offset)
+            # The first question does not wait: whether it is refused shows at once.
+            updates = await _ask(bot, stopping, offset, POLL_S if started else 0)
+            if not started:
+                started = True
+                ready()
             await take(updates)
         except StoppingError:
             return
@@ -86,7 +93,7 @@ async def poll(
 
 
 async def _ask(
-    bot: Bot, stopping: asyncio.Event, offset: int | None
+    bot: Bot, stopping: asyncio.Event, offset: int | None, wait_s: int
 ) -> list[dict[str, Any]]:
     """Return updates as Telegram sends them: what this library does not know too.
 
@@ -94,7 +101,7 @@ async def _ask(
         StoppingError: The bot is about to end.
         TelegramError: As Telegram says.
     """
-    question: dict[str, Any] = {"timeout": POLL_S, "allowed_updates": list(KINDS)}
+    question: dict[str, Any] = {"timeout": wait_s, "allowed_updates": list(KINDS)}
     if offset is not None:
         question["offset"] = offset
     answer = asyncio.ensure_future(
@@ -142,8 +149,8 @@ class Rivals:
         if "webhook" in error.message.lower():
             raise BotError(
                 "Expected no webhook for this bot, as it asks for updates. Received: "
-                "one is set. Start with --webhook_url, or remove it: "
-                "curl https://api.telegram.org/botTOKEN/deleteWebhook"
+                "one is set. Start with --webhook_url, or with --delete_webhook, which "
+                "removes it."
             )
         now = self._clock()
         if not self._seen or self._seen[-1] < now - CONFLICTS_S:

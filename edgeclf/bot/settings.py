@@ -80,6 +80,7 @@ class BotSettings:
         workers: Pictures that are decoded at a time.
         reject: Say so when a picture is like none of the classes.
         webhook: None: it asks for updates.
+        delete_webhook: Remove a webhook that an earlier run has set.
     """
 
     token: str = field(repr=False)
@@ -92,6 +93,7 @@ class BotSettings:
     workers: int = 1
     reject: bool = False
     webhook: Webhook | None = None
+    delete_webhook: bool = False
 
     def __post_init__(self) -> None:
         address = urllib.parse.urlsplit(self.api_url)

@@ -20,7 +20,7 @@ def require() -> None:
     except ImportError as error:
         raise MissingExtraError(
             f"Expected python-telegram-bot and tornado, which the bot stands on "
-            f"({error}). Install them: pip install 'edgeclf[bot]'"
+            f'({error}). Install them with: pip install "edgeclf[bot]"'
         ) from error
     if find_spec("sniffio") is None:
         # The HTTP client tries to import it in every request, several times. To look

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -37,6 +37,7 @@ async def listen(
     delivery: Delivery,
     stopping: asyncio.Event,
     take: Take,
+    ready: Callable[[], None],
     webhook: Webhook,
     state_dir: Path,
 ) -> None:
@@ -47,12 +48,12 @@ async def listen(
         delivery: Repeats that.
         stopping: Ends it.
         take: Stores updates, when there is room for them.
+        ready: Called when Telegram has the address.
         webhook: Where to listen.
         state_dir: Where a secret is kept that nobody gave.
 
     Raises:
-        BotError: Telegram refuses the address.
-        OSError: The port cannot be listened on.
+        BotError: Telegram refuses the address, or the port cannot be listened on.
     """
     secret = webhook.secret or kept_secret(state_dir / SECRET_FILE)
     async with serving(webhook, secret, take) as port:
@@ -72,6 +73,7 @@ async def listen(
             ) from error
         except StoppingError:
             return
+        ready()
         await stopping.wait()
 
 
@@ -80,9 +82,15 @@ async def serving(webhook: Webhook, secret: str, take: Take) -> AsyncIterator[in
     """Serve for the length of the block; yield the port.
 
     Raises:
-        OSError: The port cannot be listened on.
+        BotError: The port cannot be listened on.
     """
-    sockets = tornado.netutil.bind_sockets(webhook.port, webhook.listen)
+    try:
+        sockets = tornado.netutil.bind_sockets(webhook.port, webhook.listen)
+    except OSError as error:
+        raise BotError(
+            "Expected --webhook_port and --webhook_listen that can be listened on. "
+            f"Received: port {webhook.port} of {webhook.listen} ({error.strerror})."
+        ) from error
     application = tornado.web.Application(
         [(re.escape(webhook.path), _Receiver, {"secret": secret, "take": take})],
         log_function=lambda _: None,
