@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ from edgeclf.tflite.operators import LOGISTIC, QUANTIZE
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.training.command import main
 from edgeclf.training.folds import FOLDS
+from edgeclf.training.result_text import _tag_lines, mistake_lines
 from edgeclf.training.tag_dataset import TagDataset
 from edgeclf.training.tag_head import deal_tags
+from edgeclf.training.tag_measurements import Mistagged
 
 COUNT = 84
 TAGS = ["blue", "green", "red"]
@@ -371,11 +374,34 @@ def test_command_prints_the_figures(command, home, tmp_path, capsys):
     assert "2 tags; pictures: " in out
     assert "Final test mAP = " in out and "measured on the int8 file" in out
     assert "The same before quantization: mAP = " in out
-    assert "Lowest average precision: " in out
+    assert "Lowest average precision: " not in out  # they are all 100 %
     assert (tmp_path / "labels.txt").read_text() == "blue\nred\n"
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["labels"] == ["blue", "red"]
     assert metrics["tags"]["precision"] == 0.9
+
+
+def test_a_missed_tag_is_shown_with_its_threshold():
+    wrong = Mistagged("a.jpg", [("footwear", 0.4023)], [("beige", 0.7)], [0.4512])
+    shown = mistake_lines(SimpleNamespace(misclassified=[wrong]))[1]
+    assert shown == (
+        "  a.jpg: missed footwear (0.4023, threshold 0.4512); "
+        "wrongly given beige (0.7000)"
+    )
+
+
+@pytest.mark.parametrize("lowest", [0.75, 1.0])
+def test_only_flawed_tags_are_called_the_lowest(lowest):
+    per_tag = [
+        {"label": label, "average_precision": precision, "num_positive": 4}
+        for label, precision in (("beige", 1.0), ("red", lowest))
+    ]
+    test = {"num": 8, "per_tag": per_tag, "mean_average_precision": 0.9,
+            "micro_f1": 0.9, "macro_f1": 0.9}  # fmt: skip
+    lines = _tag_lines({"test": test}, SimpleNamespace(quantize="none"))
+    named = [line for line in lines if line.startswith("Lowest")]
+    expected = "Lowest average precision: red 75.0% (4 pictures)"
+    assert named == ([expected] if lowest < 1 else [])
 
 
 def test_mistakes_are_those_of_the_file(trained, home):
@@ -386,6 +412,10 @@ def test_mistakes_are_those_of_the_file(trained, home):
             given = {category.label for category in found}
             assert {label for label, _ in wrong.missed} == tags - given
             assert {label for label, _ in wrong.wrong} == given - tags
+            for (_, score), threshold in zip(
+                wrong.missed, wrong.thresholds, strict=True
+            ):
+                assert score < threshold
     names = [wrong.name for wrong in trained.misclassified]
     num_wrong = len(trained.misclassified)
     assert len(set(names)) == num_wrong

@@ -36,7 +36,7 @@ def _purpose(labels: list[str]) -> Child:
 
 def _weakest(report: Mapping[str, Any]) -> Child:
     entry = weakest_tag(report.get("per_tag") or [])
-    if entry is None:
+    if entry is None or entry["average_precision"] >= 1:
         return None
     words = f": its average precision is {percent(entry['average_precision'])}"
     if entry.get("num_positive"):

@@ -35,14 +35,17 @@ def tag_headline(report: Mapping[str, Any]) -> Markup | None:
     accuracy = report.get("accuracy") or {}
     device, full = accuracy.get("device") or {}, accuracy.get("float") or {}
     mean = device.get("mean_average_precision")
-    micro, tiles = device.get("micro_f1_interval_95"), []
+    is_known = mean is not None and is_number(mean)
+    # Without a tag known of any test picture F1 is 0, which says nothing.
+    f1 = device if is_known else {}
+    micro, tiles = f1.get("micro_f1_interval_95"), []
     if full and device.get("kind") != "float":
         before = full.get("mean_average_precision")
         tiles.append(("Before quantization", percent(before), drop(mean, before)))
     tiles += [
-        ("Micro F1", percent(device.get("micro_f1")),
+        ("Micro F1", percent(f1.get("micro_f1")),
          interval(micro) if micro else "every tag given counts the same"),
-        ("Macro F1", percent(device.get("macro_f1")), "every tag counts the same"),
+        ("Macro F1", percent(f1.get("macro_f1")), "every tag counts the same"),
         ("Exactly right", percent(device.get("subset_accuracy")),
          "pictures with all their tags, and no other"),
         ("Hamming loss", percent(device.get("hamming_loss")),
@@ -53,7 +56,7 @@ def tag_headline(report: Mapping[str, Any]) -> Markup | None:
         *file_tiles(report),
     ]  # fmt: skip
     drawn = drawn_tiles(tiles)
-    if mean is None or not is_number(mean):
+    if not is_known:
         return unmeasured(drawn, report)
     words = "mean average precision of the tags"
     if device.get("num"):

@@ -184,9 +184,13 @@ def read_features(
     for row, result in enumerate(extractor.extract(plain(found), "bottlenecks")):
         if isinstance(result, Unreadable):
             unreadable.append(result)
-            logger.warning("Left out %s: %s", result.example.path, result.reason)
+            if len(unreadable) <= NAMED_AT_MOST:
+                logger.warning("Left out %s: %s", result.example.path, result.reason)
         else:
             table.set(row, result)
+    if len(unreadable) > NAMED_AT_MOST:
+        more = len(unreadable) - NAMED_AT_MOST
+        logger.warning("Left out %s more.", number_of(more, "picture"))
     if unreadable and config.strict:
         names = name_some([entry.example.name for entry in unreadable])
         raise DatasetError(

@@ -55,9 +55,16 @@ def _mistake(wrong: Misclassified | Mistagged) -> str:
     if isinstance(wrong, Misclassified):
         guess = f"{wrong.predicted} ({wrong.score:.4f})"
         return f"{wrong.name}: {wrong.label} taken for {guess}"
+    missed = [
+        f"{label} ({score:.4f}, threshold {threshold:.4f})"
+        for (label, score), threshold in zip(
+            wrong.missed, wrong.thresholds, strict=True
+        )
+    ]
+    given = [f"{label} ({score:.4f})" for label, score in wrong.wrong]
     parts = [
-        f"{word} {', '.join(f'{label} ({score:.4f})' for label, score in tags)}"
-        for word, tags in (("missed", wrong.missed), ("wrongly given", wrong.wrong))
+        f"{word} {', '.join(tags)}"
+        for word, tags in (("missed", missed), ("wrongly given", given))
         if tags
     ]
     return f"{wrong.name}: {'; '.join(parts)}"
@@ -87,8 +94,9 @@ def _tag_lines(metrics: Mapping[str, Any], config: RetrainConfig) -> list[str]:
         before = _tag_figures(metrics["test_float"])
         lines.append(f"The same before quantization: {before}")
     known = [tag for tag in test["per_tag"] if tag["average_precision"] is not None]
-    worst = sorted(known, key=lambda tag: float(tag["average_precision"]))[:NAMED_TAGS]
-    if len(known) > 1:
+    flawed = [tag for tag in known if tag["average_precision"] < 1]
+    worst = sorted(flawed, key=lambda tag: float(tag["average_precision"]))[:NAMED_TAGS]
+    if worst and len(known) > 1:
         lines.append(f"Lowest average precision: {', '.join(map(_tag_figure, worst))}")
     unknown = [tag["label"] for tag in test["per_tag"] if tag not in known]
     if unknown:

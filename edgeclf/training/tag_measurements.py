@@ -28,11 +28,13 @@ class Mistagged:
         name: Path relative to the dataset's folder.
         missed: Tags that it has and is not given, and their scores in [0, 1].
         wrong: Tags that it is given and has not, and their scores.
+        thresholds: Scores from which the missed tags would have been given.
     """
 
     name: str
     missed: Sequence[tuple[str, float]]
     wrong: Sequence[tuple[str, float]]
+    thresholds: Sequence[float]
 
 
 def measure_tags(
@@ -104,5 +106,6 @@ def mistagged(evaluation: TagEvaluation, labels: Sequence[str]) -> list[Mistagge
             ]
             for is_meant in (targets & ~given, given & ~targets)
         )
-        found.append(Mistagged(evaluation.names[row], missed, wrong))
+        thresholds = evaluation.thresholds[targets & ~given].tolist()
+        found.append(Mistagged(evaluation.names[row], missed, wrong, thresholds))
     return found
