@@ -17,6 +17,7 @@ from edgeclf.evaluation.cooccurrence import (
 from edgeclf.evaluation.tag_pictures import NUM_PICTURES, remarkable_tags
 from edgeclf.evaluation.tag_report import describe_tag_evaluation
 from edgeclf.report.confusion import cooccurrence_matrix
+from edgeclf.report.matrix import Grid, draw_together
 from edgeclf.report.page import render
 
 
@@ -180,3 +181,29 @@ def test_pictures_of_many_and_few_tags(number):
     counts = np.full((number, number), 1234)
     labels = [f"tag number {tag}" for tag in range(number)]
     assert min(cooccurrence_matrix(counts.tolist(), labels).size) > 100
+
+
+def test_a_perfect_tag_is_not_called_the_weakest():
+    described = reports.tag_report()
+    for entry in described["per_tag"]:
+        entry["average_precision"] = 1.0
+    words = words_of(render(described, reports.thumbnails(described)))
+    assert "Its weakest tag" not in words
+
+
+def test_f1_of_no_known_tag_is_a_dash():
+    described = reports.tag_report()
+    device = described["accuracy"]["device"]
+    device.update(mean_average_precision=None, micro_f1=0.0, macro_f1=0.0)
+    words = words_of(render(described, {}))
+    assert "Micro F1 0.0%" not in words
+    assert "Macro F1 0.0%" not in words
+
+
+def test_counts_of_a_matrix_have_one_size_and_room():
+    few, many = Grid(20, 18.0), Grid(20, 36.0)
+    assert few.side == 28
+    assert many.side > 36
+    counts = np.full((20, 20), 7) + np.diag(np.full(20, 4321))
+    drawn = draw_together(counts.tolist(), [f"tag {tag}" for tag in range(20)])
+    assert set(re.findall(r'class="(count[^"]*)"', str(drawn))) == {"count"}

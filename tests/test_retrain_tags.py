@@ -582,3 +582,14 @@ def test_pictures_are_not_written_over(configure, home):
         retrain(configure(output_labels=home / "pictures" / "000.png"))
     with Image.open(home / "pictures" / "000.png") as picture:
         assert picture.size == (40, 30)
+
+
+def test_many_pictures_left_out_are_counted(configure, home, tmp_path, caplog):
+    pictures = tmp_path / "pictures"
+    shutil.copytree(home / "pictures", pictures)
+    for path in sorted(pictures.iterdir())[:13]:
+        path.write_bytes(b"no picture")
+    retrain(configure(image_dir=pictures, bottleneck_dir=tmp_path / "cache"))
+    left_out = [line for line in caplog.messages if line.startswith("Left out ")]
+    assert len(left_out) == 11
+    assert left_out[-1] == "Left out 3 pictures more."

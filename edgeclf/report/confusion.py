@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from edgeclf.lettering import INK, PAPER, SOFT_INK, TRACK, Fill, draw_text, text_width
 from edgeclf.report.figures import count, percent, plural
 from edgeclf.report.markup import printable
-from edgeclf.report.matrix import Grid, cells, cells_together
+from edgeclf.report.matrix import COUNT_SIZE, Grid, cells, cells_together
 
 HIT: Fill = (0, 114, 178)  # Okabe and Ito's blue and vermilion, as on the page
 MISS: Fill = (213, 94, 0)
@@ -87,7 +87,8 @@ def _drawn(
 ) -> Image.Image:
     """Draw cells, of row, column, count, share and colour, with names around them."""
     labels = [" ".join(printable(label).split()) for label in labels]
-    grid = Grid(len(labels))
+    widths = (text_width(str(cell[2]), COUNT_SIZE) for cell in drawn)
+    grid = Grid(len(labels), max(widths, default=0.0))
     scale = _SCALE if grid.has_names else 1
     size = grid.font_size * scale
     widest = max(text_width(label, size) for label in labels) if grid.has_names else 0
@@ -124,8 +125,7 @@ def _draw_cell(
     (left, top), (number, share), side = corner, content, grid.side * scale
     fill = color if color == TRACK else _mixed(color, grid.strength(share))
     draw.rectangle((left, top, left + side - 1, top + side - 1), fill=fill)
-    is_wide = text_width(str(number), 15 * scale) > side - 2 * scale
-    lines = [(str(number), (10 if is_wide else 15) * scale)] if grid.has_counts else []
+    lines = [(str(number), COUNT_SIZE * scale)] if grid.has_counts else []
     if grid.has_shares and color != TRACK:  # all of its own
         lines.append((f"{100 * share:.0f}%", 11 * scale))
     y = top + side / 2 - 0.6 * sum(size for _, size in lines)

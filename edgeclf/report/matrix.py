@@ -15,7 +15,8 @@ from edgeclf.report.markup import Markup, element, join
 _SIDES = ((8, 58), (14, 44), (30, 28), (60, 15), (130, 11))
 _SHARES_FROM, _COUNTS_FROM, _NAMES_FROM = 44, 28, 11  # smallest cells that show them
 _LONGEST = 1400  # pixels that the cells of more classes share
-_COUNT_SIZE = 15  # height of a count in pixels, as the style has it
+COUNT_SIZE = 15  # height of a count in pixels, as the style has it
+_COUNT_ROOM = 4  # pixels beside the widest count
 _MAX_NAME = 170  # pixels of a class's name
 # Opacity of one picture in many and of a full row: text on it can still be read.
 _WITH_COUNTS, _WITHOUT_COUNTS = (0.12, 0.72), (0.35, 1.0)
@@ -27,13 +28,21 @@ class Grid:
 
     Attributes:
         num_classes: Rows and columns.
+        count_width: Of the widest count in pixels, which every cell has room for.
     """
 
     num_classes: int
+    count_width: float = 0.0
 
     @property
     def side(self) -> int:
         """Side of a cell in pixels."""
+        if self.has_counts:
+            return max(self._least_side, math.ceil(self.count_width) + _COUNT_ROOM)
+        return self._least_side
+
+    @property
+    def _least_side(self) -> int:
         for most, side in _SIDES:
             if self.num_classes <= most:
                 return side
@@ -42,22 +51,22 @@ class Grid:
     @property
     def has_names(self) -> bool:
         """Whether there is room for the names of the classes."""
-        return self.side >= _NAMES_FROM
+        return self._least_side >= _NAMES_FROM
 
     @property
     def has_counts(self) -> bool:
         """Whether there is room for the counts."""
-        return self.side >= _COUNTS_FROM
+        return self._least_side >= _COUNTS_FROM
 
     @property
     def has_shares(self) -> bool:
         """Whether there is room for the shares of the row below them."""
-        return self.side >= _SHARES_FROM
+        return self._least_side >= _SHARES_FROM
 
     @property
     def font_size(self) -> int:
         """Height of the names in pixels."""
-        return min(13, self.side - 1)
+        return min(13, self._least_side - 1)
 
     @property
     def angle(self) -> int:
@@ -200,7 +209,8 @@ def _draw(
     drawn: Sequence[Cell], labels: Sequence[str], title: str, axes: tuple[str, str]
 ) -> Markup:
     """Return cells, with the names of rows and columns around them."""
-    grid = Grid(len(labels))
+    widths = (text_width(str(cell.number), COUNT_SIZE) for cell in drawn)
+    grid = Grid(len(labels), max(widths, default=0.0))
     names = [shortened(label, _MAX_NAME, grid.font_size) for label in labels]
     widest = max((text_width(name, grid.font_size) for name in names), default=0.0)
     widest = max(widest, 76.0) if grid.has_names else 76.0
@@ -229,11 +239,10 @@ def _cell(grid: Grid, cell: Cell, left: float, top: float) -> Markup:
     middle, middle_y = left + grid.side / 2, top + grid.side / 2
     written = None
     if grid.has_counts:
-        is_wide = text_width(str(cell.number), _COUNT_SIZE) > grid.side - 2
         below = grid.has_shares and cell.kind != "own"  # all of its own
         written = join(
             element("text", cell.number, x=middle, y=middle_y + (0 if below else 5),
-                    text_anchor="middle", class_="count wide" if is_wide else "count"),
+                    text_anchor="middle", class_="count"),
             element("text", f"{100 * cell.share:.0f}%", x=middle, y=middle_y + 14,
                     text_anchor="middle", class_="share") if below else None,
         )  # fmt: skip

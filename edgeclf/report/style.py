@@ -148,7 +148,6 @@ svg text { fill: var(--ink); font-family: inherit; }
 .matrix .miss { fill: var(--miss); }
 .matrix .own { fill: var(--track); }
 .matrix .count { font-size: 15px; font-weight: 600; }
-.matrix .count.wide { font-size: 10px; }
 .matrix .share { font-size: 11px; }
 .matrix .axis { fill: var(--soft); font-size: 11px; }
 

@@ -35,9 +35,8 @@ def tag_headline(report: Mapping[str, Any]) -> Markup | None:
     accuracy = report.get("accuracy") or {}
     device, full = accuracy.get("device") or {}, accuracy.get("float") or {}
     mean = device.get("mean_average_precision")
-    is_known = mean is not None and is_number(mean)
     # Without a tag known of any test picture F1 is 0, which says nothing.
-    f1 = device if is_known else {}
+    f1 = {} if mean is None else device
     micro, tiles = f1.get("micro_f1_interval_95"), []
     if full and device.get("kind") != "float":
         before = full.get("mean_average_precision")
@@ -56,7 +55,7 @@ def tag_headline(report: Mapping[str, Any]) -> Markup | None:
         *file_tiles(report),
     ]  # fmt: skip
     drawn = drawn_tiles(tiles)
-    if not is_known:
+    if mean is None or not is_number(mean):
         return unmeasured(drawn, report)
     words = "mean average precision of the tags"
     if device.get("num"):
