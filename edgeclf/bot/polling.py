@@ -52,7 +52,7 @@ async def poll(
         delivery: Pauses.
         stopping: Ends it.
         take: Stores updates, when there is room for them.
-        ready: Called once nothing stands in the way of updates.
+        ready: Called before the first question.
 
     Raises:
         BotError: The token is not accepted any more, or updates go elsewhere.
@@ -60,14 +60,10 @@ async def poll(
     trouble = Trouble("Telegram cannot be asked for updates")
     rivals = Rivals()
     offset: int | None = None
-    started = False
+    ready()
     while not stopping.is_set():
         try:
-            # The first question does not wait: whether it is refused shows at once.
-            updates = await _ask(bot, stopping, offset, POLL_S if started else 0)
-            if not started:
-                started = True
-                ready()
+            updates = await _ask(bot, stopping, offset)
             await take(updates)
         except StoppingError:
             return
@@ -93,7 +89,7 @@ async def poll(
 
 
 async def _ask(
-    bot: Bot, stopping: asyncio.Event, offset: int | None, wait_s: int
+    bot: Bot, stopping: asyncio.Event, offset: int | None
 ) -> list[dict[str, Any]]:
     """Return updates as Telegram sends them: what this library does not know too.
 
@@ -101,7 +97,7 @@ async def _ask(
         StoppingError: The bot is about to end.
         TelegramError: As Telegram says.
     """
-    question: dict[str, Any] = {"timeout": wait_s, "allowed_updates": list(KINDS)}
+    question: dict[str, Any] = {"timeout": POLL_S, "allowed_updates": list(KINDS)}
     if offset is not None:
         question["offset"] = offset
     answer = asyncio.ensure_future(
