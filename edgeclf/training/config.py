@@ -437,6 +437,11 @@ class RetrainConfig:
         return report_paths(Path(page), taken)
 
     @property
+    def kind(self) -> str:
+        """What the written file is called among the models that are measured."""
+        return "float" if self.quantize == "none" else self.quantize
+
+    @property
     def shares(self) -> Shares:
         """What is held out."""
         return Shares(self.testing_percentage, self.validation_percentage)

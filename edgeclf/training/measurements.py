@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +53,7 @@ def measure(
     examples = [dataset.examples[row] for row in measured_rows(config, dataset)]
     if not examples:
         return {}
-    with contextlib.ExitStack() as stack:
-        classifiers = [
-            stack.enter_context(Classifier(content)) for content in models.values()
-        ]
+    with opened(models) as classifiers:
         evaluations = evaluate(
             classifiers,
             examples,
@@ -76,6 +73,17 @@ def measured_rows(config: RetrainConfig, dataset: ExtractedPictures) -> list[int
         source = np.random.default_rng(config.seed)
         rows = np.sort(source.permutation(rows)[: config.test_batch_size])
     return [int(row) for row in rows]
+
+
+@contextlib.contextmanager
+def opened(models: Mapping[str, bytes]) -> Iterator[list[Classifier]]:
+    """Open model files; close them at the end of the block.
+
+    Args:
+        models: Files by kind.
+    """
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Classifier(content)) for content in models.values()]
 
 
 def measure_reject(

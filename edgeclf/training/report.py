@@ -58,7 +58,7 @@ def report_parts(
     if config.report_paths is None:
         return {}
     report = new_report("retrain", f"{config.model_path.name}: {_title(dataset)}")
-    kind = "float" if config.quantize == "none" else config.quantize
+    kind = config.kind
     with Classifier(model) as classifier:
         report["model"] = describe_model(model, config.model_path, classifier)
     report["latency"] = measure_latency(model, {})

@@ -87,7 +87,7 @@ def _retrain_classes(config: RetrainConfig) -> RetrainResult:
     def complete(content: bytes, known: reject.Known | None = trained.known) -> bytes:
         return with_record(content, config, trained.backbone, dataset, metrics, known)
 
-    kind = "float" if config.quantize == "none" else config.quantize
+    kind = config.kind
     # Of the float model only the scores are of interest, where it is not the file.
     models = {"float": complete(trained.floating, None), kind: complete(graph)}
     evaluations = measure(config, dataset, models)

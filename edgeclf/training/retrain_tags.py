@@ -53,7 +53,7 @@ def retrain_tags(config: RetrainConfig, found: TaggedPictures) -> RetrainResult:
     def complete(content: bytes) -> bytes:
         return with_record(content, config, trained.backbone, dataset, metrics)
 
-    kind = "float" if config.quantize == "none" else config.quantize
+    kind = config.kind
     graph = trained.exported.graph
     models = {"float": complete(trained.floating), kind: complete(graph)}
     evaluations = measure_tags(config, dataset, models)

@@ -80,8 +80,7 @@ def write_summaries(
     if fitted.fine_tuning is not None:
         epochs = [DescentStep(**epoch) for epoch in fitted.fine_tuning.curves]
         _write_curves(root / FINE_TUNING, epochs)
-    write_projector(root / PROJECTOR, dataset)
-    _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+    _write_bottlenecks(root, dataset)
     if kind not in evaluations:
         return
     # Imported here: only who asks for summaries waits for it.
@@ -95,17 +94,16 @@ def write_summaries(
     measured = evaluations[kind]
     drawn = confusion_matrix(measured.confusion_matrix, dataset.labels)
     _add_image(writer, "confusion_matrix", drawn, step)
-    examples = {example.name: example for example in dataset.examples}
     wrong = np.flatnonzero(measured.predicted != measured.classes)
     worst = sorted(wrong.tolist(), key=lambda row: -measured.scores[row].max())
-    for number, row in enumerate(worst[:MAX_MISCLASSIFIED]):
+    captions = []
+    for row in worst[:MAX_MISCLASSIFIED]:
         name, guess = measured.names[row], int(measured.predicted[row])
         score = float(measured.scores[row, guess])
         truth = dataset.labels[measured.classes[row]]
-        lines = (truth, f"taken for {dataset.labels[guess]} ({score:.2f})", name)
-        picture = _captioned(examples[name], lines)
-        if picture is not None:
-            _add_image(writer, f"misclassified/{number:02}", picture, step)
+        taken_for = f"taken for {dataset.labels[guess]} ({score:.2f})"
+        captions.append((truth, taken_for, name))
+    _add_misclassified(writer, dataset.examples, captions, step)
     writer.close()
 
 
@@ -132,8 +130,7 @@ def write_tag_summaries(
     root = Path(folder)
     figures = fitted.describe(dataset)
     _write_curves(root, [DescentStep(0, **figures)])
-    write_projector(root / PROJECTOR, dataset)
-    _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+    _write_bottlenecks(root, dataset)
     if kind not in evaluations:
         return
     writer = _writer(root / TEST)
@@ -145,18 +142,35 @@ def write_tag_summaries(
         if evaluation.mean_average_precision is not None:
             precision = evaluation.mean_average_precision
             writer.add_scalar(f"mean_average_precision{end}", precision, 0)
-    examples = {example.name: example for example in dataset.examples}
     wrong = mistagged(evaluations[kind], dataset.labels)
     worst = sorted(wrong, key=lambda each: -len(each.missed) - len(each.wrong))
-    for number, each in enumerate(worst[:MAX_MISCLASSIFIED]):
+    captions = []
+    for each in worst[:MAX_MISCLASSIFIED]:
         missed, given = (
             ", ".join(label for label, _ in tags) for tags in (each.missed, each.wrong)
         )
-        lines = (f"missed: {missed}", f"wrongly given: {given}", each.name)
-        picture = _captioned(examples[each.name], lines)
-        if picture is not None:
-            _add_image(writer, f"misclassified/{number:02}", picture, 0)
+        captions.append((f"missed: {missed}", f"wrongly given: {given}", each.name))
+    _add_misclassified(writer, dataset.examples, captions, 0)
     writer.close()
+
+
+def _write_bottlenecks(root: Path, dataset: BottleneckDataset | TagDataset) -> None:
+    write_projector(root / PROJECTOR, dataset)
+    _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+
+
+def _add_misclassified(
+    writer: Any,
+    examples: Sequence[Example],
+    captions: Sequence[tuple[str, str, str]],
+    step: int,
+) -> None:
+    """Write pictures with their captions, the last line of which is the name."""
+    by_name = {example.name: example for example in examples}
+    for number, lines in enumerate(captions):
+        picture = _captioned(by_name[lines[-1]], lines)
+        if picture is not None:
+            _add_image(writer, f"misclassified/{number:02}", picture, step)
 
 
 def _write_curves(root: Path, steps: Sequence[DescentStep]) -> None:

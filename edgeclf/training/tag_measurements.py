@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgeclf.classifier import Classifier
 from edgeclf.evaluation.tag_evaluate import evaluate_tags
 from edgeclf.evaluation.tag_metrics import TagEvaluation
 from edgeclf.training.config import RetrainConfig
-from edgeclf.training.measurements import measured_rows
+from edgeclf.training.measurements import measured_rows, opened
 from edgeclf.training.tag_dataset import TagDataset
 
 # Of the written file, by these names also beside the metrics of `test`.
@@ -53,10 +51,7 @@ def measure_tags(
     rows = measured_rows(config, dataset)
     if not rows:
         return {}
-    with contextlib.ExitStack() as stack:
-        classifiers = [
-            stack.enter_context(Classifier(content)) for content in models.values()
-        ]
+    with opened(models) as classifiers:
         evaluations = evaluate_tags(
             classifiers,
             [dataset.examples[row] for row in rows],

@@ -59,7 +59,7 @@ def tag_report_parts(
     pictures = number_of(len(dataset.examples), "picture")
     report = new_report("retrain", f"{config.model_path.name}: {tags}, {pictures}")
     report["multi_label"] = True
-    kind = "float" if config.quantize == "none" else config.quantize
+    kind = config.kind
     with Classifier(model) as classifier:
         described = describe_model(model, config.model_path, classifier)
     report["model"] = {"architecture": backbone.name, **described}
