@@ -63,6 +63,10 @@ COMMANDS = {
         "edgeclf.augmenting.command",
         "write changed copies of pictures that no split tears from them",
     ),
+    "serve": (
+        "edgeclf.web.command",
+        "serve the model to browsers and programs; --teach DIR to train new ones",
+    ),
     "bot": ("edgeclf.bot.command", "answer pictures in Telegram"),
     "convert": (
         "edgeclf.zoo.convert",

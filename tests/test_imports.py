@@ -114,6 +114,12 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "PIL", "tqdm", "ddgs"},
     ),
     "bot": (RUNTIME, {"numpy", "PIL", "telegram", "tornado"}),
+    "web": (
+        {*RUNTIME, "report", "zoo", "data", "evaluation", "training"},
+        {"numpy", "PIL", "fastapi", "starlette", "uvicorn", "jinja2", "markupsafe"}
+        | {"pydantic", "python_multipart", "prometheus_client", "anyio"}
+        | {"httpx", "httpx_sse"},
+    ),
     "demo": (
         {*RUNTIME, "zoo", "data", "evaluation", "training"},
         {"numpy", "PIL", "tqdm"},

@@ -1,0 +1,12 @@
+"""Ask a chat server about the last prediction."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from edgeclf.web.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """Return the routes."""
+    return APIRouter()

@@ -1,0 +1,1 @@
+"""Teach a model in the browser: projects are folders of class folders."""
