@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -124,7 +124,7 @@ class Engine:
             self._drop(batch)
         if batch.error is not None:
             raise batch.error
-        return batch.results  # type: ignore[return-value] - all are there
+        return cast(list[Result], batch.results)  # all are there
 
     @property
     def waiting(self) -> int:
