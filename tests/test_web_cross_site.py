@@ -132,7 +132,8 @@ def test_another_site_can_do_nothing(browser, server, folder, name):  # noqa: F8
               const element = document.createElement(kind);
               element.onload = () => done("loaded");
               element.onerror = () => done("refused");
-              element.src = url + (kind == "img" ? "/static/icon.svg" : "/static/api.js");
+              const file = kind == "img" ? "icon.svg" : "api.js";
+              element.src = `${url}/static/${file}`;
               document.body.append(element);
             })))""",
             server.url,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import io
 import json
@@ -17,7 +16,6 @@ import pytest
 from PIL import Image
 from web_server import refused, serving
 
-from edgeclf.web.connections import HEAD_S, MAX_CONNECTIONS
 from edgeclf.web.headers import CONTENT_SECURITY_POLICY
 
 TOKEN = "a-token-of-enough-length"  # noqa: S105
@@ -507,29 +505,6 @@ def test_guessing_is_slowed_down(model):
 
 
 # Connections
-
-
-def test_a_head_that_does_not_end_is_not_waited_for(server):
-    slow = b"GET /healthz HTTP/1.1\r\n"
-    began = time.monotonic()
-    assert raw(server, slow, b"X: 1\r\n", b"Y: 1\r\n", pause_s=1, timeout_s=25) == b""
-    assert HEAD_S - 1 < time.monotonic() - began < HEAD_S + 5
-
-
-def test_more_connections_than_there_may_be_are_hung_up_on(server):
-    address = urllib.parse.urlsplit(server.url)
-    where = (address.hostname, address.port)
-    made = [socket.create_connection(where, 5) for _ in range(MAX_CONNECTIONS + 20)]
-    try:
-        last = made[-1]
-        last.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            assert last.recv(1) == b""
-    finally:
-        for each in made:
-            each.close()
-    time.sleep(0.2)
-    assert ask(server, "/healthz")[0] == 200
 
 
 def test_https_has_what_is_for_https_alone(model, tmp_path):
