@@ -19,7 +19,7 @@ from starlette.requests import Request
 from edgeclf.console import sentence
 from edgeclf.errors import DownloadError
 from edgeclf.web.multipart import Multipart
-from edgeclf.web.problems import ProblemError, invalid
+from edgeclf.web.problems import ProblemError, invalid, too_many, unprocessable
 from edgeclf.web.schemas import ClassifyRequest, GivenPicture
 from edgeclf.web.service import Service
 
@@ -90,6 +90,10 @@ def plain(name: str) -> str:
     return "".join(c for c in name if c.isprintable())[:MOST_LETTERS] or UNNAMED
 
 
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _content_type(request: Request) -> tuple[str, dict[str, str]]:
     """Return type and parameters, in lower case; empty where there is none."""
     message = Message()
@@ -135,7 +139,7 @@ class _Bounded:
 
 def _raw(content: bytes) -> Picture:
     if not content:
-        raise _unprocessable("Expected a picture. Received: an empty body.")
+        raise unprocessable("Expected a picture. Received: an empty body.")
     return Picture(UNNAMED, content)
 
 
@@ -225,12 +229,12 @@ class _Fetcher:
 
     async def _fetch(self, given: GivenPicture) -> Picture:
         url = given.url or ""
-        name = plain(given.name) if given.name else url
+        name = plain(given.name) if given.name else _shown(url)
         async with self._places:
             try:
                 content = await _in_daemon(lambda: self._content(url))
             except (DownloadError, OSError, ValueError) as error:
-                return Picture(name, None, sentence(error, name))
+                return Picture(name, None, _shown(sentence(error, name)))
         self._left_bytes -= len(content)
         if self._left_bytes < 0:
             return Picture(name, None, f"{name}: {self._too_much()}")
@@ -283,15 +287,3 @@ async def _in_daemon(call: Callable[[], Result]) -> Result:
 
     threading.Thread(target=work, name="fetch", daemon=True).start()
     return await future
-
-
-def too_many(most: int) -> ProblemError:
-    """Return the problem of a request with more pictures than are taken."""
-    return _unprocessable(
-        f"Expected at most {most} pictures in a request. Received: more. Send them in "
-        "several."
-    )
-
-
-def _unprocessable(detail: str) -> ProblemError:
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid values", detail)

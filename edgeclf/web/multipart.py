@@ -7,7 +7,7 @@ from http import HTTPStatus
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from edgeclf.web.problems import ProblemError
+from edgeclf.web.problems import ProblemError, too_many, unprocessable
 
 
 class Multipart:
@@ -75,12 +75,7 @@ class Multipart:
 
     def _begin(self) -> None:
         if len(self._parts) == self._max_parts:
-            raise ProblemError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "Invalid values",
-                f"Expected at most {self._max_parts} pictures in a request. Received: "
-                "more. Send them in several.",
-            )
+            raise too_many(self._max_parts)
         self._headers = {}
 
     def _begin_header(self) -> None:
@@ -117,11 +112,9 @@ class Multipart:
         self._has_ended = True
 
     def _unexpected(self, received: str) -> ProblemError:
-        return ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "Invalid values",
+        return unprocessable(
             f"Expected one or several fields {self._field!r}, each with a picture; "
-            f"options such as top_k belong into the address. Received: {received}.",
+            f"options such as top_k belong into the address. Received: {received}."
         )
 
 

@@ -62,7 +62,8 @@ def problem_response(problem: ProblemError) -> Response:
             "type": TYPE.format(problem.status),
             "title": problem.title,
             "status": problem.status,
-            "detail": problem.detail,
+            # What came may hold halves of letters, which UTF-8 has not.
+            "detail": problem.detail.encode("utf-8", "replace").decode(),
         },
         problem.status,
         problem.headers,
@@ -78,6 +79,19 @@ def busy_problem(error: BusyError) -> ProblemError:
         f"The server has more pictures to work on than it can queue. Send yours again "
         f"in {error.retry_after_s} s.",
         {"Retry-After": str(error.retry_after_s)},
+    )
+
+
+def unprocessable(detail: str) -> ProblemError:
+    """Return the problem of a request that is well-formed, but cannot be followed."""
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid values", detail)
+
+
+def too_many(most: int) -> ProblemError:
+    """Return the problem of a request with more pictures than are taken."""
+    return unprocessable(
+        f"Expected at most {most} pictures in a request. Received: more. Send them in "
+        "several."
     )
 
 
@@ -147,10 +161,8 @@ def invalid(errors: Any) -> ProblemError:
         f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}"
         for error in errors[:5]
     ]
-    return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "Invalid values",
-        f"Expected what /api describes. Received: {'; '.join(faults)}.",
+    return unprocessable(
+        f"Expected what /api describes. Received: {'; '.join(faults)}."
     )
 
 
@@ -164,7 +176,7 @@ def _unforeseen() -> ProblemError:
 
 def _answer(request: Request, problem: ProblemError) -> Response:
     """Return problem details; a page to who wants to look at one."""
-    path = request.url.path
+    path = request.scope["path"]
     wants_page = "text/html" in request.headers.get("accept", "")
     if path.startswith(_MACHINES) or not wants_page:
         return problem_response(problem)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_LABELS = 100_000  # of an answer; a model may have as many classes
 MOST_URL = 4096  # characters
+MOST_NAME = 1024  # characters of a picture's name or of a label
 
 TopK = Annotated[int | None, Field(ge=1, le=MOST_LABELS)]
 Share = Annotated[float | None, Field(ge=0, le=1)]
@@ -30,6 +31,22 @@ class Options(BaseModel):
     reject: bool | None = None
 
 
+class NoOptions(BaseModel):
+    """Nothing in the address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class HeatMapOptions(NoOptions):
+    """What a heat map shows.
+
+    Attributes:
+        label: The class, its label or its index. Default: the best.
+    """
+
+    label: Annotated[str | None, Field(max_length=MOST_NAME)] = None
+
+
 class GivenPicture(BaseModel):
     """A picture in JSON: its bytes, or where they are.
 
@@ -43,7 +60,7 @@ class GivenPicture(BaseModel):
 
     base64: str | None = None
     url: Annotated[str | None, Field(max_length=MOST_URL)] = None
-    name: Annotated[str | None, Field(max_length=1024)] = None
+    name: Annotated[str | None, Field(max_length=MOST_NAME)] = None
 
     @model_validator(mode="after")
     def _one(self) -> GivenPicture:
