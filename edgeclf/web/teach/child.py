@@ -27,8 +27,11 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    def send(self, command: Mapping[str, Any]) -> None:
+    def send(self, command: Mapping[str, Any]) -> int:
         """Send a command; the process is started if it is not there.
+
+        Returns:
+            The process's id.
 
         Raises:
             OSError: It cannot be started.
@@ -38,11 +41,12 @@ class Child:
             if self._process is not None and self._process.poll() is None:
                 try:
                     self._write(self._process, line)
-                    return
+                    return self._process.pid
                 except OSError:  # it has ended this moment
                     pass
             self._process = self._started()
             self._write(self._process, line)
+            return self._process.pid
 
     def end(self) -> None:
         """End it; safe to call at any time."""
@@ -70,7 +74,7 @@ class Child:
 
     def _started(self) -> subprocess.Popen[str]:
         errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        process = subprocess.Popen(  # noqa: S603 - this very Python, a fixed module
+        process = subprocess.Popen(
             [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

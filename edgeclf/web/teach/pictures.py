@@ -32,7 +32,10 @@ ENDINGS = {
     "WEBP": ".webp",
 }
 THUMBNAIL = 160  # pixels of the longer side
-_CHECKED_SIZE = (224, 224)  # what a JPEG is decoded to, roughly, to see that it is whole
+_CHECKED_SIZE = (
+    224,
+    224,
+)  # what a JPEG is decoded to, roughly, to see that it is whole
 _KEPT_BYTES = 8 << 20  # of thumbnails: about 1,500
 
 

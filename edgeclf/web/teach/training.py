@@ -39,6 +39,7 @@ class _Run:
         self.fingerprint = ""
         self.folder: Path | None = None
         self.warnings: list[str] = []
+        self.pid: int | None = None
 
 
 class Trainer:
@@ -62,6 +63,7 @@ class Trainer:
         self._last: dict[str, Status] = {}
         self._warmed: dict[str, str] = {}
         self._is_closed = False
+        self._is_ending = False  # the process; another is started when it is gone
 
     def start(self, project: Project) -> Status:
         """Begin a training, or let it wait until others have ended.
@@ -105,8 +107,10 @@ class Trainer:
                 self._end(run, _status("cancelled", "Cancelled before it began."))
                 return
             self._end(run, _status("cancelled", "Cancelled.", run.began_s))
+            self._is_ending = True
         self._child.end()
         with self._lock:
+            self._is_ending = False
             self._next()
 
     def status(self, project: Project) -> Status | None:
@@ -133,7 +137,7 @@ class Trainer:
     def warm(self, project: Project) -> None:
         """Let bottlenecks be computed while pictures are still being added."""
         with self._lock:
-            if self._is_closed or self._running is not None:
+            if self._is_closed or self._is_ending or self._running is not None:
                 return
             fingerprint = project.fingerprint()
             if self._warmed.get(project.name) == fingerprint:
@@ -182,7 +186,8 @@ class Trainer:
 
     def _next(self) -> None:
         """Begin what has waited longest, if nothing runs; the lock is held."""
-        if self._running is not None or not self._waiting or self._is_closed:
+        is_held = self._is_closed or self._is_ending or self._running is not None
+        if is_held or not self._waiting:
             return
         run = self._running = self._waiting.pop(0)
         run.began_s = time.monotonic()
@@ -197,7 +202,7 @@ class Trainer:
                 "run": str(run.folder.resolve()),
                 "name": SNAPSHOT,
             }
-            self._child.send(command)
+            run.pid = self._child.send(command)
         except (OSError, ProblemError) as error:
             message = sentence(error) if isinstance(error, OSError) else error.detail
             self._end(run, _status("failed", message, run.began_s))
@@ -214,7 +219,7 @@ class Trainer:
                 self._warmed.clear()
             run = self._running
             # What a process says that was ended is of no interest.
-            if run is None or self._child.pid not in (event["pid"], None):
+            if run is None or run.pid != event["pid"]:
                 return
             if kind == "progress":
                 run.status |= {
@@ -375,5 +380,3 @@ def _absolute(architecture: str | None) -> str | None:
     if architecture is not None and Path(architecture).is_file():
         return str(Path(architecture).resolve())
     return architecture
-
-

@@ -192,7 +192,6 @@ class _Worker:
 
                 with ThreadPoolExecutor(num_processors()) as executor:
                     list(executor.map(keep, fresh))
-            import edgeclf.training.report  # so a training need not wait for it
 
             _import_quantizer()
 
