@@ -19,6 +19,7 @@ minutes without a command.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -168,7 +169,7 @@ class _Worker:
         ):
             folder = command["folder"]
             found = [*read_folder(folder, at_least=1), *read_background(folder)]
-            paths = [path for path in (example.path for example in found)]
+            paths = [example.path for example in found]
             fresh = [path for path in paths if _key(path) not in self._warmed]
             if not fresh:
                 return
@@ -181,8 +182,6 @@ class _Worker:
                 def keep(path: Path) -> None:
                     if not self._commands.empty():
                         return
-                    import hashlib
-
                     key = _key(path)
                     with contextlib.suppress(EdgeclfError, OSError):
                         content = path.read_bytes()
