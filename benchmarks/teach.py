@@ -103,24 +103,26 @@ def teach(
     try:
         with (
             served(folder, architecture) as (url, pid),
-            httpx.Client(base_url=f"{url}/v1/teach/projects", timeout=120) as client,
+            httpx.Client(base_url=f"{url}/v1/teach", timeout=120) as client,
         ):
-            client.post("", json={"name": "bench"}).raise_for_status()
+            client.post("/projects", json={"name": "bench"}).raise_for_status()
             began = time.perf_counter()
             for label, contents in pictures.items():
-                client.post("/bench/classes", json={"name": label}).raise_for_status()
+                client.post(
+                    "/projects/bench/classes", json={"name": label}
+                ).raise_for_status()
                 for start in range(0, len(contents), AT_A_TIME):
                     some = contents[start : start + AT_A_TIME]
                     parts = [("image", ("a.jpg", content)) for content in some]
-                    path = f"/bench/classes/{label}/pictures"
+                    path = f"/projects/bench/classes/{label}/pictures"
                     client.post(path, files=parts).raise_for_status()
             added_s = time.perf_counter() - began
             time.sleep(wait_s)
             began = time.perf_counter()
-            client.post("/bench/training", json={}).raise_for_status()
+            client.post("/projects/bench/training", json={}).raise_for_status()
             stages: dict[str, float] = {}
             status = {}
-            with client.stream("GET", "/bench/training/events") as events:
+            with client.stream("GET", "/projects/bench/training/events") as events:
                 for line in events.iter_lines():
                     if line.startswith("data: "):
                         status = json.loads(line.removeprefix("data: "))
@@ -130,7 +132,7 @@ def teach(
             if status.get("state") != "done":
                 raise SystemExit(f"Expected a model. Received: {status}")
             first = next(iter(pictures.values()))[0]
-            answer = client.post("/bench/classify", files={"image": first})
+            answer = client.post("/projects/bench/classify", files={"image": first})
             answer.raise_for_status()
             usable_s = time.perf_counter() - began
             print(*(f"{name}={at:.2f}" for name, at in stages.items()), file=sys.stderr)
