@@ -79,7 +79,7 @@ async def read_pictures(request: Request, service: Service) -> list[Picture]:
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "Unsupported type",
         "Expected multipart/form-data, application/json, or a picture itself "
-        f"(image/*). Received: {plain(kind)}.",
+        f"(image/*). Received: {_shown(kind)[:80]}.",
         {"Accept": "multipart/form-data, application/json, image/*"},
     )
 
