@@ -214,9 +214,10 @@ def test_options_outside_their_range_are_named(
         (415, "application/x-www-form-urlencoded", b"image=1", "multipart/form-data"),
         (422, "application/json", b"[]", "Expected what /api describes"),
         (422, "application/json", b'{"images": []}', "images"),
+        (422, "application/json", b'{"images": [], "reject": 1}', "reject"),
         (422, "application/json", b'{"images": [{}]}', "base64 or url"),
-        (422, "application/json", b'{"\\ud800": 1}', "unicode"),
-        (422, "application/json", b'{"images": [{"url": "\\ud800"}]}', "images.0.url"),
+        (400, "application/json", b'{"\\ud800": 1}', "Expected JSON in UTF-8"),
+        (422, "application/json", b'{"images": [{"url": 1}]}', "images.0.url"),
         (422, "image/png", b"", "an empty body"),
     ],
 )
