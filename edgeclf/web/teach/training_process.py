@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 IDLE_S = 180.0  # then the memory is given back
-NICE = 5  # answers to people come before training
+NICE = 2  # answers to people come before training
 OOM_SCORE = 500  # of -1000 to 1000: rather this process than the server
 _PROGRESS_S = 0.1  # between two events of one stage
 _STAGES = {"evaluation": "evaluate", "scanning": "pictures"}
@@ -124,7 +124,9 @@ class _Worker:
         from edgeclf.training import retrain
         from edgeclf.web.teach.trained import LABELS, MODEL
 
-        config = self._config(command, command["name"])
+        # Relative to the run's folder: the report tells nobody where the server has it.
+        cache = os.path.relpath(command["bottlenecks"])
+        config = self._config({**command, "bottlenecks": cache}, command["name"])
         with progress.observed(_Throttled()):
             result = retrain(
                 dataclasses.replace(
