@@ -1,7 +1,8 @@
 // The card of one class: its name, its pictures, and the ways to add some.
 
+import { picturesOf } from "./dropped.js";
+import { chosenPictures } from "./teach_files.js";
 import { Recorder } from "./teach_recorder.js";
-import { chosenFiles, droppedFiles } from "./teach_files.js";
 import { classUrl, pictureUrl, remove, send } from "./teach_server.js";
 import { removeThumb, showThumbs } from "./teach_thumbs.js";
 import { confirmed, copyOf, counted } from "./teach_words.js";
@@ -60,7 +61,7 @@ export class ClassCard {
     this.find(".remove").addEventListener("click", () => this.remove());
     const choose = this.find(".choose");
     choose.addEventListener("change", () => {
-      this.add(chosenFiles(choose).map(({ file }) => file));
+      this.add(chosenPictures(choose).map(({ blob }) => blob));
       choose.value = "";
     });
     this.find(".dismiss").addEventListener("click", () => { this.find(".refused").hidden = true; });
@@ -78,8 +79,7 @@ export class ClassCard {
       event.preventDefault();
       event.stopPropagation();
       this.element.classList.remove("over");
-      const files = await droppedFiles(event.dataTransfer);
-      this.add(this.page.onlyPictures(files).map(({ file }) => file));
+      this.add((await picturesOf(event.dataTransfer)).map(({ blob }) => blob));
     });
   }
 

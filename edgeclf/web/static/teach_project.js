@@ -1,10 +1,11 @@
 // The page of one project.
 
 import { ask } from "./api.js";
+import { picturesOf } from "./dropped.js";
 import { ClassCard } from "./teach_class.js";
-import { byClass, chosenFiles, droppedFiles, isPicture } from "./teach_files.js";
+import { byClass, chosenPictures } from "./teach_files.js";
 import { projectUrl, send } from "./teach_server.js";
-import { Training, missing } from "./teach_training.js";
+import { Training, readiness } from "./teach_training.js";
 import { TryOut } from "./teach_try.js";
 import { Uploads } from "./teach_upload.js";
 import { announce, counted, keepFresh, tell } from "./teach_words.js";
@@ -15,11 +16,10 @@ const get = id => document.getElementById(id);
 /** A project: its classes, its training, its model. */
 class ProjectPage {
   constructor() {
-    const { name, background, endings, maxImages, maxMb } = get("project").dataset;
+    const { name, background, maxImages, maxMb } = get("project").dataset;
     this.project = name;
     this.url = projectUrl(name);
     this.background = background;
-    this.endings = new Set(endings.split(" "));
     this.cards = new Map(); // name of a class -> ClassCard
     this.changes = 0; // of this page; an answer that was asked for before one is old
     this.sentences = [];
@@ -47,9 +47,9 @@ class ProjectPage {
     });
     const folder = get("choose-folder");
     folder.addEventListener("change", () => {
-      const files = chosenFiles(folder);
+      const pictures = chosenPictures(folder);
       folder.value = "";
-      this.addFolders(files);
+      this.addFolders(pictures);
     });
     document.addEventListener("dragover", event => {
       if (![...event.dataTransfer.types].includes("Files")) return;
@@ -63,7 +63,7 @@ class ProjectPage {
       this.coverDrop(false);
       if (event.defaultPrevented) return;
       event.preventDefault();
-      this.addFolders(await droppedFiles(event.dataTransfer));
+      this.addFolders(await picturesOf(event.dataTransfer));
     });
     window.addEventListener("beforeunload", event => {
       if (this.uploads.left) event.preventDefault();
@@ -188,7 +188,7 @@ class ProjectPage {
     const pictures = cards.reduce((sum, card) => sum + card.numPictures, 0);
     get("totals").textContent = `${counted(classes.length, "class", "classes")}, ${counted(pictures, "picture")}`;
     get("add-background").hidden = this.cards.has(this.background);
-    this.training.prepare(missing(classes.map(card => ({ name: card.name, number: card.numPictures }))));
+    this.training.prepare(readiness(classes.map(card => ({ name: card.name, number: card.numPictures }))));
   }
 
   async addTyped() {
@@ -223,27 +223,19 @@ class ProjectPage {
     return card;
   }
 
-  /** Leave out of [{path, file}] what is no picture; say how many that are. */
-  onlyPictures(files) {
-    const pictures = files.filter(({ path, file }) => path.length < 2 || isPicture(file, this.endings));
-    const others = files.length - pictures.length;
-    if (others) this.say(`${counted(others, "file")} that ${others === 1 ? "is no picture was" : "are no pictures were"} passed over.`);
-    return pictures;
-  }
-
-  async addFolders(files) {
-    const { classes, loose } = byClass(this.onlyPictures(files));
+  async addFolders(pictures) {
+    const { classes, loose } = byClass(pictures);
     if (!classes.size) {
-      this.complain(loose.length || files.length
+      this.complain(loose
         ? "Expected folders of pictures. To add single pictures, drop them onto a class."
-        : "There are no pictures in it.");
+        : "Expected a folder of pictures. There are none in it.");
       return;
     }
-    this.complain(loose.length ? `${counted(loose.length, "picture")} in no class folder ${loose.length === 1 ? "was" : "were"} passed over.` : null);
-    for (const [name, pictures] of classes) {
+    for (const [name, blobs] of classes) {
       const card = await this.ensureClass(name);
-      card?.add(pictures);
+      card?.add(blobs);
     }
+    if (loose) this.complain(`${counted(loose, "picture")} in no class folder ${loose === 1 ? "was" : "were"} passed over.`);
   }
 
   showDownloads(name) {
@@ -252,8 +244,9 @@ class ProjectPage {
     get("get-labels").href = `${this.url}/labels.txt`;
     get("get-labels").download = `${name}.txt`;
     get("get-report").href = `${this.url}/report.html`;
-    const quoted = /^[\w.-]+$/.test(name) ? name : `"${name}"`;
-    get("command").textContent = `edgeclf label_image --model ${quoted.replace(/"$/, "")}.tflite${quoted.endsWith('"') ? '"' : ""} --image picture.jpg`;
+    const file = `${name}.tflite`;
+    const quoted = /^[\w.-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`;
+    get("command").textContent = `edgeclf label_image --model ${quoted} --image picture.jpg`;
   }
 }
 

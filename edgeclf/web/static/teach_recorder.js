@@ -42,7 +42,7 @@ export class Recorder {
       this.button.focus();
     } catch (error) {
       this.stop();
-      this.onProblem(error.name === "NotAllowedError" ? "The browser was not allowed to use the camera." : `The camera cannot be used: ${error.message}`);
+      this.onProblem(error.message);
     }
   }
 
@@ -108,15 +108,16 @@ export class Recorder {
     if (performance.now() - this.began > LONGEST_MS) { this.end(); return; }
     this.busy = true;
     const { frames } = this;
-    const blob = await grabFrame(this.video, SIDE);
-    this.busy = false;
-    // One that was begun before the end still counts: it was seen.
-    if (blob) {
-      const stamp = new Date().toISOString().replace(/[-:.TZ]/g, "");
-      frames.push(new File([blob], `camera-${stamp}.jpg`, { type: "image/jpeg" }));
+    try {
+      const blob = await grabFrame(this.video, SIDE);
+      // One that was begun before the end still counts: it was seen.
+      frames.push(new File([blob], `camera-${Date.now()}.jpg`, { type: "image/jpeg" }));
       this.taken += 1;
       this.hint.textContent = `${counted(this.taken, "picture")} taken`;
+    } catch (error) {
+      this.onProblem(error.message);
     }
+    this.busy = false;
     if (this.timer === null || frames !== this.frames || frames.length >= 8) this.flush(frames);
   }
 

@@ -17,19 +17,25 @@ const STAGES = [
 const SOMETIMES = new Set(["views"]); // shown only where they happen
 const UNDER_WAY = new Set(["queued", "running"]);
 const POLL_MS = 1000;
-const LEAST = 2; // classes, and pictures of each
+const LEAST = 2; // pictures of a class
 
 const get = id => document.getElementById(id);
 
-/** Say what is missing before training can begin; null: nothing. */
-export function missing(classes) {
-  const full = classes.filter(({ number }) => number >= LEAST);
-  const bare = classes.filter(({ number }) => number < LEAST).map(({ name }) => `“${name}”`);
-  if (full.length < LEAST) {
-    const needed = "Needs 2 classes with 2 pictures each at least.";
-    return bare.length ? `${needed} Too few so far: ${bare.join(", ")}.` : needed;
-  }
-  return bare.length ? `${bare.join(", ")} needs 2 pictures at least: add some, or delete the class.` : null;
+/**
+ * Say whether classes ({name, number}) can be trained: {isReady, sentence}.
+ *
+ * Classes without pictures are left out of the training.
+ */
+export function readiness(classes) {
+  const few = classes.filter(({ number }) => number > 0 && number < LEAST);
+  const none = classes.filter(({ number }) => number === 0);
+  const quoted = found => found.map(({ name }) => `“${name}”`).join(", ");
+  const isReady = few.length === 0 && classes.length - none.length >= 2;
+  let sentence = "";
+  if (few.length) sentence = `Add pictures to ${quoted(few)}: each class needs 2 at least.`;
+  else if (!isReady) sentence = "Needs 2 classes with 2 pictures each at least.";
+  else if (none.length) sentence = `Without pictures, and left out: ${quoted(none)}.`;
+  return { isReady, sentence };
 }
 
 /** The training panel. `onDone()` is called when a training has ended. */
@@ -38,7 +44,7 @@ export class Training {
     this.url = `${projectUrl(project)}/training`;
     this.project = project;
     this.onDone = onDone;
-    this.lack = null;
+    this.ready = { isReady: false, sentence: "" };
     this.events = null;
     this.timer = null;
     this.status = null;
@@ -49,18 +55,18 @@ export class Training {
 
   get isRunning() { return UNDER_WAY.has(this.status?.state); }
 
-  /** Say whether training can begin: `missing` of the classes. */
-  prepare(lack) {
-    this.lack = lack;
+  /** Say whether training can begin: `readiness` of the classes. */
+  prepare(ready) {
+    this.ready = ready;
     this.drawButton();
   }
 
   drawButton() {
     get("train").hidden = this.isRunning;
     get("cancel").hidden = !this.isRunning;
-    get("train").setAttribute("aria-disabled", String(Boolean(this.lack)));
+    get("train").setAttribute("aria-disabled", String(!this.ready.isReady));
     get("train").textContent = this.hasModel ? "Train again" : "Train";
-    get("missing").textContent = this.isRunning ? this.summary() : this.lack ?? "";
+    get("missing").textContent = this.isRunning ? this.summary() : this.ready.sentence;
   }
 
   summary() {
@@ -71,7 +77,7 @@ export class Training {
   }
 
   async start() {
-    if (this.lack || this.isRunning) return;
+    if (!this.ready.isReady || this.isRunning) return;
     tell(get("training-problem"), null);
     try {
       this.seen.clear();
@@ -88,7 +94,8 @@ export class Training {
     try {
       await ask(this.url, { method: "DELETE" });
     } catch (problem) {
-      tell(get("training-problem"), problem.message);
+      // It may have ended a moment ago.
+      if (problem.status !== 404) tell(get("training-problem"), problem.message);
     }
     get("cancel").disabled = false;
     this.poll();

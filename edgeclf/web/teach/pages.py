@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edgeclf.data.listing import BACKGROUND
-from edgeclf.inputs.paths import IMAGE_ENDINGS
 from edgeclf.web.service import Service
 
 
@@ -27,7 +26,6 @@ def router(service: Service) -> APIRouter:
         about = {
             "project": project,
             "background": BACKGROUND,
-            "endings": " ".join(sorted(IMAGE_ENDINGS)),
             "max_images": service.settings.max_images,
             "max_mb": service.settings.max_mb,
         }
