@@ -129,26 +129,27 @@ export class ClassCard {
   }
 
   /** Say what has come of sending. */
-  sent({ added, duplicates, errors }) {
+  sent({ added, duplicates, errors, warnings }) {
     this.drawSending();
     const sentences = [`${counted(added, "picture")} added to ${this.title}.`];
     if (duplicates) sentences.push(`${counted(duplicates, "picture")} ${duplicates === 1 ? "was" : "were"} there already.`);
     if (errors.length) sentences.push(`${counted(errors.length, "file")} could not be used.`);
+    if (warnings.length) sentences.push(`${counted(warnings.length, "picture")} ${warnings.length === 1 ? "is" : "are"} in another class too.`);
     this.page.say(sentences.join(" "));
     const box = this.find(".refused");
-    box.hidden = !errors.length && !duplicates;
+    box.hidden = sentences.length === 1;
     box.classList.toggle("error", errors.length > 0);
     box.querySelector("p").textContent = sentences.slice(1).join(" ");
-    box.querySelector("ul").replaceChildren(...errors.slice(0, LISTED).map(({ image, error }) => {
+    const lines = [
+      ...errors.map(({ image, error }) => (error.includes(image) ? error : `${image}: ${error}`)),
+      ...warnings.map(({ warning }) => warning),
+    ];
+    if (lines.length > LISTED) lines.splice(LISTED, Infinity, `and ${lines.length - LISTED} more`);
+    box.querySelector("ul").replaceChildren(...lines.map(line => {
       const item = document.createElement("li");
-      item.textContent = `${image}: ${error}`;
+      item.textContent = line;
       return item;
     }));
-    if (errors.length > LISTED) {
-      const item = document.createElement("li");
-      item.textContent = `and ${errors.length - LISTED} more`;
-      box.querySelector("ul").append(item);
-    }
   }
 
   async rename(name) {
@@ -200,7 +201,8 @@ export class ClassCard {
 
   showAll() {
     this.showsAll = true;
-    this.page.refresh(true);
+    this.page.wantsAll = true;
+    this.page.refresh();
   }
 
   /** It is no more: stop all that is under way for it. */

@@ -21,6 +21,7 @@ class ProjectPage {
     this.url = projectUrl(name);
     this.background = background;
     this.cards = new Map(); // name of a class -> ClassCard
+    this.wantsAll = false; // pictures, and not the newest alone
     this.changes = 0; // of this page; an answer that was asked for before one is old
     this.sentences = [];
     this.uploads = new Uploads(name, {
@@ -30,7 +31,7 @@ class ProjectPage {
       onChange: card => card.drawSending(),
       onEnd: (card, done) => { card.sent(done); this.refresh(); },
     });
-    this.training = new Training(name, { onDone: () => this.refresh(true) });
+    this.training = new Training(name, { onDone: () => this.refresh() });
     this.tryOut = new TryOut(name);
     this.showDownloads(name);
     this.listen();
@@ -102,11 +103,11 @@ class ProjectPage {
   }
 
   /** Ask the server for all there is, and show it. */
-  async refresh(all = false) {
+  async refresh() {
     const seen = this.changes;
     let project;
     try {
-      project = await ask(all || this.wantsAll ? `${this.url}?all=1` : this.url);
+      project = await ask(this.wantsAll ? `${this.url}?all=1` : this.url);
     } catch (problem) {
       if (problem.status === 404) this.showGone();
       else this.complain(`${problem.message} What you see may be old; trying again.`);

@@ -194,10 +194,11 @@ export class Training {
     get("model").hidden = !model;
     if (!model) return;
     get("stale").hidden = model.is_current || this.isRunning;
-    const result = this.status?.state === "done" ? this.status.result : null;
-    drawAccuracy(model, result?.num_test);
-    const matrix = result?.confusion_matrix ?? model.confusion_matrix;
-    get("matrix").replaceChildren(...(matrix?.length ? [matrixTable(result?.labels ?? model.labels, matrix)] : []));
+    const done = this.status?.state === "done" ? this.status : null;
+    const result = done?.result;
+    drawAccuracy(model, done?.message);
+    const matrix = result?.confusion_matrix;
+    get("matrix").replaceChildren(...(matrix?.length ? [matrixTable(result.labels, matrix)] : []));
     get("mistakes").replaceChildren(...mistakes(this.project, result?.misclassified ?? []));
   }
 }
@@ -233,18 +234,13 @@ function hidden(text) {
   return element;
 }
 
-function drawAccuracy(model, numTest) {
+function drawAccuracy(model, message) {
   const { accuracy, accuracy_low: low, accuracy_high: high } = model;
-  const isKnown = accuracy !== null && accuracy !== undefined;
+  const isKnown = typeof accuracy === "number";
   get("accuracy").textContent = isKnown ? `${percent(accuracy)} right` : "Trained";
-  const sentences = [];
-  if (isKnown) {
-    const of = numTest ? `Of ${counted(numTest, "picture")} it never learned from` : "Of pictures it never learned from";
-    const range = typeof low === "number" ? `; with 95 % certainty between ${percent(low)} and ${percent(high)}` : "";
-    sentences.push(`${of}${range}.`);
-  } else {
-    sentences.push("There were too few pictures to measure how often it is right: add more.");
-  }
+  const sentences = message ? [message] : [];
+  if (!message && !isKnown) sentences.push("There were too few pictures to measure how often it is right: add more.");
+  if (typeof low === "number") sentences.push(`With 95 % certainty between ${percent(low)} and ${percent(high)}.`);
   const when = new Date(model.trained);
   if (!Number.isNaN(when.getTime())) sentences.push(`Trained ${when.toLocaleString()}.`);
   if (model.size_bytes) sentences.push(`${sized(model.size_bytes)}.`);

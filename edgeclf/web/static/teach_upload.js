@@ -14,7 +14,7 @@ const LONGEST_WAIT_S = 15;
  * `onChange(aim)` is called after each step, `onEnd(aim)` when nothing of an aim is left.
  * An aim is what the caller passed to `add`: an object with the name of a class, which
  * may change meanwhile, and gets `sending`: {total, sent, added, duplicates, errors,
- * waiting} here.
+ * warnings, waiting} here.
  */
 export class Uploads {
   constructor(project, { maxImages, maxBytes, onBatch, onChange, onEnd }) {
@@ -32,7 +32,7 @@ export class Uploads {
 
   /** Send files to a class. */
   add(aim, files) {
-    aim.sending ??= { total: 0, sent: 0, added: 0, duplicates: 0, errors: [], waiting: null };
+    aim.sending ??= { total: 0, sent: 0, added: 0, duplicates: 0, errors: [], warnings: [], waiting: null };
     aim.sending.total += files.length;
     let batch = null;
     let bytes = 0;
@@ -90,6 +90,7 @@ export class Uploads {
     sending.added += answer.added.length;
     sending.duplicates += answer.duplicates;
     sending.errors.push(...answer.errors);
+    sending.warnings.push(...answer.warnings ?? []);
     this.onBatch(aim, answer);
     this.onChange(aim);
   }

@@ -22,9 +22,10 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/teach/{project}")
     def project(request: Request, project: str) -> Response:
-        # Whether it is there is asked of the API: it may also come or go later.
+        if service.workshop is None:
+            raise RuntimeError("There is nothing to teach in.")
         about = {
-            "project": project,
+            "project": service.workshop.project(project).name,
             "background": BACKGROUND,
             "max_images": service.settings.max_images,
             "max_mb": service.settings.max_mb,
