@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 
 from edgeclf.decoder import ImageSource
 from edgeclf.web import api_description as described
-from edgeclf.web import model_facts
 from edgeclf.web.intake import read_pictures
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.metrics import Metrics
@@ -45,7 +44,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/v1/model", **described.MODEL)
     async def model() -> Response:
-        return JSONResponse(model_facts.described(_model(service)))
+        return JSONResponse(_facts(_model(service)))
 
     @routes.get("/healthz", **described.HEALTH)
     async def healthz() -> Response:
@@ -85,7 +84,7 @@ async def answer_classify(
         reject=bool(_first(asked.reject, given.reject, settings.reject)),
     )
     was_read = time.perf_counter()
-    done = await work_on(pictures, label, service.engine, _metrics(request))
+    done = await work_on(pictures, label, service.engine, _metrics(request), request)
     return _answer(done, "categories", model, began, was_read)
 
 
@@ -102,6 +101,7 @@ async def _answer_embed(
         lambda image: model.embed(image).tolist(),
         service.engine,
         _metrics(request),
+        request,
     )
     return _answer(done, "vector", model, began, was_read)
 
@@ -119,6 +119,7 @@ async def _answer_heat_map(
         lambda image: model.heat_map(image, label),
         service.engine,
         _metrics(request),
+        request,
     )
     if done.error is not None:
         raise unprocessable(done.error)
@@ -188,6 +189,21 @@ def _options(request: Request, kind: type[Given]) -> Given:
         return kind.model_validate(dict(request.query_params))
     except ValidationError as error:
         raise invalid(error.errors(include_input=False, include_url=False)) from error
+
+
+def _facts(model: LoadedModel) -> dict[str, Any]:
+    classifier = model.classifier
+    return {
+        "name": model.name,
+        "sha256": model.sha256,
+        "size_bytes": model.size_bytes,
+        "labels": classifier.labels,
+        "num_classes": classifier.num_classes,
+        "multi_label": classifier.multi_label,
+        "thresholds": classifier.thresholds.tolist(),
+        "input_size": classifier.input_size,
+        "provenance": classifier.info.record.get("provenance"),
+    }
 
 
 def _first(*values: Value | None) -> Value | None:

@@ -1,4 +1,4 @@
-"""The pictures of a request: multipart, a raw body, or JSON; in memory, never a file."""
+"""The pictures of a request: multipart, raw or JSON; in memory, never a file."""
 
 from __future__ import annotations
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import Request
+
 from edgeclf.decoder import ImageSource
 from edgeclf.labelling.workers import PICTURE_ERRORS, named, picture_error
-from edgeclf.web.engine import BusyError, Engine
+from edgeclf.web.engine import Engine
 from edgeclf.web.intake import Picture
 from edgeclf.web.metrics import Metrics
-
-_PAUSE_S = 0.02  # before the rest of a large request asks for room again
 
 
 @dataclass(frozen=True)
@@ -37,34 +36,23 @@ async def work_on(
     function: Callable[[ImageSource], Any],
     engine: Engine,
     metrics: Metrics,
+    request: Request,
 ) -> list[Worked]:
     """Call a function with each picture; one that fails does not stop the rest.
-
-    A request with more pictures than the queue has room for goes through it in parts.
 
     Args:
         pictures: Of a request.
         function: Called by the engine's threads, several at a time.
         engine: Where.
         metrics: Counts pictures and seconds.
+        request: When who sent it is gone, the rest is dropped.
 
     Raises:
         BusyError: There is no room now; nothing was begun.
+        ClientDisconnect: Nobody waits any more.
     """
-    done: list[Worked] = []
-    size = max(1, engine.queue)
-    for start in range(0, len(pictures), size):
-        part = pictures[start : start + size]
-        calls = [_call(picture, function, metrics) for picture in part]
-        while True:
-            try:
-                done += await engine.run(calls)
-                break
-            except BusyError:
-                if not done:
-                    raise
-                await asyncio.sleep(_PAUSE_S)
-    return done
+    calls = [_call(picture, function, metrics) for picture in pictures]
+    return await engine.run(calls, request)
 
 
 def _call(

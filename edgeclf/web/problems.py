@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -125,8 +125,6 @@ class _LastResort:
 
         try:
             await self._app(scope, receive, watched)
-        except ClientDisconnect:
-            return  # there is nobody to answer
         except Exception:
             if has_begun:
                 raise  # the server cuts the connection, and logs it
