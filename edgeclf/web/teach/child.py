@@ -73,7 +73,10 @@ class Child:
             process.stdin.flush()
 
     def _started(self) -> subprocess.Popen[str]:
-        errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        # The thread that watches the process closes it.
+        errors = tempfile.TemporaryFile(  # noqa: SIM115
+            "w+", encoding="utf-8", errors="replace"
+        )
         process = subprocess.Popen(
             [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,

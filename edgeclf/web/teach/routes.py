@@ -33,10 +33,12 @@ from edgeclf.web.teach.workshop import Workshop
 PREFIX = "/v1/teach/projects"
 _LOOK_S = 0.1  # between two looks at how a training goes
 _ALIVE_S = 10.0  # of an answer that says nothing: then it says that it is alive
-# Reports hold their style and pictures themselves, and no scripts.
+# Reports hold all that they show, and a policy that lets their own style and script
+# pass alone; here they get no rights of the app's pages.
 _REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+    "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox allow-scripts"
 )
 _TYPES = {
     "avif": "image/avif",

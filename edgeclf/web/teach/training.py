@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import os
@@ -150,10 +151,8 @@ class Trainer:
 
     def forget(self, project: Project) -> None:
         """Cancel what is under way, and forget the rest, of a project that goes."""
-        try:
+        with contextlib.suppress(ProblemError):
             self.cancel(project)
-        except ProblemError:
-            pass
         with self._lock:
             self._last.pop(project.name, None)
             self._warmed.pop(project.name, None)

@@ -19,6 +19,8 @@ minutes without a command.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -35,9 +37,8 @@ NICE = 5  # answers to people come before training
 OOM_SCORE = 500  # of -1000 to 1000: rather this process than the server
 _PROGRESS_S = 0.1  # between two events of one stage
 _STAGES = {"evaluation": "evaluate", "scanning": "pictures"}
-# Views of a picture with the bundled backbone, which is slower than the default: with
-# 8 a first training of 200 pictures would take 12 s on two cores.
-_BUNDLED_VIEWS = 4
+# Of each picture; `retrain` looks at 8, which takes half as long again: people wait.
+VIEWS = 4
 
 _events = sys.stdout
 _lock = threading.Lock()
@@ -92,7 +93,7 @@ class _Worker:
 
     def __init__(self, commands: queue.Queue[dict[str, Any]]) -> None:
         self._commands = commands
-        self._replaced: dict[str | None, str] = {}  # defaults that cannot be had
+        self._default: str | None = None  # what the default backbone has turned out
         self._warmed: set[tuple[str, int, int]] = set()
 
     def train(self, command: Mapping[str, Any]) -> None:
@@ -126,13 +127,11 @@ class _Worker:
         config = self._config(command, command["name"])
         with progress.observed(_Throttled()):
             result = retrain(
-                type(config)(
-                    **{
-                        **vars(config),
-                        "output_graph": MODEL,
-                        "output_labels": LABELS,
-                        "metrics_json": "metrics.json",
-                    }
+                dataclasses.replace(
+                    config,
+                    output_graph=MODEL,
+                    output_labels=LABELS,
+                    metrics_json="metrics.json",
                 )
             )
         test = result.metrics["test"] or {}
@@ -168,11 +167,13 @@ class _Worker:
         ):
             folder = command["folder"]
             found = [*read_folder(folder, at_least=1), *read_background(folder)]
-            paths = [path for path in (example.path for example in found)]
+            paths = [example.path for example in found]
             fresh = [path for path in paths if _key(path) not in self._warmed]
             if not fresh:
                 return
             config = self._config(command, folder)
+            if not self._commands.empty():
+                return
             with BottleneckCache(Path(command["bottlenecks"])) as cache:
                 extractor = BottleneckExtractor(
                     backbone_of(config), cache, resize=config.resize
@@ -181,8 +182,6 @@ class _Worker:
                 def keep(path: Path) -> None:
                     if not self._commands.empty():
                         return
-                    import hashlib
-
                     key = _key(path)
                     with contextlib.suppress(EdgeclfError, OSError):
                         content = path.read_bytes()
@@ -197,16 +196,12 @@ class _Worker:
 
     def _config(self, command: Mapping[str, Any], folder: str) -> Any:
         from edgeclf.training import RetrainConfig
-        from edgeclf.zoo.hosted import BUNDLED_ARCHITECTURE
 
-        asked = command["architecture"]
-        architecture = self._architecture(asked)
-        bundled = architecture == BUNDLED_ARCHITECTURE
         return RetrainConfig(
             image_dir=folder,
-            architecture=architecture,
+            architecture=self._architecture(command["architecture"]),
             bottleneck_dir=command["bottlenecks"],
-            views=_BUNDLED_VIEWS if bundled else None,
+            views=VIEWS,
         )
 
     def _architecture(self, asked: str | None) -> str | None:
@@ -216,12 +211,12 @@ class _Worker:
         """
         if asked is not None:
             return asked
-        if None not in self._replaced:
+        if self._default is None:
             from edgeclf.zoo import load_backbone
 
-            self._replaced[None] = load_backbone(None).name
-            _tell("backbone", name=self._replaced[None])
-        return self._replaced[None]
+            self._default = load_backbone(None).name
+            _tell("backbone", name=self._default)
+        return self._default
 
 
 class _Throttled:
