@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { PROJECTS, projectUrl, remove, send } from "./teach_server.js";
-import { announce, confirmed, copyOf, counted, keepFresh, tell } from "./teach_words.js";
+import { announce, confirmed, copyOf, counted, keepFresh, moment, percent, tell } from "./teach_words.js";
 
 const EVERY_MS = 5000;
 const list = document.getElementById("projects");
@@ -28,10 +28,12 @@ function fill(card, project) {
     `${counted(project.num_classes, "class", "classes")}, ${counted(project.num_pictures, "picture")}`;
   const when = new Date(project.modified);
   card.querySelector(".since").textContent =
-    Number.isNaN(when.getTime()) ? "" : `Changed ${when.toLocaleString()}`;
+    Number.isNaN(when.getTime()) ? "" : `Changed ${moment(when)}`;
   const state = card.querySelector(".state");
-  state.textContent = project.has_model ? "Model trained" : "Not trained yet";
-  state.classList.toggle("good", project.has_model);
+  const { has_model: hasModel, accuracy } = project;
+  state.textContent = !hasModel ? "Not trained yet"
+    : typeof accuracy === "number" ? `Model: ${percent(accuracy)} right` : "Model trained";
+  state.classList.toggle("good", hasModel);
 }
 
 function show(projects) {

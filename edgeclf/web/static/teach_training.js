@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { matrixTable } from "./teach_matrix.js";
 import { pictureUrl, projectUrl, send } from "./teach_server.js";
-import { announce, counted, percent, sized, tell } from "./teach_words.js";
+import { announce, moment, percent, sized, tell } from "./teach_words.js";
 
 const STAGES = [
   ["pictures", "Read the pictures"],
@@ -66,12 +66,13 @@ export class Training {
     get("cancel").hidden = !this.isRunning;
     get("train").setAttribute("aria-disabled", String(!this.ready.isReady));
     get("train").textContent = this.hasModel ? "Train again" : "Train";
+    get("missing").classList.toggle("running", this.isRunning);
     get("missing").textContent = this.isRunning ? this.summary() : this.ready.sentence;
   }
 
   summary() {
     const { state, stage, done, total } = this.status;
-    if (state === "queued") return "Waits for another project’s training.";
+    if (state === "queued") return "Waits.";
     const name = STAGES.find(([key]) => key === stage)?.[1] ?? "Begins";
     return total ? `${name}: ${done} of ${total}` : name;
   }
@@ -160,7 +161,8 @@ export class Training {
     get("training").hidden = !isShown;
     if (!isShown) return;
     const message = get("training-message");
-    message.textContent = status.state === "queued" ? "Waits for another project’s training." : status.message;
+    message.textContent = status.state === "running" ? "" : status.message;
+    message.hidden = !message.textContent;
     message.className = status.state === "failed" ? "notice error" : "";
     get("seconds").textContent = this.isRunning || status.seconds ? `${status.seconds.toFixed(1)} s` : "";
     if (status.stage) this.seen.add(status.stage);
@@ -218,7 +220,7 @@ function stageItem(name, state, { done, total }) {
       bar.max = total;
       bar.value = done;
       const count = document.createElement("span");
-      count.className = "soft small";
+      count.className = "soft small figure";
       count.textContent = ` ${done} of ${total}`;
       item.append(count);
     }
@@ -242,7 +244,7 @@ function drawAccuracy(model, message) {
   if (!message && !isKnown) sentences.push("There were too few pictures to measure how often it is right: add more.");
   if (typeof low === "number") sentences.push(`With 95 % certainty between ${percent(low)} and ${percent(high)}.`);
   const when = new Date(model.trained);
-  if (!Number.isNaN(when.getTime())) sentences.push(`Trained ${when.toLocaleString()}.`);
+  if (!Number.isNaN(when.getTime())) sentences.push(`Trained ${moment(when)}.`);
   if (model.size_bytes) sentences.push(`${sized(model.size_bytes)}.`);
   get("accuracy-more").textContent = sentences.join(" ");
 }

@@ -98,15 +98,15 @@ export class Uploads {
   async recover(batch, problem) {
     const { aim, files } = batch;
     if (problem.status === 413 && files.length > 1) {
-      const middle = files.length >> 1;
-      this.queue.unshift({ aim, files: files.slice(0, middle), attempts: 0 }, { aim, files: files.slice(middle), attempts: 0 });
+      this.queue.unshift(...halves(batch));
     } else if ([0, 429, 502, 503, 504].includes(problem.status) && !aim.gone) {
       batch.attempts += 1;
       const seconds = problem.retryAfter ?? Math.min(LONGEST_WAIT_S, 2 ** (batch.attempts - 1));
       aim.sending.waiting = problem.message;
       this.onChange(aim);
       await new Promise(resolve => setTimeout(resolve, 1000 * seconds));
-      this.queue.unshift(batch);
+      // A server that is busy may have room for fewer.
+      if (!aim.gone) this.queue.unshift(...problem.status === 503 ? halves(batch) : [batch]);
     } else {
       this.refuse(aim, files, problem.message);
     }
@@ -124,4 +124,11 @@ export class Uploads {
     aim.sending = null;
     this.onEnd(aim, done);
   }
+}
+
+function halves({ aim, files, attempts }) {
+  const middle = (files.length + 1) >> 1;
+  return [files.slice(0, middle), files.slice(middle)]
+    .filter(part => part.length)
+    .map(part => ({ aim, files: part, attempts }));
 }

@@ -15,6 +15,11 @@ export function sized(bytes) {
   return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+/** A Date as people read it. */
+export function moment(when) {
+  return when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+}
+
 /** Say a sentence to who listens, in a role="status" element: also the same one again. */
 export function announce(element, sentence) {
   element.textContent = "";
