@@ -73,10 +73,15 @@ class LoadedModel:
         self._mapper: ClassActivationMapper | None = None
 
     def classify(
-        self, image: ImageSource, *, top_k: int | None = None, reject: bool = False
+        self,
+        image: ImageSource,
+        *,
+        top_k: int | None = None,
+        score_threshold: float | None = None,
+        reject: bool = False,
     ) -> list[Category]:
         """Label a picture, as `Classifier.classify` does."""
-        return self.classifier.classify(image, top_k, reject=reject)
+        return self.classifier.classify(image, top_k, score_threshold, reject=reject)
 
     def embed(self, image: ImageSource) -> NDArray[np.float32]:
         """Return a picture's bottleneck, float32 `(depth,)`, as `Embedder.embed`."""
