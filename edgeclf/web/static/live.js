@@ -105,7 +105,7 @@ async function start(deviceId = null) {
     stop();
     complain("The camera has gone. Plug it in again, then start.");
   });
-  at("start").textContent = "Stop the camera";
+  at("start").textContent = "Stop camera";
   at("start").classList.remove("primary");
   at("freeze").disabled = false;
   note("");
@@ -120,7 +120,7 @@ function stop() {
   close = null;
   unfreeze();
   at("freeze").disabled = true;
-  at("start").textContent = "Start the camera";
+  at("start").textContent = "Start camera";
   at("start").classList.add("primary");
   note(STATES.stopped);
 }
