@@ -35,6 +35,11 @@ ERRORS = {
         "There is nothing at this address. /api lists all that there is.",
         "Check the address. Of the API's: the server has no model yet.",
     ),
+    405: (
+        "Method Not Allowed",
+        "Expected POST for this address. /api tells what it takes.",
+        "Use the method that is given here.",
+    ),
     408: (
         "Too slow",
         "Expected the whole request within 60 s.",
@@ -50,6 +55,11 @@ ERRORS = {
         "Expected multipart/form-data, application/json, or a picture itself "
         "(image/*). Received: text/plain.",
         "Set Content-Type to what the body is.",
+    ),
+    421: (
+        "Unknown host",
+        "Expected a name of this server in the header Host.",
+        "Use the address that the server said when it was started.",
     ),
     422: (
         "No readable picture",
@@ -70,7 +80,7 @@ ERRORS = {
         "Send the same again after as many seconds as Retry-After says.",
     ),
 }
-_OF_PICTURES = (400, 401, 403, 404, 408, 413, 415, 422, 500, 503)
+_OF_PICTURES = (400, 401, 403, 404, 408, 413, 415, 421, 422, 500, 503)
 
 _HASH = "3f1b7a0c5d2e4f6890ab12cd34ef56a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d"
 _MODEL = {"name": "model.tflite", "sha256": _HASH}
@@ -242,7 +252,7 @@ def _route(
     summary: str,
     description: str,
     success: dict[str, Any],
-    statuses: tuple[int, ...] = (401, 403, 500),
+    statuses: tuple[int, ...] = (401, 403, 421, 500),
     **extra: Any,
 ) -> dict[str, Any]:
     """Return what a route is declared with."""
@@ -336,14 +346,14 @@ MODEL = _route(
             }
         },
     },
-    (401, 403, 404, 500),
+    (401, 403, 404, 421, 500),
 )
 HEALTH = _route(
     "healthz",
     "Say that the server answers",
     "For whoever restarts it when it does not. Needs no token.",
     _json("It does.", "Health", {"status": "ok"}),
-    (500,),
+    (421, 500),
     security=[],
 )
 METRICS = _route(

@@ -30,7 +30,8 @@ def router(service: Service, app: FastAPI) -> APIRouter:
     def document() -> dict[str, Any]:
         return describe(app, service.settings)
 
-    app.openapi = document  # type: ignore[method-assign] - FastAPI's way to extend it
+    # FastAPI's own way to extend what it describes.
+    app.openapi = document  # type: ignore[method-assign]
 
     @routes.get("/api")
     async def api(request: Request) -> Response:
