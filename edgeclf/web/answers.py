@@ -88,9 +88,9 @@ class ModelAnswer(UsedModel):
     num_classes: int
     labels: list[str] | None
     multi_label: bool
-    thresholds: list[float] | None
-    input_size: list[int] | None
-    measured: dict[str, Any] | None
+    thresholds: list[float] | None = None
+    input_size: list[int] | None = None
+    measured: dict[str, Any] | None = None
 
 
 class Health(BaseModel):

@@ -330,7 +330,6 @@ MODEL = _route(
                     "num_classes": 3,
                     "labels": ["gorodets", "gzhel", "khokhloma"],
                     "multi_label": False,
-                    "thresholds": None,
                     "input_size": [224, 224],
                     "architecture": "mobilenet_v1_0.50_224",
                     "has_reject_rule": True,
