@@ -25,6 +25,7 @@ from edgeclf.web.service import Service
 UNNAMED = "-"  # as label_image calls what it reads from a pipe
 FIELD = "image"
 MOST_LETTERS = 255  # of a name, as of a file's
+MOST_COMMAS = 200  # of JSON for each picture that it may have; an address has some
 FETCHES = 4  # pictures of one request that are fetched at a time
 FETCH_S = 15.0  # for each of them
 MEGABYTE = 10**6
@@ -155,6 +156,9 @@ async def _of_multipart(
 
 
 async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
+    # What becomes of two megabytes of `1,1,1,` takes one gigabyte.
+    if body.count(b",") > MOST_COMMAS * service.settings.max_images:
+        raise too_many(service.settings.max_images)
     asked = await _off_loop(len(body), lambda: _parsed(body))
     if len(asked.images) > service.settings.max_images:
         raise too_many(service.settings.max_images)
