@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
@@ -20,11 +25,15 @@ _HERE = Path(__file__).parent
 
 
 def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
-    """Return the app; closing model and engine is up to who runs it.
+    """Return the app; when it ends, it closes its engine and what can be taught.
 
     Args:
         settings: How it runs.
-        model: That labels pictures; None: one has to be taught first.
+        model: That labels pictures; None: one has to be taught first. Closing it is up
+            to who opened it.
+
+    Raises:
+        OSError: The folder of what is taught cannot be made or written to.
     """
     service = Service(
         settings,
@@ -36,7 +45,14 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
     service.templates.env.globals["service"] = service
     service.templates.env.globals["version"] = __version__
     # Their own pages load scripts from elsewhere; ours are in `pages`.
-    app = FastAPI(title="edgeclf", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="edgeclf",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_closing(service),
+    )
+    app.add_exception_handler(ClientDisconnect, _unheard)
     app.include_router(api.router(service))
     app.include_router(pages.router(service))
     app.include_router(live.router(service))
@@ -60,3 +76,19 @@ def _workshop(settings: WebSettings):  # type: ignore[no-untyped-def]
     from edgeclf.web.teach.workshop import Workshop
 
     return Workshop(settings.teach, settings.architecture)
+
+
+def _closing(service: Service):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        for part in (service.workshop, service.engine):
+            if part is not None:
+                await asyncio.to_thread(part.close)
+
+    return lifespan
+
+
+async def _unheard(request: Request, error: Exception) -> Response:
+    """Answer a client that is gone: nobody hears it, and nothing went wrong here."""
+    return Response(status_code=499)  # what nginx logs in this case
