@@ -15,9 +15,10 @@ from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
 from edgeclf import __version__
-from edgeclf.web import api, chat, guards, live, model_page, pages
+from edgeclf.web import api, api_page, chat, guards, live, model_page, pages, problems
 from edgeclf.web.engine import Engine
 from edgeclf.web.loaded_model import LoadedModel
+from edgeclf.web.metrics import Measured, Metrics
 from edgeclf.web.service import Service
 from edgeclf.web.settings import WebSettings
 
@@ -53,7 +54,9 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
         lifespan=_closing(service),
     )
     app.add_exception_handler(ClientDisconnect, _unheard)
+    problems.install(app)
     app.include_router(api.router(service))
+    app.include_router(api_page.router(service, app))
     app.include_router(pages.router(service))
     app.include_router(live.router(service))
     app.include_router(model_page.router(service))
@@ -67,7 +70,8 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
         app.include_router(teach_pages.router(service))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     app.state.service = service
-    return guards.guarded(app, service)
+    app.state.metrics = Metrics(service)
+    return Measured(guards.guarded(app, service), app.state.metrics)
 
 
 def _workshop(settings: WebSettings):  # type: ignore[no-untyped-def]

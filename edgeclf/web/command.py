@@ -173,6 +173,7 @@ def _settings(options: argparse.Namespace, token: str | None) -> WebSettings:
         allow_remote=options.allow_remote,
         token=token,
         no_auth=options.no_auth,
+        hostnames=tuple(options.hostname),
         allow_private=options.allow_private,
         top_k=options.top_k,
         reject=options.reject,
@@ -251,6 +252,14 @@ def _add_access(add) -> None:  # type: ignore[no-untyped-def]
         f"of {TOKEN_VARIABLE}",
     )
     add("--no_auth", action="store_true", help="ask nobody for a token")
+    add(
+        "--hostname",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="by which the server is asked for too, behind a proxy perhaps; can be "
+        "given several times; with a token every name will do",
+    )
     add("--certificate", type=Path, metavar="FILE", help="PEM file, for https")
     add("--key", type=Path, metavar="FILE", help="PEM file of its key")
 

@@ -2,11 +2,128 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import sys
+from functools import partial
+from http import HTTPStatus
+from typing import Any
 
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edgeclf.console import sentence
+from edgeclf.errors import EdgeclfError
+from edgeclf.inputs.lines import is_picture
+from edgeclf.web.engine import BusyError
+from edgeclf.web.intake import Picture, read_pictures
+from edgeclf.web.loaded_model import LoadedModel
+from edgeclf.web.problems import ProblemError, busy_problem
 from edgeclf.web.service import Service
 
 
 def router(service: Service) -> APIRouter:
     """Return the routes."""
-    return APIRouter()
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    async def predict(request: Request) -> Response:
+        return _predict_page(request, service)
+
+    @routes.post("/")
+    async def predict_without_scripts(request: Request) -> Response:
+        if service.model is None:
+            return _predict_page(request, service)
+        try:
+            pictures = await read_pictures(request, service)
+            calls = [partial(_labelled, service, picture) for picture in pictures]
+            results = await service.engine.run(calls)
+        except BusyError as error:
+            return _predict_page(request, service, problem=busy_problem(error))
+        except ProblemError as problem:
+            return _predict_page(request, service, problem=problem)
+        return _predict_page(request, service, results)
+
+    @routes.post("/predict/picture")
+    async def fetched_picture(request: Request) -> Response:
+        return _as_it_came(await read_pictures(request, service))
+
+    @routes.get("/about")
+    async def about(request: Request) -> Response:
+        context = {"python": ".".join(map(str, sys.version_info[:3]))}
+        return service.templates.TemplateResponse(request, "about.html", context)
+
+    return routes
+
+
+def _predict_page(
+    request: Request,
+    service: Service,
+    results: list[dict[str, Any]] | None = None,
+    problem: ProblemError | None = None,
+) -> Response:
+    model = service.model
+    context = {
+        "model": model,
+        "results": results or [],
+        "complaint": problem and problem.detail,
+        **({} if model is None else _knowledge(model)),
+    }
+    return service.templates.TemplateResponse(
+        request,
+        "predict.html",
+        context,
+        problem.status if problem else HTTPStatus.OK,
+        problem.headers if problem else None,
+    )
+
+
+def _knowledge(model: LoadedModel) -> dict[str, Any]:
+    """Return what the page says of a model."""
+    classifier = model.classifier
+    return {
+        "labels": classifier.labels,
+        "num_classes": classifier.num_classes,
+        "multi_label": classifier.multi_label,
+    }
+
+
+def _labelled(service: Service, picture: Picture) -> dict[str, Any]:
+    """Return what the page shows of a picture."""
+    settings, model = service.settings, service.model
+    if picture.content is None or model is None:
+        return {"image": picture.name, "error": picture.error}
+    try:
+        categories = model.classify(
+            picture.content, top_k=settings.top_k, reject=settings.reject
+        )
+    except (EdgeclfError, ValueError) as error:
+        return {"image": picture.name, "error": sentence(error, picture.name)}
+    return {"image": picture.name, "categories": categories}
+
+
+def _as_it_came(pictures: list[Picture]) -> Response:
+    """Return the only picture, for a page that labels and shows it itself.
+
+    Nothing but pictures goes through: this must be no way to read other servers.
+
+    Raises:
+        ProblemError: There are several (422), or what came is no picture (422).
+    """
+    if len(pictures) != 1:
+        raise _refused("Expected one picture. Received: several.")
+    picture = pictures[0]
+    if picture.content is None:
+        raise _refused(picture.error or "The picture could not be fetched.")
+    if not is_picture(picture.content[:64]):
+        raise _refused(f"{picture.name}: what is there is not a picture.")
+    # Whatever is in it, a browser must not take it for a page of ours.
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "attachment",
+        "Cache-Control": "no-store",
+    }
+    return Response(picture.content, 200, headers, "application/octet-stream")
+
+
+def _refused(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Not a picture", detail)

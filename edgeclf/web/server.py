@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from edgeclf.errors import EdgeclfError
+from edgeclf.web.connections import Connection
 
 logger = logging.getLogger("edgeclf")
 
@@ -135,7 +136,7 @@ def serve(
         app,
         # What is sure to be there, and the same everywhere.
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
