@@ -11,7 +11,7 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_CONNECTIONS = 512  # of all; each is a file descriptor, often limited to 1024
-HEAD_S = 15.0  # for a request's head, from the connection or the first byte of it
+HEAD_S = 10.0  # for a request's head, from the connection or the first byte of it
 WRITE_S = 60.0  # in which some of what waits to be sent must be taken
 
 
