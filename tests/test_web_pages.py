@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import re
 import urllib.request
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 from web_browser import DESK, PHONE, Visit, axe_serious, browser  # noqa: F401
 from web_server import serving
 
+import edgeclf.web
+
 PAGES = ("/", "/live", "/model", "/teach", "/chat", "/about", "/api", "/nothing")
+STATIC = Path(edgeclf.web.__file__).with_name("static")
 TOKEN = "a-token-that-nobody-guesses"
 
 
@@ -80,6 +84,18 @@ def test_without_a_model_the_page_leads_to_teaching(browser, folder):  # noqa: F
         page.get_by_role("link", name="Teach a model").click()
         page.wait_for_url("**/teach")
         assert visit.failures == []
+
+
+def test_the_style_is_whole():
+    """What is not closed would take all that stands below with it."""
+    style = (STATIC / "style.css").read_text(encoding="utf-8")
+    depth = 0
+    for line in re.sub(r"/\*.*?\*/", "", style, flags=re.S).splitlines():
+        # A rule begins at the margin: what is open there has not been closed.
+        assert depth == 0 or line[:1] in ("", " ", "}"), line
+        depth += line.count("{") - line.count("}")
+        assert depth >= 0, line
+    assert depth == 0
 
 
 class Markup(html.parser.HTMLParser):

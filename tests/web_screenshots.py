@@ -122,7 +122,7 @@ def draw_all(artist: Artist, samples: list[list[Path]]) -> None:
 
     def train(page: Any) -> None:
         page.get_by_role("button", name="Train").first.click()
-        download = page.get_by_role("link", name=".tflite")
+        download = page.get_by_role("link", name="Download the model")
         download.first.wait_for(timeout=TRAINING_MS)
 
     phone = {
