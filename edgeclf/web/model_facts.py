@@ -15,6 +15,7 @@ _FIGURES = (
     *("cross_entropy", "binary_cross_entropy", "hamming_loss", "subset_accuracy"),
 )
 _PICTURES = ("num_train", "num_validation", "num_test")
+_USES = ("training", "validation", "testing")
 
 
 def described(model: LoadedModel) -> dict[str, Any]:
@@ -115,8 +116,8 @@ def _accuracy_line(measured: dict[str, Any]) -> str | None:
 
 def _pictures_line(pictures: dict[str, Any]) -> str:
     known = [
-        f"{count(pictures[f'num_{split}'])} for {split}"
-        for split in ("train", "validation", "test")
-        if pictures[f"num_{split}"]
+        f"{count(pictures[name])} for {use}"
+        for name, use in zip(_PICTURES, _USES, strict=True)
+        if pictures[name]
     ]
     return f"Pictures: {', '.join(known)}"
