@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from edgeclf import __version__
-from edgeclf.console import sentence
 from edgeclf.decoder import open_image, pillow_settings
 from edgeclf.errors import EdgeclfError
 from edgeclf.web.engine import BusyError
-from edgeclf.web.intake import Picture, read_pictures
+from edgeclf.web.intake import read_pictures
 from edgeclf.web.loaded_model import LoadedModel
+from edgeclf.web.picture_calls import work_on
 from edgeclf.web.problems import ProblemError, busy_problem
 from edgeclf.web.service import Service
 
@@ -44,9 +44,7 @@ def router(service: Service) -> APIRouter:
         if service.model is None:
             return _predict_page(request, service)
         try:
-            pictures = await read_pictures(request, service)
-            calls = [partial(_labelled, service, picture) for picture in pictures]
-            results = await service.engine.run(calls)
+            results = await _labelled(request, service, service.model)
         except BusyError as error:
             return _predict_page(request, service, problem=busy_problem(error))
         except ProblemError as problem:
@@ -97,18 +95,26 @@ def _knowledge(model: LoadedModel) -> dict[str, Any]:
     }
 
 
-def _labelled(service: Service, picture: Picture) -> dict[str, Any]:
-    """Return what the page shows of a picture."""
-    settings, model = service.settings, service.model
-    if picture.content is None or model is None:
-        return {"image": picture.name, "error": picture.error}
-    try:
-        categories = model.classify(
-            picture.content, top_k=settings.top_k, reject=settings.reject
-        )
-    except (EdgeclfError, ValueError) as error:
-        return {"image": picture.name, "error": sentence(error, picture.name)}
-    return {"image": picture.name, "categories": categories}
+async def _labelled(
+    request: Request, service: Service, model: LoadedModel
+) -> list[dict[str, Any]]:
+    """Return what the page shows of each picture of a form.
+
+    Raises:
+        ProblemError: The form cannot be used.
+        BusyError: There is no room for its pictures now.
+    """
+    settings = service.settings
+    done = await work_on(
+        await read_pictures(request, service),
+        partial(model.classify, top_k=settings.top_k, reject=settings.reject),
+        service.engine,
+        request.app.state.metrics,
+    )
+    return [
+        {"image": one.picture.name, "categories": one.result, "error": one.error}
+        for one in done
+    ]
 
 
 def _versions() -> list[tuple[str, str]]:
