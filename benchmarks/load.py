@@ -32,7 +32,7 @@ def request(url: str, picture: bytes, name: str = "picture.jpg") -> bytes:
     parts = urlsplit(url)
     body = b"".join(
         (
-            f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"image\"; "
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; '
             f'filename="{name}"\r\nContent-Type: image/jpeg\r\n\r\n'.encode(),
             picture,
             f"\r\n--{BOUNDARY}--\r\n".encode(),

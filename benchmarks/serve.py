@@ -186,9 +186,7 @@ def print_comparison(
         latencies = [ms for result in results for ms in result["latencies_ms"]]
         cells = [digits(percentile(latencies, share)) for share in (0.5, 0.95, 0.99)]
         ratio = f"{Spread.of(ratios)}" if name == OURS else "1"
-        measure.print_line(
-            title, clients, name, Spread.of(rates[name]), *cells, ratio
-        )
+        measure.print_line(title, clients, name, Spread.of(rates[name]), *cells, ratio)
     return median(ratios)
 
 
@@ -208,7 +206,9 @@ def memory_mib(model: Path, paths: Sequence[Path]) -> dict[str, float]:
     """
     largest = max(paths, key=lambda path: path.stat().st_size)
     command = [sys.executable, "-m", "edgeclf.label_image", "--model", str(model)]
-    run = measure.run_once(Contender("label_image", [*command, "--image", str(largest)]))
+    run = measure.run_once(
+        Contender("label_image", [*command, "--image", str(largest)])
+    )
     with running(*ours(model)) as server:
         started = resident_mib(server.pid)
         sent = 0
@@ -264,9 +264,7 @@ def main() -> int:
         ]
         for name in GOALS:
             for clients in args.clients:
-                rounds = compare(
-                    servers, made[name], clients, args.seconds, args.runs
-                )
+                rounds = compare(servers, made[name], clients, args.seconds, args.runs)
                 ratios[name][clients] = print_comparison(name, clients, rounds)
                 results[f"{name}, {clients}"] = rounds
     bad = mixed([made[name] for name in GOALS], made[LARGE].parent / "serve")

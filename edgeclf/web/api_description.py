@@ -16,8 +16,8 @@ from edgeclf.web.settings import WebSettings
 ERRORS = {
     400: (
         "Malformed body",
-        "Expected JSON in UTF-8. Received: a body that is not (Expecting value: line 1 "
-        "column 1 (char 0)).",
+        "Expected JSON in UTF-8. Received: a body that is not (expected value at "
+        "line 1 column 1).",
         "The body is not what its Content-Type says, or was cut short.",
     ),
     401: (
