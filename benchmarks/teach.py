@@ -15,7 +15,6 @@ import argparse
 import io
 import json
 import os
-import random
 import re
 import shutil
 import statistics
@@ -27,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 AT_A_TIME = 10
@@ -35,7 +35,7 @@ CAMERA_SIZE = (640, 480)
 
 def camera_like(classes: int, each: int) -> dict[str, list[bytes]]:
     """Draw JPEGs of 640 x 480 pixels: shapes in the class's colour, and noise."""
-    source = random.Random(0)
+    source = np.random.default_rng(0)
     found: dict[str, list[bytes]] = {}
     for number in range(classes):
         hue = number * 360 // classes
@@ -43,8 +43,7 @@ def camera_like(classes: int, each: int) -> dict[str, list[bytes]]:
             noise = Image.effect_noise(CAMERA_SIZE, 40).convert("RGB")
             draw = ImageDraw.Draw(noise)
             for _ in range(6):
-                x, y = source.randrange(560), source.randrange(400)
-                light = source.randrange(35, 65)
+                x, y, light = source.integers((0, 0, 35), (560, 400, 65)).tolist()
                 draw.ellipse((x, y, x + 90, y + 70), f"hsl({hue}, 70%, {light}%)")
             file = io.BytesIO()
             noise.save(file, "JPEG", quality=85)

@@ -49,7 +49,7 @@ def bar(*, total: int | None, desc: str, unit: str) -> tqdm[Any]:
     return _Observed(observer, total, desc)
 
 
-class _Observed(tqdm):  # type: ignore[type-arg]
+class _Observed(tqdm):  # type: ignore[misc]
     """A bar that nobody sees, and that tells of each step."""
 
     def __init__(self, observer: Observer, total: int | None, desc: str) -> None:

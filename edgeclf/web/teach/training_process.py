@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 IDLE_S = 180.0  # then the memory is given back
-NICE = 5  # answers to people come before training
+NICE = 2  # answers to people come before training
 OOM_SCORE = 500  # of -1000 to 1000: rather this process than the server
 _PROGRESS_S = 0.1  # between two events of one stage
 _STAGES = {"evaluation": "evaluate", "scanning": "pictures"}
