@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: edgeclf[web]")
+uvicorn = pytest.importorskip(
+    "uvicorn", reason="uvicorn is not installed: edgeclf[web]"
+)
 
 from edgeclf.web.connections import Connection  # noqa: E402
 
