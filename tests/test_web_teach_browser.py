@@ -153,7 +153,7 @@ def test_pictures_are_recorded_while_the_button_is_held(browser, server, worksho
         expect(button).to_have_text("Hold to record")
         expect(page.locator("#said")).to_contain_text("added to red")
         by_pointer = len(list((workshop / "recorded" / "red").iterdir()))
-        assert 5 <= by_pointer <= 11
+        assert 3 <= by_pointer <= 11  # 8 a second, fewer on a slow machine
         count(page, "red", by_pointer)
         button.focus()
         page.keyboard.down(" ")
@@ -161,7 +161,7 @@ def test_pictures_are_recorded_while_the_button_is_held(browser, server, worksho
         page.keyboard.up(" ")
         expect(page.locator("#said")).to_contain_text("recorded for red")
         expect(
-            card(page, "red").locator(".thumbs img").nth(by_pointer + 4)
+            card(page, "red").locator(".thumbs img").nth(by_pointer + 2)
         ).to_be_visible()
         # A short press starts, and the next one ends: nobody need hold anything.
         before = card(page, "red").locator(".thumbs img").count()
