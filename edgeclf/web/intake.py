@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ async def read_pictures(request: Request, service: Service) -> list[Picture]:
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "Unsupported type",
         "Expected multipart/form-data, application/json, or a picture itself "
-        f"(image/*). Received: {plain(kind)}.",
+        f"(image/*). Received: {_shown(kind)[:80]}.",
         {"Accept": "multipart/form-data, application/json, image/*"},
     )
 
@@ -172,18 +171,18 @@ async def _off_loop(size_bytes: int, call: Callable[[], Result]) -> Result:
 
 def _parsed(body: bytes) -> ClassifyRequest:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = str(error) or "too deep"
+        # Strict: a number is no truth value, and no text is a number.
+        return ClassifyRequest.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        if faults[0]["type"] != "json_invalid":
+            raise invalid(faults) from error
+        reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             "Malformed body",
-            f"Expected JSON in UTF-8. Received: a body that is not ({reason[:200]}).",
+            f"Expected JSON in UTF-8. Received: a body that is not ({reason}).",
         ) from error
-    try:
-        return ClassifyRequest.model_validate(value)
-    except ValidationError as error:
-        raise invalid(error.errors(include_input=False, include_url=False)) from error
 
 
 def _decoded(given: GivenPicture) -> Picture | None:

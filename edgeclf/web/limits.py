@@ -35,9 +35,13 @@ class BodyLimit:
         """Answer a request.
 
         Raises:
-            ProblemError: Its body is too large, or all bodies together are.
+            ProblemError: Its body is too large, or all bodies together are, or it has
+                two lengths.
         """
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise _two_lengths()
         if announced.isdecimal() and int(announced) > self._max_mb * _MB:
             raise self._too_large()
         received = 0
@@ -180,6 +184,19 @@ def has_body(scope: Scope) -> bool:
     if "transfer-encoding" in headers:
         return True
     return headers.get("content-length", "0").strip("0") != ""
+
+
+def _two_lengths() -> ProblemError:
+    """Return the refusal of what a proxy may have read as another request.
+
+    Source: RFC 9112, 6.3.
+    """
+    return ProblemError(
+        HTTPStatus.BAD_REQUEST,
+        "Two lengths",
+        "Expected Content-Length or Transfer-Encoding. Received: both.",
+        {"Connection": "close"},
+    )
 
 
 def _busy(what: str) -> ProblemError:

@@ -26,6 +26,7 @@ LOGIN, LOGOUT = "/login", "/logout"
 # What everybody may ask for: how the pages look, and whether the server lives.
 FREE = ("/healthz",)
 _MAX_FORM = 8192  # bytes
+_MAX_FIELDS = 8
 # An address of this server as browsers read it: they take `\` for `/`, drop tabs and
 # line ends, and `//` begins another server. Source: URL Standard, 4.4.
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
@@ -146,7 +147,7 @@ class Door:
                 f"Expected GET or POST for {LOGIN}. Received: {request.method}.",
                 {"Allow": "GET, HEAD, POST"},
             )
-        form = urllib.parse.parse_qs(await _form(request), max_num_fields=8)
+        form = await _form(request)
         target = own_path(form.get("next", ["/"])[0])
         try:
             is_right = self._is_right(form.get("token", [""])[0].strip(), request.scope)
@@ -195,7 +196,7 @@ def own_path(text: str) -> str:
     return text
 
 
-async def _form(request: Request) -> str:
+async def _form(request: Request) -> dict[str, list[str]]:
     content = b""
     async for part in request.stream():
         content += part
@@ -205,7 +206,15 @@ async def _form(request: Request) -> str:
                 "Form too large",
                 f"Expected a form of {_MAX_FORM:,} bytes or fewer. Received: more.",
             )
-    return content.decode("utf-8", "replace")
+    try:
+        text = content.decode("utf-8", "replace")
+        return urllib.parse.parse_qs(text, max_num_fields=_MAX_FIELDS)
+    except ValueError as error:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            "Form not understood",
+            f"Expected {_MAX_FIELDS} fields or fewer. Received: more.",
+        ) from error
 
 
 def _target(scope: Scope) -> str:

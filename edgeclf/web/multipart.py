@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from edgeclf.web.problems import ProblemError, too_many, unprocessable
+
+# It writes what it raises as well, and clients are told.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 class Multipart:

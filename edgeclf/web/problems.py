@@ -129,7 +129,7 @@ class _LastResort:
             if has_begun:
                 raise  # the server cuts the connection, and logs it
             logger.exception("%s %s failed.", scope["method"], scope["path"])
-            answer = _answer(Request(scope), _unforeseen())
+            answer = _answer(Request(scope), unforeseen())
             await answer(scope, receive, send)
 
 
@@ -142,7 +142,7 @@ def _problem(error: Exception) -> ProblemError:
     if isinstance(error, RequestValidationError):
         return invalid(error.errors())
     if not isinstance(error, HTTPException):
-        return _unforeseen()
+        return unforeseen()
     title = HTTPStatus(error.status_code).phrase
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND and detail == title:
@@ -164,7 +164,8 @@ def invalid(errors: Any) -> ProblemError:
     )
 
 
-def _unforeseen() -> ProblemError:
+def unforeseen() -> ProblemError:
+    """Return the problem of an error that nobody thought of."""
     return ProblemError(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,14 +11,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgeclf.web.limits import has_body
-from edgeclf.web.problems import ProblemError, problem_response
+from edgeclf.web.problems import ProblemError, problem_response, unforeseen
 
 if TYPE_CHECKING:
     from starlette.templating import Jinja2Templates
 
 # A connection that is closed on what still arrives is reset, and the answer is lost
 # with it: some more is taken, and dropped. Source: RFC 9112, 9.6.
-LINGER_S = 2.0
+LINGER_S = 1.0
 LINGER_BYTES = 256 * 10**6
 
 logger = logging.getLogger("edgeclf")
@@ -27,6 +26,8 @@ logger = logging.getLogger("edgeclf")
 
 class Refusals:
     """Answers what a guard raises, and what nobody foresaw.
+
+    Whoever answers before the body has come: the connection ends with that answer.
 
     Args:
         app: The guards, and the app behind them.
@@ -39,37 +40,21 @@ class Refusals:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        has_begun = False
-        is_whole = not has_body(scope)
-
-        async def watched_receive() -> Message:
-            nonlocal is_whole
-            message = await receive()
-            is_whole = is_whole or not message.get("more_body", False)
-            return message
-
-        async def watched_send(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        exchange = _Exchange(scope, receive, send)
         try:
-            await self._app(scope, watched_receive, watched_send)
+            await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
-            if has_begun:
+            if exchange.has_begun:
                 raise
             answer = self._answer(scope, problem)
         except Exception:
-            if has_begun:
+            if exchange.has_begun:
                 raise  # the server cuts the connection, and logs it
             logger.exception("%s failed.", scope["method"])
-            answer = self._answer(scope, _unforeseen())
+            answer = self._answer(scope, unforeseen())
         else:
             return
-        if is_whole:
-            await answer(scope, receive, send)
-        else:
-            await _answer_and_close(answer, receive, send)
+        await answer(scope, exchange.receive, exchange.send)
 
     def _answer(self, scope: Scope, problem: ProblemError) -> Response:
         wants_page = "text/html" in Headers(scope=scope).get("accept", "")
@@ -79,32 +64,50 @@ class Refusals:
         return Response(html, problem.status, problem.headers, "text/html")
 
 
-async def _answer_and_close(answer: Response, receive: Receive, send: Send) -> None:
-    """Answer before the body has come, and do not wait for all of it."""
-    answer.headers["Connection"] = "close"
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status_code,
-            "headers": answer.raw_headers,
-        }
-    )
-    await send(
-        {"type": "http.response.body", "body": bytes(answer.body), "more_body": True}
-    )
-    dropped = 0
-    with anyio.move_on_after(LINGER_S):
-        more = True
-        while more and dropped < LINGER_BYTES:
-            message = await receive()
-            dropped += len(message.get("body", b""))
-            more = message.get("more_body", False)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+class _Exchange:
+    """A request and its answer: how much of each was seen.
 
+    Args:
+        scope: Of the request.
+        receive: Of the server.
+        send: Of the server.
+    """
 
-def _unforeseen() -> ProblemError:
-    return ProblemError(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "Internal error",
-        "The server failed at this. Its log says why.",
-    )
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._is_whole = not has_body(scope)
+        # Looking for more of a body would tell the client to send it.
+        self._waits = "expect" in Headers(scope=scope)
+        self._is_cut = False
+        self.has_begun = False
+
+    async def receive(self) -> Message:
+        """Return what comes next of the request."""
+        message = await self._receive()
+        self._is_whole = self._is_whole or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send what comes next of the answer."""
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            if not self._is_whole and not self._waits:
+                with anyio.move_on_after(0):  # a small one that nobody has read
+                    await self.receive()
+            self._is_cut = not self._is_whole
+            if self._is_cut:
+                headers = [*message.get("headers", ()), (b"connection", b"close")]
+                message = {**message, "headers": headers}
+        elif self._is_cut and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _linger(self) -> None:
+        dropped = 0
+        with anyio.move_on_after(LINGER_S):
+            while not self._is_whole and dropped < LINGER_BYTES:
+                message = await self.receive()
+                dropped += len(message.get("body", b""))

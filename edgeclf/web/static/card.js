@@ -74,8 +74,8 @@ export class Card {
 
   labelled({ categories, latencyMs }) {
     this.result = { image: this.name, categories };
-    const none = categories.length === 0 ? "No tag is above its threshold · " : "";
-    this.become("labelled", `${none}${Math.round(latencyMs)} ms`);
+    const none = categories.length === 0 ? "No tag is above its threshold. " : "";
+    this.become("labelled", `${none}Answered in ${Math.round(latencyMs)} ms`);
     renderBars(this.part("bars"), categories);
     this.tags = hashtags(categories);
     const { multiLabel } = this.element.dataset;

@@ -29,6 +29,7 @@ def project_summary(project: Project) -> dict[str, Any]:
         "num_classes": len(pictures),
         "num_pictures": sum(map(len, pictures)),
         "has_model": trained.current(project) is not None,
+        "accuracy": (trained.record(project) or {}).get("accuracy"),
         "modified": modified.isoformat(timespec="seconds"),
     }
 
