@@ -13,9 +13,48 @@ from edgeclf.web.headers import STATIC
 from edgeclf.web.login import FREE
 from edgeclf.web.problems import ProblemError
 
+MAX_HEAD = 16 * 1024  # bytes of all headers
+MAX_ADDRESS = 4 * 1024  # bytes of path and query
 BODIES = 8  # of the largest size may be in memory at a time, all requests together
 _MB = 10**6
 _RETRY_AFTER_S = 2
+
+
+class HeadLimit:
+    """Refuses long heads: what reads headers is often slow with long ones.
+
+    The server's own limit is for heads that come in several pieces.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request.
+
+        Raises:
+            ProblemError: Its address or its headers are too long.
+        """
+        size_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size_bytes > MAX_HEAD:
+            raise ProblemError(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Headers too long",
+                f"Expected {MAX_HEAD:,} bytes of headers or fewer. Received: "
+                f"{size_bytes:,}.",
+            )
+        size_bytes = len(scope["raw_path"]) + len(scope["query_string"])
+        if size_bytes > MAX_ADDRESS:
+            raise ProblemError(
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                "Address too long",
+                f"Expected an address of {MAX_ADDRESS:,} bytes or fewer. Received: "
+                f"{size_bytes:,}.",
+            )
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:
