@@ -137,10 +137,10 @@ class Trainer:
 
     def warm(self, project: Project) -> None:
         """Let bottlenecks be computed while pictures are still being added."""
+        fingerprint = project.fingerprint()
         with self._lock:
             if self._is_closed or self._is_ending or self._running is not None:
                 return
-            fingerprint = project.fingerprint()
             if self._warmed.get(project.name) == fingerprint:
                 return
             self._warmed[project.name] = fingerprint
