@@ -39,6 +39,7 @@ _PROGRESS_S = 0.1  # between two events of one stage
 _STAGES = {"evaluation": "evaluate", "scanning": "pictures"}
 # Of each picture; `retrain` looks at 8, which takes half as long again: people wait.
 VIEWS = 4
+BUNDLED_VIEWS = 2  # of the bundled backbone, which is three times as slow
 
 _events = sys.stdout
 _lock = threading.Lock()
@@ -197,12 +198,14 @@ class _Worker:
 
     def _config(self, command: Mapping[str, Any], folder: str) -> Any:
         from edgeclf.training import RetrainConfig
+        from edgeclf.zoo.hosted import BUNDLED_ARCHITECTURE
 
+        architecture = self._architecture(command["architecture"])
         return RetrainConfig(
             image_dir=folder,
-            architecture=self._architecture(command["architecture"]),
+            architecture=architecture,
             bottleneck_dir=command["bottlenecks"],
-            views=VIEWS,
+            views=BUNDLED_VIEWS if architecture == BUNDLED_ARCHITECTURE else VIEWS,
         )
 
     def _architecture(self, asked: str | None) -> str | None:
