@@ -66,8 +66,10 @@ export class Training {
     get("cancel").hidden = !this.isRunning;
     get("train").setAttribute("aria-disabled", String(!this.ready.isReady));
     get("train").textContent = this.hasModel ? "Train again" : "Train";
-    get("missing").classList.toggle("running", this.isRunning);
-    get("missing").textContent = this.isRunning ? this.summary() : this.ready.sentence;
+    // What the panel says too, but for phones, where the panel is far below the bar.
+    const brief = this.isRunning ? this.summary() : this.ready.sentence ? "" : this.verdict ?? "";
+    get("missing").classList.toggle("brief", Boolean(brief));
+    get("missing").textContent = brief || this.ready.sentence;
   }
 
   summary() {
@@ -192,6 +194,7 @@ export class Training {
   /** Show the model that is there: of the project's answer, or null. */
   showModel(model) {
     this.hasModel = Boolean(model);
+    this.verdict = typeof model?.accuracy === "number" ? `${percent(model.accuracy)} right` : null;
     this.drawButton();
     get("model").hidden = !model;
     if (!model) return;
