@@ -150,5 +150,5 @@ def test_the_own_page_can(browser, server, folder):  # noqa: F811
     page = context.new_page()
     log_in(page, server.url)
     answer = page.evaluate(POST, [f"{server.url}/v1/classify", {"body": "no picture"}])
-    assert answer[:2] == ["basic", 422]
+    assert answer[:2] == ["basic", 415]
     context.close()

@@ -66,7 +66,9 @@ def visit(browser, server):  # noqa: F811 - the fixture above
 
 def best(page, number: int = 0) -> str:
     """Wait for a card's labels and return the best."""
-    return page.locator(".picture .bars li:first-child .label").nth(number).text_content()
+    return (
+        page.locator(".picture .bars li:first-child .label").nth(number).text_content()
+    )
 
 
 def wait_for_all(page) -> None:
@@ -104,7 +106,7 @@ def test_many_files_are_labelled_each_by_itself(visit):
     expected = f"{len(given)} of {len(given) + 1} labelled · 1 could not be"
     assert page.locator("#count").inner_text() == expected
     assert [best(page, number) for number in range(len(given))] == given
-    sentence = page.locator(".picture[data-state=failed] .words").inner_text()
+    sentence = page.locator(".picture[data-state=failed] .words").text_content()
     assert "letter.txt is not a picture" in sentence
     # What is heard at the end is one sentence, not one of each picture.
     assert page.locator("#announcer").inner_text() == f"{expected}."

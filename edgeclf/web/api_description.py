@@ -16,8 +16,8 @@ from edgeclf.web.settings import WebSettings
 ERRORS = {
     400: (
         "Malformed body",
-        "Expected JSON in UTF-8. Received: a body that is not (Expecting value: line 1 "
-        "column 1 (char 0)).",
+        "Expected JSON in UTF-8. Received: a body that is not (expected value at "
+        "line 1 column 1).",
         "The body is not what its Content-Type says, or was cut short.",
     ),
     401: (
@@ -323,25 +323,21 @@ MODEL = _route(
         "description": "Labels, size, thresholds, and where it comes from.",
         "content": {
             "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["name", "sha256", "size_bytes", "labels"],
-                    "properties": {
-                        "name": {"type": "string"},
-                        "sha256": {"type": "string"},
-                        "size_bytes": {"type": "integer"},
-                        "labels": {
-                            "type": ["array", "null"],
-                            "items": {"type": "string"},
-                        },
-                    },
-                },
+                "schema": {"$ref": "#/components/schemas/ModelAnswer"},
                 "example": {
                     **_MODEL,
-                    "size_bytes": 1034528,
+                    "size_bytes": 1048527,
+                    "num_classes": 3,
                     "labels": ["gorodets", "gzhel", "khokhloma"],
                     "multi_label": False,
                     "input_size": [224, 224],
+                    "architecture": "mobilenet_v1_0.50_224",
+                    "has_reject_rule": True,
+                    "measured": {
+                        "accuracy": 0.9643,
+                        "interval_95": [0.823, 0.9937],
+                        "num_test": 28,
+                    },
                 },
             }
         },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -26,9 +25,11 @@ from edgeclf.web.service import Service
 UNNAMED = "-"  # as label_image calls what it reads from a pipe
 FIELD = "image"
 MOST_LETTERS = 255  # of a name, as of a file's
+MOST_COMMAS = 200  # of JSON for each picture that it may have; an address has some
 FETCHES = 4  # pictures of one request that are fetched at a time
 FETCH_S = 15.0  # for each of them
 MEGABYTE = 10**6
+_LONGEST_TYPE = 500  # letters of a Content-Type; a boundary has 70 at most
 _IN_A_THREAD = 1 << 16  # bytes of JSON from which on parsing must not hold others up
 
 # Of all requests together: each may hold as many bytes as a request may have.
@@ -79,7 +80,7 @@ async def read_pictures(request: Request, service: Service) -> list[Picture]:
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "Unsupported type",
         "Expected multipart/form-data, application/json, or a picture itself "
-        f"(image/*). Received: {plain(kind)}.",
+        f"(image/*). Received: {_shown(kind)[:80]}.",
         {"Accept": "multipart/form-data, application/json, image/*"},
     )
 
@@ -97,7 +98,8 @@ def _shown(text: str) -> str:
 def _content_type(request: Request) -> tuple[str, dict[str, str]]:
     """Return type and parameters, in lower case; empty where there is none."""
     message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
+    # Python's own parser takes seconds for a long one with a quote that does not end.
+    message["content-type"] = request.headers.get("content-type", "")[:_LONGEST_TYPE]
     first, *others = message.get_params(failobj=[("", "")])
     parameters = {name.lower(): str(value) for name, value in others}
     return first[0].strip().lower(), parameters
@@ -154,6 +156,9 @@ async def _of_multipart(
 
 
 async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
+    # What becomes of two megabytes of `1,1,1,` takes one gigabyte.
+    if body.count(b",") > MOST_COMMAS * service.settings.max_images:
+        raise too_many(service.settings.max_images)
     asked = await _off_loop(len(body), lambda: _parsed(body))
     if len(asked.images) > service.settings.max_images:
         raise too_many(service.settings.max_images)
@@ -172,18 +177,18 @@ async def _off_loop(size_bytes: int, call: Callable[[], Result]) -> Result:
 
 def _parsed(body: bytes) -> ClassifyRequest:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = str(error) or "too deep"
+        # Strict: a number is no truth value, and no text is a number.
+        return ClassifyRequest.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        if faults[0]["type"] != "json_invalid":
+            raise invalid(faults) from error
+        reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
             "Malformed body",
-            f"Expected JSON in UTF-8. Received: a body that is not ({reason[:200]}).",
+            f"Expected JSON in UTF-8. Received: a body that is not ({reason}).",
         ) from error
-    try:
-        return ClassifyRequest.model_validate(value)
-    except ValidationError as error:
-        raise invalid(error.errors(include_input=False, include_url=False)) from error
 
 
 def _decoded(given: GivenPicture) -> Picture | None:

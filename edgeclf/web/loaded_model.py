@@ -62,7 +62,8 @@ class LoadedModel:
         self._file = path.open("rb")
         content = self._file.read()
         self.path = path
-        self.name = path.name
+        # Bytes of a name that are not UTF-8 cannot be in an answer.
+        self.name = path.name.encode("utf-8", "replace").decode()
         self.size_bytes = len(content)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.classifier = classifier

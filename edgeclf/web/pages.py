@@ -110,6 +110,7 @@ async def _labelled(
         partial(model.classify, top_k=settings.top_k, reject=settings.reject),
         service.engine,
         request.app.state.metrics,
+        request,
     )
     return [
         {"image": one.picture.name, "categories": one.result, "error": one.error}

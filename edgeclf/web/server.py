@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import threading
@@ -48,9 +49,26 @@ def listen(host: str, port: int) -> socket.socket:
             ),
             key=lambda found: found[0] != socket.AF_INET,  # where a name has both
         )
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        return _bound(family, address)
     except (OSError, UnicodeError) as error:
         raise EdgeclfError(_refusal(host, port, error)) from error
+
+
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+    # The protocol is named: asyncio turns Nagle's algorithm off only where it is TCP's,
+    # and a browser would wait 40 ms for the body of an answer otherwise.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere two programs could share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def _refusal(host: str, port: int, error: Exception) -> str:
