@@ -38,11 +38,15 @@ export function readiness(classes) {
   return { isReady, sentence };
 }
 
-/** The training panel. `onDone()` is called when a training has ended. */
+/**
+ * The training panel. `onBegin()` is called around the begin of a training: what was
+ * asked of the server before is old. `onDone()` is called when one has ended.
+ */
 export class Training {
-  constructor(project, { onDone }) {
+  constructor(project, { onBegin, onDone }) {
     this.url = `${projectUrl(project)}/training`;
     this.project = project;
+    this.onBegin = onBegin;
     this.onDone = onDone;
     this.ready = { isReady: false, sentence: "" };
     this.events = null;
@@ -82,9 +86,11 @@ export class Training {
   async start() {
     if (!this.ready.isReady || this.isRunning) return;
     tell(get("training-problem"), null);
+    this.onBegin();
     try {
       this.seen.clear();
       this.follow(await send("POST", this.url, {}));
+      this.onBegin();
       get("cancel").focus();
     } catch (problem) {
       if (problem.status === 409) this.poll();
@@ -106,8 +112,10 @@ export class Training {
 
   /** Show a status that came with the project, and watch it if it is under way. */
   follow(status) {
+    const isWatched = this.events || this.timer !== null;
+    if (isWatched && UNDER_WAY.has(status?.state)) return; // what is watched is newer
     this.show(status);
-    if (this.isRunning && !this.events && this.timer === null) this.watch();
+    if (this.isRunning) this.watch();
   }
 
   watch() {
