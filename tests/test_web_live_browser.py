@@ -94,7 +94,7 @@ def test_one_frame_at_a_time(browser, server):
     """However long the server takes, nothing is queued."""
     with Visit(browser, f"{server.url}/live") as visit:
         page, held = visit.page, []
-        page.route("**/v1/classify*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+        page.route("**/v1/classify*", lambda route: held.append(route))
         page.click("#start")
         for number in range(1, 4):
             page.wait_for_timeout(400)
@@ -198,6 +198,39 @@ def test_a_camera_refused_or_missing_is_said(server, browser, arguments, sentenc
     finally:
         started.close()
     assert "--use-fake-device-for-media-stream" in ARGUMENTS  # of all others here
+
+
+RECORDED = """async () => {
+  const stream = await navigator.mediaDevices.getUserMedia({video: true});
+  const recorder = new MediaRecorder(stream, {mimeType: "video/webm"});
+  const parts = [];
+  recorder.ondataavailable = event => parts.push(event.data);
+  const ended = new Promise(resolve => { recorder.onstop = resolve; });
+  recorder.start();
+  await new Promise(resolve => setTimeout(resolve, 700));
+  recorder.stop();
+  await ended;
+  stream.getTracks().forEach(track => track.stop());
+  return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
+}"""
+
+
+def test_a_video_is_labelled_too(browser, server):
+    with Visit(browser, f"{server.url}/live") as visit:
+        page = visit.page
+        video = bytes(page.evaluate(RECORDED))
+        page.set_input_files(
+            "#file", {"name": "v.webm", "mimeType": "video/webm", "buffer": video}
+        )
+        page.wait_for_function(GREEN)
+        assert shown(page, "start") == "Stop video"
+        page.click("#start")
+        assert page.get_attribute("#video", "src") is None
+        page.set_input_files(
+            "#file", {"name": "no.mp4", "mimeType": "video/mp4", "buffer": b"no"}
+        )
+        page.wait_for_selector("#problem:visible")
+        assert "cannot play no.mp4" in shown(page, "problem")
 
 
 def test_not_sure_below_the_threshold(browser, server):
