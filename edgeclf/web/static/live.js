@@ -114,6 +114,7 @@ async function start(deviceId = null) {
 
 /** Label a video file in place of the camera, again and again. */
 async function play(file) {
+  if (isOpening) return;
   stop();
   complain("");
   const address = URL.createObjectURL(file);
