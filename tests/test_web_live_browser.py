@@ -107,7 +107,7 @@ def test_one_frame_at_a_time(browser, server):
         page.route("**/v1/classify*", lambda route: held.append(route))
         page.click("#start")
         for number in range(1, 4):
-            until(page, lambda: len(held) >= number)
+            until(page, lambda number=number: len(held) >= number)
             page.wait_for_timeout(300)
             assert len(held) == number
             held[-1].continue_()
