@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from edgeclf.web.schemas import ClassifyRequest
@@ -69,6 +69,30 @@ class EmbedAnswer(BaseModel):
     model: UsedModel
 
 
+class ModelAnswer(UsedModel):
+    """What a model file says of itself; null for what it does not.
+
+    Attributes:
+        size_bytes: Of the file.
+        num_classes: Of the output.
+        labels: In the order of the output.
+        multi_label: Whether a picture may have several.
+        thresholds: From which score on each tag is given; of tags alone.
+        input_size: Height and width, pixels.
+        measured: Accuracy and the like on test pictures, with its interval.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    size_bytes: int
+    num_classes: int
+    labels: list[str] | None
+    multi_label: bool
+    thresholds: list[float] | None = None
+    input_size: list[int] | None = None
+    measured: dict[str, Any] | None = None
+
+
 class Health(BaseModel):
     """The server answers."""
 
@@ -87,7 +111,14 @@ class Problem(BaseModel):
 
 def schemas() -> dict[str, Any]:
     """Return the JSON schemas of all that goes in and out, by name."""
-    models = (ClassifyRequest, ClassifyAnswer, EmbedAnswer, Health, Problem)
+    models = (
+        ClassifyRequest,
+        ClassifyAnswer,
+        EmbedAnswer,
+        ModelAnswer,
+        Health,
+        Problem,
+    )
     _, found = models_json_schema(
         [(model, "validation") for model in models],
         ref_template="#/components/schemas/{model}",

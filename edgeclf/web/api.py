@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 from http import HTTPStatus
@@ -13,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edgeclf.decoder import ImageSource
-from edgeclf.web import api_description as described
+from edgeclf.web import api_description as description
 from edgeclf.web.intake import read_pictures
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.metrics import Metrics
+from edgeclf.web.model_facts import described
 from edgeclf.web.picture_calls import Worked, work_on
 from edgeclf.web.problems import ProblemError, invalid, unprocessable
 from edgeclf.web.schemas import HeatMapOptions, NoOptions, Options
@@ -30,27 +32,28 @@ def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
 
-    @routes.post("/v1/classify", **described.CLASSIFY)
+    @routes.post("/v1/classify", **description.CLASSIFY)
     async def classify(request: Request) -> Response:
         return await answer_classify(request, service, _model(service))
 
-    @routes.post("/v1/embed", **described.EMBED)
+    @routes.post("/v1/embed", **description.EMBED)
     async def embed(request: Request) -> Response:
         return await _answer_embed(request, service, _model(service))
 
-    @routes.post("/v1/heatmap", **described.HEAT_MAP)
+    @routes.post("/v1/heatmap", **description.HEAT_MAP)
     async def heatmap(request: Request) -> Response:
         return await _answer_heat_map(request, service, _model(service))
 
-    @routes.get("/v1/model", **described.MODEL)
+    @routes.get("/v1/model", **description.MODEL)
     async def model() -> Response:
-        return JSONResponse(_facts(_model(service)))
+        # What a report holds may be long; few ask for it.
+        return JSONResponse(await asyncio.to_thread(described, _model(service)))
 
-    @routes.get("/healthz", **described.HEALTH)
+    @routes.get("/healthz", **description.HEALTH)
     async def healthz() -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
-    @routes.get("/metrics", **described.METRICS)
+    @routes.get("/metrics", **description.METRICS)
     async def metrics(request: Request) -> Response:
         return _metrics(request).response()
 
@@ -189,21 +192,6 @@ def _options(request: Request, kind: type[Given]) -> Given:
         return kind.model_validate(dict(request.query_params))
     except ValidationError as error:
         raise invalid(error.errors(include_input=False, include_url=False)) from error
-
-
-def _facts(model: LoadedModel) -> dict[str, Any]:
-    classifier = model.classifier
-    return {
-        "name": model.name,
-        "sha256": model.sha256,
-        "size_bytes": model.size_bytes,
-        "labels": classifier.labels,
-        "num_classes": classifier.num_classes,
-        "multi_label": classifier.multi_label,
-        "thresholds": classifier.thresholds.tolist(),
-        "input_size": classifier.input_size,
-        "provenance": classifier.info.record.get("provenance"),
-    }
 
 
 def _first(*values: Value | None) -> Value | None:

@@ -323,25 +323,21 @@ MODEL = _route(
         "description": "Labels, size, thresholds, and where it comes from.",
         "content": {
             "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["name", "sha256", "size_bytes", "labels"],
-                    "properties": {
-                        "name": {"type": "string"},
-                        "sha256": {"type": "string"},
-                        "size_bytes": {"type": "integer"},
-                        "labels": {
-                            "type": ["array", "null"],
-                            "items": {"type": "string"},
-                        },
-                    },
-                },
+                "schema": {"$ref": "#/components/schemas/ModelAnswer"},
                 "example": {
                     **_MODEL,
-                    "size_bytes": 1034528,
+                    "size_bytes": 1048527,
+                    "num_classes": 3,
                     "labels": ["gorodets", "gzhel", "khokhloma"],
                     "multi_label": False,
                     "input_size": [224, 224],
+                    "architecture": "mobilenet_v1_0.50_224",
+                    "has_reject_rule": True,
+                    "measured": {
+                        "accuracy": 0.9643,
+                        "interval_95": [0.823, 0.9937],
+                        "num_test": 28,
+                    },
                 },
             }
         },

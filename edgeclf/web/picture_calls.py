@@ -36,7 +36,7 @@ async def work_on(
     function: Callable[[ImageSource], Any],
     engine: Engine,
     metrics: Metrics,
-    request: Request,
+    request: Request | None = None,
 ) -> list[Worked]:
     """Call a function with each picture; one that fails does not stop the rest.
 
@@ -45,7 +45,8 @@ async def work_on(
         function: Called by the engine's threads, several at a time.
         engine: Where.
         metrics: Counts pictures and seconds.
-        request: When who sent it is gone, the rest is dropped.
+        request: When who sent it is gone, the rest is dropped. Default: nobody
+            looks.
 
     Raises:
         BusyError: There is no room now; nothing was begun.

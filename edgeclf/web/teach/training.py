@@ -20,7 +20,7 @@ from edgeclf.web.problems import ProblemError
 from edgeclf.web.teach import trained
 from edgeclf.web.teach.child import Child
 from edgeclf.web.teach.project import Project, picture_id
-from edgeclf.web.teach.refusals import missing, unprocessable
+from edgeclf.web.teach.refusals import missing, of_disk, unprocessable
 
 logger = logging.getLogger("edgeclf")
 
@@ -137,10 +137,10 @@ class Trainer:
 
     def warm(self, project: Project) -> None:
         """Let bottlenecks be computed while pictures are still being added."""
+        fingerprint = project.fingerprint()
         with self._lock:
             if self._is_closed or self._is_ending or self._running is not None:
                 return
-            fingerprint = project.fingerprint()
             if self._warmed.get(project.name) == fingerprint:
                 return
             self._warmed[project.name] = fingerprint
@@ -203,8 +203,8 @@ class Trainer:
             }
             run.pid = self._child.send(command)
         except (OSError, ProblemError) as error:
-            message = sentence(error) if isinstance(error, OSError) else error.detail
-            self._end(run, _status("failed", message, run.began_s))
+            problem = of_disk(error) if isinstance(error, OSError) else error
+            self._end(run, _status("failed", problem.detail, run.began_s))
             self._next()
 
     def _heard(self, event: dict[str, Any]) -> None:
@@ -257,7 +257,7 @@ class Trainer:
             shutil.rmtree(run.folder / SNAPSHOT, ignore_errors=True)
             trained.publish(run.project, run.folder, described)
         except OSError as error:
-            status = _status("failed", sentence(error), run.began_s)
+            status = _status("failed", of_disk(error).detail, run.began_s)
             self._end(run, status)
             return
         self._on_trained(run.project)
@@ -298,8 +298,8 @@ def check_enough(project: Project) -> None:
             one.
     """
     counts = {
-        label: len(project.pictures(label))
-        for label in project.class_names()
+        label: len(pictures)
+        for label, pictures in project.listing().items()
         if label != BACKGROUND
     }
     filled = [label for label, count in counts.items() if count]
@@ -333,9 +333,9 @@ def snapshot(project: Project, run: Path) -> str:
         OSError: They cannot be.
     """
     with project.lock:
-        fingerprint = project.fingerprint()
-        for label in project.class_names():
-            for picture in project.pictures(label):
+        listing = project.listing()
+        for label, pictures in listing.items():
+            for picture in pictures:
                 target = run / SNAPSHOT / label / picture.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = os.path.realpath(picture.path)
@@ -343,7 +343,7 @@ def snapshot(project: Project, run: Path) -> str:
                     os.link(source, target)
                 except OSError:  # on another disk, or on one without such names
                     target.symlink_to(source)
-        return fingerprint
+        return project.fingerprint(listing)
 
 
 def _status(

@@ -104,7 +104,6 @@ class _Worker:
         logger = logging.getLogger("edgeclf")
         logger.addHandler(handler)
         logger.propagate = False
-        before = Path.cwd()
         try:
             _tell("progress", stage="pictures", done=0, total=None)
             os.chdir(command["run"])  # so the report says nothing of the server
@@ -116,7 +115,7 @@ class _Worker:
 
             _tell("failed", message=sentence(error))
         finally:
-            os.chdir(before)
+            os.chdir("/")  # the run may be removed
             logger.removeHandler(handler)
 
     def _trained(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,7 +123,9 @@ class _Worker:
         from edgeclf.training import retrain
         from edgeclf.web.teach.trained import LABELS, MODEL
 
-        config = self._config(command, command["name"])
+        # Relative to the run's folder: the report tells nobody where the server has it.
+        cache = os.path.relpath(command["bottlenecks"])
+        config = self._config({**command, "bottlenecks": cache}, command["name"])
         with progress.observed(_Throttled()):
             result = retrain(
                 dataclasses.replace(
