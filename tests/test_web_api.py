@@ -7,8 +7,10 @@ import html
 import io
 import json
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -253,10 +255,40 @@ def test_too_much_is_refused(client: Any) -> None:
     images = [{"base64": in_base64(png())}] * 5
     found = problem(client.post("/v1/classify", json={"images": images}), 422)
     assert "at most 4 pictures" in found["detail"]
+    crowd = b'{"images": [' + b'{"url": "a"},' * 70_000 + b"{}]}"
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/v1/classify", content=crowd, headers=headers)
+    assert "at most 4 pictures" in problem(answer, 422)["detail"]
     # Announced, and in pieces of which nobody knows how many come.
     large = bytes(1_000_001)
     problem(client.post("/v1/classify", content=large), 413)
     problem(client.post("/v1/classify", content=iter([large[:600_000]] * 2)), 413)
+
+
+def test_who_hangs_up_in_between_leaves_no_trace(
+    client: Any, server: WebServer
+) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = (
+            f"POST /v1/classify HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n\r\n"
+        )
+        connection.sendall(head.encode() + b"half")
+    time.sleep(0.2)
+    assert client.get("/healthz").status_code == 200
+    assert "Traceback" not in server.log()
+
+
+def test_model_that_was_written_over_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(models.own())
+    with serving("--model", path) as running:
+        with path.open("r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"?")
+        answer = httpx.get(f"{running.url}/v1/model")
+        assert "changed since" in problem(answer, 500)["detail"]
+        assert httpx.post(f"{running.url}/v1/classify", content=png()).is_success
 
 
 def test_other_addresses_and_methods_are_problems(client: Any) -> None:

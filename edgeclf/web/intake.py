@@ -29,6 +29,7 @@ FETCHES = 4  # pictures of one request that are fetched at a time
 FETCH_S = 15.0  # for each of them
 MEGABYTE = 10**6
 _IN_A_THREAD = 1 << 16  # bytes of JSON from which on parsing must not hold others up
+_MOST_VALUES, _VALUES_EACH = 10_000, 100  # of JSON: in a body, and for each picture
 
 # Of all requests together: each may hold as many bytes as a request may have.
 _fetching = threading.BoundedSemaphore(2 * FETCHES)
@@ -147,12 +148,19 @@ async def _of_multipart(
 ) -> list[Picture]:
     parser = Multipart(boundary, FIELD, service.settings.max_images)
     await body.feed(parser.feed)
-    return [
-        Picture(plain(name or ""), bytes(content)) for name, content in parser.end()
-    ]
+    pictures, parts = [], parser.end()
+    while parts:  # each is in memory twice for a moment only
+        name, content = parts.popleft()
+        pictures.append(Picture(plain(name or ""), bytes(content)))
+    return pictures
 
 
 async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
+    # Each value costs memory, a hundred times what it takes in the body. Outside of
+    # names and addresses every one but the last is followed by one of these.
+    values = sum(map(body.count, (b",", b"{", b"[")))
+    if values > _MOST_VALUES + _VALUES_EACH * service.settings.max_images:
+        raise too_many(service.settings.max_images)
     asked = await _off_loop(len(body), lambda: _parsed(body))
     if len(asked.images) > service.settings.max_images:
         raise too_many(service.settings.max_images)
