@@ -207,7 +207,7 @@ def test_options_outside_their_range_are_named(
     [
         (400, "application/json", b"{", "Expected JSON in UTF-8"),
         (400, "application/json", b"\xff\xfe{", "Expected JSON in UTF-8"),
-        (400, "application/json", b"[" * 100_000, "Expected JSON in UTF-8"),
+        (400, "application/json", b"[" * 5_000, "Expected JSON in UTF-8"),
         (400, "multipart/form-data", b"", "there is no boundary"),
         (400, "multipart/form-data; boundary=x", b"", "it was cut short"),
         (400, "multipart/form-data; boundary=x", b"nothing", "a body that is not"),
@@ -366,13 +366,13 @@ def test_each_of_many_at_once_gets_its_own_answer_or_is_told_to_wait(
     colors = [*models.COLORS] * 22
 
     def ask(color: str) -> tuple[str, Any]:
-        address = f"{running.url}/v1/classify?top_k=1"
         name = f"{color}.png"
         files = [field(name, pictures[color])]
-        return name, httpx.post(address, files=files, timeout=60)
+        return name, many.post("/v1/classify?top_k=1", files=files)
 
     with (
         serving("--model", model, "--queue", 3, "--workers", 1) as running,
+        httpx.Client(base_url=running.url, timeout=60) as many,
         ThreadPoolExecutor(64) as threads,
     ):
         answers = [*threads.map(ask, colors[:64])]
@@ -395,9 +395,9 @@ def test_answers_are_those_of_label_image(shared: Path) -> None:
     model = shared / "models" / "mobilenet_v1_0.5_160_quant.tflite"
     messy = [each for each in (shared / "data" / "messy").iterdir() if each.is_file()]
     flowers = sorted((shared / "data" / "flowers").rglob("*.jpg"))
-    with serving("--model", model, "--max_images", len(messy)) as running:
-        compare(running.url, model, sorted(messy))
-        compare(running.url, model, flowers[:: max(1, len(flowers) // 40)])
+    with serving("--model", model, "--max_images", 200) as running:
+        files = [*sorted(messy), *flowers[:: max(1, len(flowers) // 40)]]
+        compare(running.url, model, files)
 
 
 def compare(url: str, model: Path, files: list[Path]) -> None:

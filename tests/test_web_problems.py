@@ -1,5 +1,7 @@
 """Errors that nobody foresaw, and those of a page, over a real socket."""
 
+# ruff: noqa: E402 - what may be missing is looked for first
+
 from __future__ import annotations
 
 import logging
