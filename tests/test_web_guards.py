@@ -355,6 +355,40 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(server, lines):
     assert received.split(b" ")[1] in (b"400", b"421", b"501"), received[:200]
 
 
+def test_a_long_head_is_refused_though_it_comes_in_one_piece(server):
+    status, _, content = ask(server, "/healthz", X="x" * 20_000)
+    assert (status, problem(content)["title"]) == (431, "Headers too long")
+    status, _, content = ask(server, "/healthz?" + "x" * 5000)
+    assert (status, problem(content)["title"]) == (414, "Address too long")
+
+
+def test_a_content_type_that_is_slow_to_read_holds_nobody_up(server):
+    began = time.monotonic()
+    kind = 'image/jpeg; x="' + ";" * 15_000
+    assert ask(server, "/v1/classify", "POST", b"x", Content_Type=kind)[0] == 422
+    assert time.monotonic() - began < 0.5
+
+
+def test_little_json_does_not_take_much_memory(server):
+    began = time.monotonic()
+    body = b'{"images":[' + b"1," * 400_000 + b"1]}"
+    status, _, content = ask(
+        server, "/v1/classify", "POST", body, Content_Type="application/json"
+    )
+    assert status == 422
+    assert "at most 64 pictures" in problem(content)["detail"]
+    assert time.monotonic() - began < 1
+
+
+def test_a_part_with_a_long_header_is_refused(server):
+    start = b'--x\r\nContent-Disposition: form-data; name="image"; x="'
+    body = start + b";" * 500_000 + b"\r\n\r\nabc\r\n--x--\r\n"
+    kind = "multipart/form-data; boundary=x"
+    began = time.monotonic()
+    assert ask(server, "/v1/classify", "POST", body, Content_Type=kind)[0] == 400
+    assert time.monotonic() - began < 1
+
+
 def test_length_and_chunks_together_are_one_request(server):
     # A proxy that goes by the length has seen one request. Source: RFC 9112, 6.3.
     smuggled = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -24,6 +24,7 @@ lock = threading.Lock()
 
 @app.post("/classify")
 def classify(image: UploadFile):
+    """Return the five best labels of a picture."""
     _, height, width, _ = input_details["shape"]
     picture = Image.open(image.file).convert("RGB").resize((width, height))
     pixels = np.asarray(picture)

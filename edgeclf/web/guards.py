@@ -2,14 +2,16 @@
 
 1. `Headers` gives every answer, refusals too, what a browser is to obey.
 2. `Refusals` makes an answer of what the guards below raise.
-3. `HostCheck`: was this server meant? Pages of others learn nothing below this.
-4. `OriginCheck`: does a page of our own ask for a change, or a program?
-5. `TimeLimit`: for all below, reading the body included.
-6. `BodyLimit`: for all below, the login form included.
-7. `Door`: the token; only with one. Strangers take no place among the requests.
-8. `RequestLimit`: how many are in work.
+3. `HeadLimit`: how long address and headers are.
+4. `HostCheck`: was this server meant? Pages of others learn nothing below this. With a
+   token every name will do: the session's cookie belongs to one.
+5. `OriginCheck`: does a page of our own ask for a change, or a program?
+6. `TimeLimit`: for all below, reading the body included.
+7. `BodyLimit`: for all below, the login form included.
+8. `Door`: the token; only with one. Strangers take no place among the requests.
+9. `RequestLimit`: how many are in work.
 
-The cheap checks come first, and none of the first four reads the body.
+The cheap checks come first, and none of the first five reads the body.
 `web.connections` stands before all of them: it sees bytes, not requests.
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgeclf.web.headers import Headers
-from edgeclf.web.limits import BodyLimit, RequestLimit, TimeLimit
+from edgeclf.web.limits import BodyLimit, HeadLimit, RequestLimit, TimeLimit
 from edgeclf.web.login import Door
 from edgeclf.web.origin import HostCheck, OriginCheck
 from edgeclf.web.refusals import Refusals
@@ -37,6 +39,7 @@ def guarded(app: ASGIApp, service: Service) -> ASGIApp:
     # A session's cookie is of one name: without it another name's page gets nothing.
     if settings.token is None:
         inner = HostCheck(inner, settings.host, settings.hostnames)
+    inner = HeadLimit(inner)
     inner = Headers(Refusals(inner, service.templates))
 
     async def only_http(scope: Scope, receive: Receive, send: Send) -> None:

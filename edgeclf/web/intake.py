@@ -25,11 +25,12 @@ from edgeclf.web.service import Service
 UNNAMED = "-"  # as label_image calls what it reads from a pipe
 FIELD = "image"
 MOST_LETTERS = 255  # of a name, as of a file's
+MOST_VALUES = 200  # of JSON for each picture that it may have; an address has some
 FETCHES = 4  # pictures of one request that are fetched at a time
 FETCH_S = 15.0  # for each of them
 MEGABYTE = 10**6
+_LONGEST_TYPE = 500  # letters of a Content-Type; a boundary has 70 at most
 _IN_A_THREAD = 1 << 16  # bytes of JSON from which on parsing must not hold others up
-_MOST_VALUES, _VALUES_EACH = 10_000, 100  # of JSON: in a body, and for each picture
 
 # Of all requests together: each may hold as many bytes as a request may have.
 _fetching = threading.BoundedSemaphore(2 * FETCHES)
@@ -97,7 +98,8 @@ def _shown(text: str) -> str:
 def _content_type(request: Request) -> tuple[str, dict[str, str]]:
     """Return type and parameters, in lower case; empty where there is none."""
     message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
+    # Python's own parser takes seconds for a long one with a quote that does not end.
+    message["content-type"] = request.headers.get("content-type", "")[:_LONGEST_TYPE]
     first, *others = message.get_params(failobj=[("", "")])
     parameters = {name.lower(): str(value) for name, value in others}
     return first[0].strip().lower(), parameters
@@ -156,10 +158,10 @@ async def _of_multipart(
 
 
 async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
-    # Each value costs memory, a hundred times what it takes in the body. Outside of
-    # names and addresses every one but the last is followed by one of these.
-    values = sum(map(body.count, (b",", b"{", b"[")))
-    if values > _MOST_VALUES + _VALUES_EACH * service.settings.max_images:
+    # What becomes of two megabytes of `1,1,1,` takes one gigabyte. All values but the
+    # first come after one of these.
+    values = sum(map(body.count, (b",", b"[", b"{")))
+    if values > MOST_VALUES * service.settings.max_images:
         raise too_many(service.settings.max_images)
     asked = await _off_loop(len(body), lambda: _parsed(body))
     if len(asked.images) > service.settings.max_images:

@@ -13,13 +13,56 @@ from edgeclf.web.headers import STATIC
 from edgeclf.web.login import FREE
 from edgeclf.web.problems import ProblemError
 
+MAX_HEAD = 16 * 1024  # bytes of all headers
+MAX_ADDRESS = 4 * 1024  # bytes of path and query
+# Ends of the addresses that take pictures.
+PICTURES = ("/classify", "/embed", "/heatmap", "/pictures", "/picture")
 BODIES = 8  # of the largest size may be in memory at a time, all requests together
 _MB = 10**6
 _RETRY_AFTER_S = 2
 
 
+class HeadLimit:
+    """Refuses long heads: what reads headers is often slow with long ones.
+
+    The server's own limit is for heads that come in several pieces.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request.
+
+        Raises:
+            ProblemError: Its address or its headers are too long.
+        """
+        size_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size_bytes > MAX_HEAD:
+            raise ProblemError(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Headers too long",
+                f"Expected {MAX_HEAD:,} bytes of headers or fewer. Received: "
+                f"{size_bytes:,}.",
+            )
+        size_bytes = len(scope["raw_path"]) + len(scope["query_string"])
+        if size_bytes > MAX_ADDRESS:
+            raise ProblemError(
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                "Address too long",
+                f"Expected an address of {MAX_ADDRESS:,} bytes or fewer. Received: "
+                f"{size_bytes:,}.",
+            )
+        await self._app(scope, receive, send)
+
+
 class BodyLimit:
     """Refuses large bodies: announced ones at once, others when they grow too large.
+
+    Where no pictures are taken a body is JSON, of which a little makes much.
 
     Args:
         app: What answers.
@@ -38,12 +81,15 @@ class BodyLimit:
             ProblemError: Its body is too large, or all bodies together are, or it has
                 two lengths.
         """
+        path = scope["path"]
+        takes_pictures = path == "/" or path.endswith(PICTURES)
+        limit_mb = self._max_mb if takes_pictures else min(1, self._max_mb)
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")
         if "content-length" in headers and "transfer-encoding" in headers:
             raise _two_lengths()
-        if announced.isdecimal() and int(announced) > self._max_mb * _MB:
-            raise self._too_large()
+        if announced.isdecimal() and int(announced) > limit_mb * _MB:
+            raise _too_large(limit_mb)
         received = 0
         has_begun = False
         refusal: ProblemError | None = None
@@ -54,8 +100,8 @@ class BodyLimit:
             size = len(message.get("body", b""))
             received += size
             self._held += size
-            if received > self._max_mb * _MB:
-                refusal = self._too_large()
+            if received > limit_mb * _MB:
+                refusal = _too_large(limit_mb)
             elif self._held > BODIES * self._max_mb * _MB:
                 refusal = _busy("bodies")
             if refusal is not None:
@@ -78,14 +124,6 @@ class BodyLimit:
             self._held -= received
         if refusal is not None and not has_begun:
             raise refusal
-
-    def _too_large(self) -> ProblemError:
-        return ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "Request too large",
-            f"Expected {self._max_mb} MB or fewer in one request. Received: more. Send "
-            "fewer or smaller pictures, or start the server with a larger --max_mb.",
-        )
 
 
 class TimeLimit:
@@ -184,6 +222,15 @@ def has_body(scope: Scope) -> bool:
     if "transfer-encoding" in headers:
         return True
     return headers.get("content-length", "0").strip("0") != ""
+
+
+def _too_large(limit_mb: int) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "Request too large",
+        f"Expected {limit_mb} MB or fewer in one request. Received: more. Send fewer "
+        "or smaller pictures; whoever runs the server can give it a larger --max_mb.",
+    )
 
 
 def _two_lengths() -> ProblemError:

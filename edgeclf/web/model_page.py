@@ -184,8 +184,7 @@ def _names(model: LoadedModel) -> list[tuple[str, str | None]] | None:
         return [(label, None) for label in labels]
     thresholds = model.classifier.thresholds
     return [
-        (label, f"{least:.3f}")
-        for label, least in zip(labels, thresholds, strict=True)
+        (label, f"{least:.3f}") for label, least in zip(labels, thresholds, strict=True)
     ]
 
 

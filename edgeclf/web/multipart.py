@@ -14,6 +14,9 @@ from edgeclf.web.problems import ProblemError, too_many, unprocessable
 # It writes what it raises as well, and clients are told.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
+# Bytes; older versions of the parser have no limit, and are slow with long ones.
+_LONGEST_HEADER = 4096
+
 
 class Multipart:
     """A multipart body of pictures, fed piece by piece.
@@ -88,9 +91,15 @@ class Multipart:
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
         self._header[0].extend(memoryview(data)[start:end])
+        self._check_header()
 
     def _add_value(self, data: bytes, start: int, end: int) -> None:
         self._header[1].extend(memoryview(data)[start:end])
+        self._check_header()
+
+    def _check_header(self) -> None:
+        if sum(map(len, self._header)) > _LONGEST_HEADER:
+            raise _malformed("a part has a header that is too long")
 
     def _end_header(self) -> None:
         name, value = self._header

@@ -18,7 +18,7 @@ _SHOWN = (
 
 def project_summary(project: Project) -> dict[str, Any]:
     """Return a row of the list of projects."""
-    pictures = [project.pictures(label) for label in project.class_names()]
+    pictures = [*project.listing().values()]
     newest_ns = max(
         (row.modified_ns for rows in pictures for row in rows),
         default=project.folder.stat().st_mtime_ns,
@@ -44,9 +44,10 @@ def project_details(
         project: What is described.
         every: Whether to list all pictures, and not the newest alone.
     """
+    listing = project.listing()
     classes = [
-        class_details(label, project.pictures(label), every=every)
-        for label in project.class_names()
+        class_details(label, pictures, every=every)
+        for label, pictures in listing.items()
     ]
     return {
         "name": project.name,
@@ -55,7 +56,7 @@ def project_details(
         "num_pictures": sum(entry["num_pictures"] for entry in classes),
         "background": project.background,
         "training": workshop.trainer.status(project),
-        "model": model_details(project),
+        "model": model_details(project, project.fingerprint(listing)),
     }
 
 
@@ -71,12 +72,17 @@ def class_details(
     }
 
 
-def model_details(project: Project) -> dict[str, Any] | None:
-    """Return what is known of a project's model; None without one."""
+def model_details(project: Project, fingerprint: str) -> dict[str, Any] | None:
+    """Return what is known of a project's model; None without one.
+
+    Args:
+        project: Whose model it is.
+        fingerprint: Of the pictures that there are now.
+    """
     record = trained.record(project)
     if record is None:
         return None
-    is_current = record.get("fingerprint") == project.fingerprint()
+    is_current = record.get("fingerprint") == fingerprint
     return {**{name: record.get(name) for name in _SHOWN}, "is_current": is_current}
 
 

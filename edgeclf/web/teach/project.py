@@ -13,16 +13,19 @@ DIR/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.inputs.paths import find_images
+from edgeclf.web.problems import ProblemError
 from edgeclf.web.teach.names import is_usable, new_class_name
 from edgeclf.web.teach.refusals import conflict, missing
 
@@ -190,11 +193,26 @@ class Project:
             self.own_class_folder(label)
             self.picture(label, picture_id).path.unlink(missing_ok=True)
 
-    def fingerprint(self) -> str:
-        """Return a hash of which pictures there are, and of which class."""
+    def listing(self) -> dict[str, list[Listed]]:
+        """Return all classes with their pictures, as they are at one moment."""
+        found: dict[str, list[Listed]] = {}
+        with self.lock:
+            for label in self.class_names():
+                # A file manager may delete one in the midst of it.
+                with contextlib.suppress(ProblemError):
+                    found[label] = self.pictures(label)
+        return found
+
+    def fingerprint(self, listing: Mapping[str, list[Listed]] | None = None) -> str:
+        """Return a hash of which pictures there are, and of which class.
+
+        Args:
+            listing: What there is, if that is known already.
+        """
         digest = hashlib.sha256()
-        for label in self.class_names():
-            for row in sorted(self.pictures(label), key=lambda row: row.name):
+        there = self.listing() if listing is None else listing
+        for label, rows in there.items():
+            for row in sorted(rows, key=lambda row: row.name):
                 line = f"{label}/{row.name}\0{row.size_bytes}\0{row.modified_ns}\n"
                 digest.update(os.fsencode(line))
         return digest.hexdigest()

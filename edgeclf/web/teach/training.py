@@ -298,8 +298,8 @@ def check_enough(project: Project) -> None:
             one.
     """
     counts = {
-        label: len(project.pictures(label))
-        for label in project.class_names()
+        label: len(pictures)
+        for label, pictures in project.listing().items()
         if label != BACKGROUND
     }
     filled = [label for label, count in counts.items() if count]
@@ -333,9 +333,9 @@ def snapshot(project: Project, run: Path) -> str:
         OSError: They cannot be.
     """
     with project.lock:
-        fingerprint = project.fingerprint()
-        for label in project.class_names():
-            for picture in project.pictures(label):
+        listing = project.listing()
+        for label, pictures in listing.items():
+            for picture in pictures:
                 target = run / SNAPSHOT / label / picture.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = os.path.realpath(picture.path)
@@ -343,7 +343,7 @@ def snapshot(project: Project, run: Path) -> str:
                     os.link(source, target)
                 except OSError:  # on another disk, or on one without such names
                     target.symlink_to(source)
-        return fingerprint
+        return project.fingerprint(listing)
 
 
 def _status(

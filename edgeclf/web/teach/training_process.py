@@ -124,7 +124,9 @@ class _Worker:
         from edgeclf.training import retrain
         from edgeclf.web.teach.trained import LABELS, MODEL
 
-        config = self._config(command, command["name"])
+        # Relative to the run's folder: the report tells nobody where the server has it.
+        cache = os.path.relpath(command["bottlenecks"])
+        config = self._config({**command, "bottlenecks": cache}, command["name"])
         with progress.observed(_Throttled()):
             result = retrain(
                 dataclasses.replace(
