@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +22,9 @@ from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.metrics import Measured, Metrics
 from edgeclf.web.service import Service
 from edgeclf.web.settings import WebSettings
+
+if TYPE_CHECKING:
+    from edgeclf.web.teach.workshop import Workshop
 
 _HERE = Path(__file__).parent
 
@@ -74,7 +78,7 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
     return Measured(guards.guarded(app, service), app.state.metrics)
 
 
-def _workshop(settings: WebSettings):  # type: ignore[no-untyped-def]
+def _workshop(settings: WebSettings) -> Workshop | None:
     if settings.teach is None:
         return None
     from edgeclf.web.teach.workshop import Workshop
@@ -82,7 +86,9 @@ def _workshop(settings: WebSettings):  # type: ignore[no-untyped-def]
     return Workshop(settings.teach, settings.architecture)
 
 
-def _closing(service: Service):  # type: ignore[no-untyped-def]
+def _closing(
+    service: Service,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield

@@ -12,10 +12,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from edgeclf.classifier import DEFAULT_TOP_K
@@ -224,7 +224,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _add_access(add) -> None:  # type: ignore[no-untyped-def]
+def _add_access(add: Callable[..., Any]) -> None:
     add(
         "--host",
         default=defaults.HOST,
@@ -264,7 +264,7 @@ def _add_access(add) -> None:  # type: ignore[no-untyped-def]
     add("--key", type=Path, metavar="FILE", help="PEM file of its key")
 
 
-def _add_pages(add) -> None:  # type: ignore[no-untyped-def]
+def _add_pages(add: Callable[..., Any]) -> None:
     add(
         "--teach",
         type=Path,
@@ -290,7 +290,7 @@ def _add_pages(add) -> None:  # type: ignore[no-untyped-def]
     )
 
 
-def _add_limits(add) -> None:  # type: ignore[no-untyped-def]
+def _add_limits(add: Callable[..., Any]) -> None:
     add(
         "--workers",
         type=_workers,

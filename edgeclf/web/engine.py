@@ -12,14 +12,11 @@ from typing import Any, Generic, TypeVar, cast
 
 from starlette.requests import ClientDisconnect, Request
 
-from edgeclf.web.memory import give_back
-
 Result = TypeVar("Result")
 
 MAX_RETRY_AFTER_S = 60
 _FIRST_CALL_S = 0.05  # guessed, until the first has ended
 _NEWEST = 0.1  # weight of the newest call in the mean of their times
-_IDLE_S = 1.0  # without work, after which memory is given back
 _END_S = 10.0  # that the end waits for a call; a picture takes less
 
 
@@ -87,7 +84,6 @@ class Engine:
         self._waiting = 0
         self._mean_s = _FIRST_CALL_S
         self._closed = False
-        self._holds_memory = False  # that no call uses any more
         self._changed = threading.Condition()
         self._threads = [
             # They are waited for in `close`; a second Ctrl-C does not wait.
@@ -193,13 +189,7 @@ class Engine:
             while not self._batches:
                 if self._closed:
                     return None
-                if self._changed.wait(_IDLE_S if self._holds_memory else None):
-                    continue
-                # Nothing came for a while. Another thread may be at work still: what
-                # it holds is given back when it has been idle, too.
-                self._holds_memory = False
-                give_back()
-            self._holds_memory = True
+                self._changed.wait()
             batch = self._batches.popleft()
             index = batch.next
             batch.next += 1

@@ -79,7 +79,10 @@ class Multipart:
             raise _malformed("it was cut short")
         if not self._parts:
             raise self._unexpected("no field")
-        return self._parts
+        # The parser and this hold each other: what is large would stay until Python
+        # looks for such rings, long after the answer.
+        parts, self._parts, self._content = self._parts, [], bytearray()
+        return parts
 
     def _begin(self) -> None:
         if len(self._parts) == self._max_parts:

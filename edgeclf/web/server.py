@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from edgeclf.errors import EdgeclfError
 from edgeclf.web.connections import Connection
+from edgeclf.web.memory import return_large_blocks
 
 logger = logging.getLogger("edgeclf")
 
@@ -151,6 +152,7 @@ def serve(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
+    return_large_blocks()
     with _logged(verbose=verbose):
         try:
             config.load()
