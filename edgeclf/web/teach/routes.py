@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError, ImageError
 from edgeclf.web import api, intake
-from edgeclf.web.problems import ProblemError
+from edgeclf.web.problems import CONTENT_TYPE, ProblemError
 from edgeclf.web.service import Service
 from edgeclf.web.teach import pictures, trained
 from edgeclf.web.teach.described import (
@@ -50,6 +50,11 @@ _TYPES = {
     "webp": "image/webp",
 }
 
+_PROBLEM: dict[str, Any] = {
+    "description": "What was expected, what came, and what to do.",
+    "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
 Result = TypeVar("Result")
 
 
@@ -66,7 +71,9 @@ def router(service: Service) -> APIRouter:
     workshop = service.workshop
     if workshop is None:
         raise RuntimeError("There is nothing to teach in.")
-    routes = APIRouter(prefix=PREFIX, tags=["teach"])
+    routes = APIRouter(
+        prefix=PREFIX, tags=["teach"], responses={422: _PROBLEM, "default": _PROBLEM}
+    )
     _add_projects(routes, workshop)
     _add_classes(routes, workshop)
     _add_pictures(routes, workshop, service)

@@ -20,7 +20,7 @@ from edgeclf.web.problems import ProblemError
 from edgeclf.web.teach import trained
 from edgeclf.web.teach.child import Child
 from edgeclf.web.teach.project import Project, picture_id
-from edgeclf.web.teach.refusals import missing, unprocessable
+from edgeclf.web.teach.refusals import missing, of_disk, unprocessable
 
 logger = logging.getLogger("edgeclf")
 
@@ -137,10 +137,10 @@ class Trainer:
 
     def warm(self, project: Project) -> None:
         """Let bottlenecks be computed while pictures are still being added."""
+        fingerprint = project.fingerprint()
         with self._lock:
             if self._is_closed or self._is_ending or self._running is not None:
                 return
-            fingerprint = project.fingerprint()
             if self._warmed.get(project.name) == fingerprint:
                 return
             self._warmed[project.name] = fingerprint
@@ -203,8 +203,8 @@ class Trainer:
             }
             run.pid = self._child.send(command)
         except (OSError, ProblemError) as error:
-            message = sentence(error) if isinstance(error, OSError) else error.detail
-            self._end(run, _status("failed", message, run.began_s))
+            problem = of_disk(error) if isinstance(error, OSError) else error
+            self._end(run, _status("failed", problem.detail, run.began_s))
             self._next()
 
     def _heard(self, event: dict[str, Any]) -> None:
@@ -257,7 +257,7 @@ class Trainer:
             shutil.rmtree(run.folder / SNAPSHOT, ignore_errors=True)
             trained.publish(run.project, run.folder, described)
         except OSError as error:
-            status = _status("failed", sentence(error), run.began_s)
+            status = _status("failed", of_disk(error).detail, run.began_s)
             self._end(run, status)
             return
         self._on_trained(run.project)

@@ -104,7 +104,6 @@ class _Worker:
         logger = logging.getLogger("edgeclf")
         logger.addHandler(handler)
         logger.propagate = False
-        before = Path.cwd()
         try:
             _tell("progress", stage="pictures", done=0, total=None)
             os.chdir(command["run"])  # so the report says nothing of the server
@@ -116,7 +115,7 @@ class _Worker:
 
             _tell("failed", message=sentence(error))
         finally:
-            os.chdir(before)
+            os.chdir("/")  # the run may be removed
             logger.removeHandler(handler)
 
     def _trained(self, command: Mapping[str, Any]) -> dict[str, Any]:
