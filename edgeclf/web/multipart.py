@@ -81,7 +81,7 @@ class Multipart:
             raise self._unexpected("no field")
         # The parser and this hold each other: what is large would stay until Python
         # looks for such rings, long after the answer.
-        parts, self._parts, self._content = self._parts, [], bytearray()
+        parts, self._parts, self._content = self._parts, deque(), bytearray()
         return parts
 
     def _begin(self) -> None:
