@@ -1,12 +1,18 @@
-"""Write a file so that nobody ever sees half of it."""
+"""Write a file so that nobody ever sees half of it; read a secret one."""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+_PUBLIC = 0o004  # others may read it
+_LONGEST_SECRET = 1000  # bytes
+
+logger = logging.getLogger("edgeclf")
 
 
 @contextmanager
@@ -132,3 +138,20 @@ def lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def read_secret(file: Path) -> str:
+    """Return the text of a small file that only its owner should be able to read.
+
+    One that everybody on the machine can read gets a warning and no more: where
+    containers mount secrets that is how they look.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with file.open("rb") as opened:
+        if os.fstat(opened.fileno()).st_mode & _PUBLIC:
+            logger.warning(
+                "%s can be read by everybody on this machine: chmod 600 %s", file, file
+            )
+        return opened.read(_LONGEST_SECRET).decode("utf-8", "replace").strip()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeclf.bot.errors import BotError
+from edgeclf.files import read_secret
 
 TOKEN_VARIABLE = "EDGECLF_TELEGRAM_TOKEN"  # noqa: S105 - its name
 API_URL = "https://api.telegram.org"
@@ -26,9 +25,6 @@ PORT = 8080
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 # Source: https://core.telegram.org/bots/api#setwebhook
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_PUBLIC = 0o004  # others may read it
-
-logger = logging.getLogger("edgeclf")
 
 
 @dataclass(frozen=True)
@@ -157,7 +153,7 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
         if not token:
             return None
     else:
-        token, source = _secret_in(file), str(file)
+        token, source = read_secret(file), str(file)
     if not is_token(token):
         raise BotError(
             "Expected a token as @BotFather gives it, digits, a colon and letters, in "
@@ -173,19 +169,10 @@ def read_webhook_secret(file: Path) -> str:
         BotError: It has characters that a header may not have.
         OSError: The file cannot be read.
     """
-    secret = _secret_in(file)
+    secret = read_secret(file)
     if not _SECRET.fullmatch(secret):
         raise BotError(
             "Expected 1 to 256 letters, digits, _ and - as the webhook's secret in "
             f"{file}. Received: {len(secret)} characters that are not all of these."
         )
     return secret
-
-
-def _secret_in(file: Path) -> str:
-    with file.open("rb") as opened:
-        if os.fstat(opened.fileno()).st_mode & _PUBLIC:
-            logger.warning(
-                "%s can be read by everybody on this machine: chmod 600 %s", file, file
-            )
-        return opened.read(1000).decode("utf-8", "replace").strip()

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edgeclf import image
 from edgeclf.classifier import Classifier
 from edgeclf.console import sentence
+from edgeclf.data import progress
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.evaluation.metrics import Evaluation
@@ -122,7 +122,7 @@ def decoded_pictures(
                 unreadable.append((example.name, sentence(error)))
             return None
 
-    bar = tqdm(total=len(examples), desc=description, unit="picture", disable=None)
+    bar = progress.bar(total=len(examples), desc=description, unit="picture")
     with bar, ThreadPoolExecutor(num_workers or num_processors()) as executor:
         for start in range(0, len(examples), BATCH_SIZE):
             batch = examples[start : start + BATCH_SIZE]

@@ -17,9 +17,11 @@ MAX_WORKERS = 64
 ROTATIONS = (0, 90, 180, 270)
 
 
-def add_model_options(add: Callable[..., Any]) -> None:
+def add_model_options(add: Callable[..., Any], *, required: bool = True) -> None:
     """Add what says which model runs, and how, to a parser's `add_argument`."""
-    add("--model", "--graph", required=True, metavar="FILE", help="the .tflite file")
+    add(
+        "--model", "--graph", required=required, metavar="FILE", help="the .tflite file"
+    )
     add("--num_threads", type=positive, metavar="N", help="threads of one inference")
     add("--resize", choices=RESIZE_METHODS, help="default: as the model was trained")
     add("--input_mean", type=float, metavar="X", help="for float models without it")

@@ -70,7 +70,7 @@ def _guarded(function: Callable[[ImageSource], Any]) -> Callable[[Input], Outcom
         except PICTURE_ERRORS as error:
             return Outcome(item.name, None, None, sentence(error, item.name))
         try:
-            return Outcome(item.name, source, function(_named(source, item.name)), "")
+            return Outcome(item.name, source, function(named(source, item.name)), "")
         except PICTURE_ERRORS as error:
             return Outcome(item.name, source, None, picture_error(item.name, error))
 
@@ -83,7 +83,7 @@ def picture_error(name: str, error: Exception) -> str:
     return text if text.startswith(name) else f"{name}: {text}"
 
 
-def _named(source: ImageSource, name: str) -> ImageSource:
+def named(source: ImageSource, name: str) -> ImageSource:
     """Return encoded bytes as a file, which has a name for errors to say."""
     if not isinstance(source, bytes):
         return source

@@ -24,7 +24,7 @@ from edgeclf.report.tag_pictures import suspects_section, tag_pictures_section
 from edgeclf.report.tags import precision_recall_section, tag_headline, tags_section
 from edgeclf.report.together import together_section
 
-__all__ = ["FORMAT_VERSION", "Thumbnails", "render"]
+__all__ = ["FORMAT_VERSION", "Thumbnails", "render", "sections"]
 
 FORMAT_VERSION = 1  # of the report
 
@@ -56,11 +56,23 @@ def render(report: Mapping[str, Any], thumbnails: Mapping[str, Thumbnails]) -> s
             "made it."
         )
     title = str(report.get("title") or "Report of a model")
-    sections = [section for make in _sections(thumbnails) if (section := make(report))]
-    return document(title, _header(report, title), sections, _footer(report))
+    drawn = sections(report, thumbnails)
+    return document(title, _header(report, title), drawn, _footer(report))
 
 
-def _sections(
+def sections(
+    report: Mapping[str, Any], thumbnails: Mapping[str, Thumbnails]
+) -> list[Section]:
+    """Return the parts of the page that the report knows enough for, in order.
+
+    Args:
+        report: As for `render`.
+        thumbnails: Likewise.
+    """
+    return [section for make in _makers(thumbnails) if (section := make(report))]
+
+
+def _makers(
     thumbnails: Mapping[str, Thumbnails],
 ) -> list[Callable[[Mapping[str, Any]], Section | None]]:
     """Return what makes the sections, in the order in which people ask for them."""

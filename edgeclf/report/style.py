@@ -6,7 +6,7 @@ from __future__ import annotations
 # also said in words or by place. Source: M. Okabe and K. Ito, "Color Universal
 # Design", 2008.
 # All text stands out from its ground by 4.5 to 1 or more. Source: WCAG 2.2, 1.4.3.
-STYLE = """
+_FRAME = """
 :root {
   color-scheme: light dark;
   --ground: #f4f5f7; --paper: #fff; --ink: #22262e; --soft: #59616d;
@@ -52,9 +52,25 @@ pre { margin: 0; padding: 14px 16px; background: var(--ground); border-radius: 8
   padding: 0; font-size: .95rem; }
 .about li:not(:last-child)::after { content: "\\b7"; margin: 0 10px; }
 
+.columns { display: grid; grid-template-columns: 190px minmax(0, 1fr); gap: 32px; }
+nav { font-size: .9rem; }
+nav ul { list-style: none; margin: 0; padding: 8px 0; position: sticky; top: 16px; }
+nav a { display: block; padding: 5px 12px; border-left: 2px solid var(--edge);
+  color: var(--soft); text-decoration: none; }
+nav a:hover { color: var(--ink); border-color: var(--blue); }
+main:focus { outline: none; }
+section { background: var(--paper); border-radius: 14px; padding: 26px 28px;
+  box-shadow: var(--shadow); border: 1px solid var(--edge); margin-bottom: 20px;
+  scroll-margin-top: 12px; }
+section > :last-child { margin-bottom: 0; }
+footer { padding: 12px 24px 48px; color: var(--soft); font-size: .9rem; }
+"""
+
+# What the figures take beside colours and letters; the web app shows them too.
+FIGURES = """
 .headline { display: grid; gap: 16px; margin-bottom: 32px;
   grid-template-columns: minmax(0, 5fr) minmax(0, 7fr); }
-.hero, .tile, section { background: var(--paper); border-radius: 14px;
+.hero, .tile { background: var(--paper); border-radius: 14px;
   box-shadow: var(--shadow); border: 1px solid var(--edge); }
 .hero { padding: 24px 28px; display: flex; flex-direction: column;
   justify-content: center; }
@@ -68,17 +84,6 @@ pre { margin: 0; padding: 14px 16px; background: var(--ground); border-radius: 8
 .tile p { margin: 0; }
 .tile .name, .tile .note { color: var(--soft); font-size: .84rem; line-height: 1.4; }
 .tile .value { font-size: 1.5rem; font-weight: 650; letter-spacing: -.02em; }
-
-.columns { display: grid; grid-template-columns: 190px minmax(0, 1fr); gap: 32px; }
-nav { font-size: .9rem; }
-nav ul { list-style: none; margin: 0; padding: 8px 0; position: sticky; top: 16px; }
-nav a { display: block; padding: 5px 12px; border-left: 2px solid var(--edge);
-  color: var(--soft); text-decoration: none; }
-nav a:hover { color: var(--ink); border-color: var(--blue); }
-main:focus { outline: none; }
-section { padding: 26px 28px; margin-bottom: 20px; scroll-margin-top: 12px; }
-section > :last-child { margin-bottom: 0; }
-footer { padding: 12px 24px 48px; color: var(--soft); font-size: .9rem; }
 
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
@@ -151,6 +156,29 @@ svg text { fill: var(--ink); font-family: inherit; }
 .matrix .share { font-size: 11px; }
 .matrix .axis { fill: var(--soft); font-size: 11px; }
 
+.files, .limits { margin: 0 0 12px; padding-left: 1.2em; }
+.files { font-size: .9rem; color: var(--soft); }
+.limits li { max-width: 76ch; margin-bottom: 8px; }
+.facts { display: grid; gap: 14px 32px; margin: 0 0 12px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 210px), 1fr)); }
+.facts dt { color: var(--soft); font-size: .84rem; }
+.facts dd { margin: 0; font-weight: 500; }
+.facts code { font-size: .75rem; font-weight: 400; }
+details, .scroll + p { margin-top: 12px; }
+summary { cursor: pointer; color: var(--link); font-size: .93rem; }
+details > .scroll { margin-top: 8px; }
+
+@media (max-width: 1000px) { .headline { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 720px) {
+  .hero { padding: 20px; }
+  .beside, .pair-of-charts { grid-template-columns: minmax(0, 1fr); }
+  .tiles { gap: 10px; }
+  .tile { padding: 12px 14px; flex-basis: 140px; }
+  th, td { padding: 8px 10px; }
+}
+"""
+
+_CARDS = """
 .cards { list-style: none; margin: 16px 0 0; padding: 0; display: grid; gap: 20px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
 .card { min-width: 0; }
@@ -164,21 +192,11 @@ svg text { fill: var(--ink); font-family: inherit; }
   font-size: .9rem; }
 .score .meter { flex: 1 1 72px; width: auto; margin: 0; }
 .score .soft { flex-basis: 100%; }
-.files, .limits { margin: 0 0 12px; padding-left: 1.2em; }
-.files { font-size: .9rem; color: var(--soft); }
-.limits li { max-width: 76ch; margin-bottom: 8px; }
-.facts { display: grid; gap: 14px 32px; margin: 0 0 12px;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 210px), 1fr)); }
-.facts dt { color: var(--soft); font-size: .84rem; }
-.facts dd { margin: 0; font-weight: 500; }
-.facts code { font-size: .75rem; font-weight: 400; }
-details, .scroll + p { margin-top: 12px; }
-summary { cursor: pointer; color: var(--link); font-size: .93rem; }
-details > .scroll { margin-top: 8px; }
+"""
 
+_SIZES = """
 @media (max-width: 1000px) {
   .columns { grid-template-columns: minmax(0, 1fr); gap: 0; }
-  .headline { grid-template-columns: minmax(0, 1fr); }
   nav { position: sticky; top: 0; z-index: 1; margin: 0 -24px 16px;
     background: var(--ground); border-bottom: 1px solid var(--edge); }
   nav ul { display: flex; overflow-x: auto; padding: 0 12px; position: static;
@@ -192,12 +210,7 @@ details > .scroll { margin-top: 8px; }
   nav { margin: 0 -16px 16px; }
   nav ul { padding: 0 4px; }
   section { padding: 20px 16px; border-radius: 12px; }
-  .hero { padding: 20px; }
-  .beside, .pair-of-charts { grid-template-columns: minmax(0, 1fr); }
-  .tiles { gap: 10px; }
-  .tile { padding: 12px 14px; flex-basis: 140px; }
   h1 { font-size: 1.6rem; }
-  th, td { padding: 8px 10px; }
 }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {
@@ -220,3 +233,5 @@ details > .scroll { margin-top: 8px; }
   details::details-content { content-visibility: visible; display: block; }
 }
 """
+
+STYLE = _FRAME + FIGURES + _CARDS + _SIZES

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from edgeclf.data import progress
 from edgeclf.data.duplicates import FINGERPRINT_BYTES, fingerprint
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
@@ -127,7 +127,7 @@ class BottleneckExtractor:
             (example, [view for _, view in pairs])
             for example, pairs in itertools.groupby(items, key=lambda item: item[0])
         )
-        bar = tqdm(total=count, desc=description, unit="picture", disable=None)
+        bar = progress.bar(total=count, desc=description, unit="picture")
         with bar, ThreadPoolExecutor(self._num_workers) as executor:
             while batch := list(itertools.islice(pictures, BATCH_SIZE)):
                 fresh = []

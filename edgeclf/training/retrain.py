@@ -9,6 +9,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
+from edgeclf.data import progress
 from edgeclf.data.folders import read_background, read_folder
 from edgeclf.data.splits import read_split_file
 from edgeclf.labels import warn_of_unknown
@@ -112,6 +113,7 @@ def _retrain_classes(config: RetrainConfig) -> RetrainResult:
     metrics["audit"] = survey(
         config, dataset, probabilities, trained.backbone.input_size
     )
+    progress.stage("report")
     parts = report_parts(
         config,
         dataset,
@@ -166,6 +168,7 @@ def _train(config: RetrainConfig) -> _Trained:
             backbone, cache, resize=config.resize, num_workers=config.num_workers
         )
         dataset = load_dataset(config, found, fixed, extractor)
+        progress.stage("head")
         fitted = fit_head(config, extractor, dataset)
         if config.fine_tune:
             from edgeclf.training.finetune import fine_tune
@@ -175,6 +178,7 @@ def _train(config: RetrainConfig) -> _Trained:
         background = load_background(strangers, extractor, dataset)
         known = fit_known(config, extractor, dataset, fitted, background.bottlenecks)
         fitted = dataclasses.replace(fitted, held_out=None)  # its moments are large
+        progress.stage("quantize")
         floating = assemble(backbone, fitted.head, config.final_tensor_name)
         exported = export_repaired(config, floating, dataset, backbone, fitted, cache)
         known = reject.as_measured(known, exported.bottlenecks)

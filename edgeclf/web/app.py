@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
 from edgeclf import __version__
-from edgeclf.web import api, chat, guards, live, model_page, pages
+from edgeclf.web import api, api_page, chat, guards, live, model_page, pages, problems
 from edgeclf.web.engine import Engine
 from edgeclf.web.loaded_model import LoadedModel
+from edgeclf.web.metrics import Measured, Metrics
 from edgeclf.web.service import Service
 from edgeclf.web.settings import WebSettings
+
+if TYPE_CHECKING:
+    from edgeclf.web.teach.workshop import Workshop
 
 _HERE = Path(__file__).parent
 
 
 def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
-    """Return the app; closing model and engine is up to who runs it.
+    """Return the app; when it ends, it closes its engine and what can be taught.
 
     Args:
         settings: How it runs.
-        model: That labels pictures; None: one has to be taught first.
+        model: That labels pictures; None: one has to be taught first. Closing it is up
+            to who opened it.
+
+    Raises:
+        OSError: The folder of what is taught cannot be made or written to.
     """
     service = Service(
         settings,
@@ -36,8 +50,17 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
     service.templates.env.globals["service"] = service
     service.templates.env.globals["version"] = __version__
     # Their own pages load scripts from elsewhere; ours are in `pages`.
-    app = FastAPI(title="edgeclf", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="edgeclf",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_closing(service),
+    )
+    app.add_exception_handler(ClientDisconnect, _unheard)
+    problems.install(app)
     app.include_router(api.router(service))
+    app.include_router(api_page.router(service, app))
     app.include_router(pages.router(service))
     app.include_router(live.router(service))
     app.include_router(model_page.router(service))
@@ -51,12 +74,31 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
         app.include_router(teach_pages.router(service))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     app.state.service = service
-    return guards.guarded(app, service)
+    app.state.metrics = Metrics(service)
+    return Measured(guards.guarded(app, service), app.state.metrics)
 
 
-def _workshop(settings: WebSettings):  # type: ignore[no-untyped-def]
+def _workshop(settings: WebSettings) -> Workshop | None:
     if settings.teach is None:
         return None
     from edgeclf.web.teach.workshop import Workshop
 
     return Workshop(settings.teach, settings.architecture)
+
+
+def _closing(
+    service: Service,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        for part in (service.workshop, service.engine):
+            if part is not None:
+                await asyncio.to_thread(part.close)
+
+    return lifespan
+
+
+async def _unheard(request: Request, error: Exception) -> Response:
+    """Answer a client that is gone: nobody hears it, and nothing went wrong here."""
+    return Response(status_code=499)  # what nginx logs in this case

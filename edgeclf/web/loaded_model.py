@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.classifier import Classifier
+from edgeclf.console import errors_only
 from edgeclf.decoder import ImageSource
+from edgeclf.errors import ModelError
+from edgeclf.labels import Labels
 from edgeclf.results import Category
+
+if TYPE_CHECKING:
+    from edgeclf.class_activation_map import ClassActivationMapper
+    from edgeclf.embedder import Embedder
 
 
 class LoadedModel:
     """Labels pictures, turns them into vectors, draws where the evidence is.
 
-    Threads may share it. What only some ask for is loaded when it is asked for.
+    Threads may share it. What only some ask for is loaded when it is asked for. A file
+    that takes the place of this one on the disk changes nothing: it would be another
+    model.
 
     Args:
         path: Of the `.tflite` file.
         classifier: Of that file; it is closed with this.
+        labels: That the classifier was given.
+        arguments: What it was given besides, as `labelling.arguments.model_arguments`
+            returns it.
 
     Attributes:
         path: See above.
@@ -28,25 +45,48 @@ class LoadedModel:
         size_bytes: Of the file.
         sha256: Of the file, hexadecimal.
         classifier: See above.
+
+    Raises:
+        OSError: The file cannot be read.
     """
 
-    def __init__(self, path: Path, classifier: Classifier) -> None:
-        content = path.read_bytes()
+    def __init__(
+        self,
+        path: Path,
+        classifier: Classifier,
+        labels: Labels | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        # It stays open: the content is needed again only for what few ask for, and
+        # stays readable when another file takes the name.
+        self._file = path.open("rb")
+        content = self._file.read()
         self.path = path
-        self.name = path.name
+        # Bytes of a name that are not UTF-8 cannot be in an answer.
+        self.name = path.name.encode("utf-8", "replace").decode()
         self.size_bytes = len(content)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.classifier = classifier
+        self._labels = labels
+        self._arguments = dict(arguments or {})
+        self._loading = threading.Lock()
+        self._embedder: Embedder | None = None
+        self._mapper: ClassActivationMapper | None = None
 
     def classify(
-        self, image: ImageSource, *, top_k: int | None = None, reject: bool = False
+        self,
+        image: ImageSource,
+        *,
+        top_k: int | None = None,
+        score_threshold: float | None = None,
+        reject: bool = False,
     ) -> list[Category]:
         """Label a picture, as `Classifier.classify` does."""
-        return self.classifier.classify(image, top_k, reject=reject)
+        return self.classifier.classify(image, top_k, score_threshold, reject=reject)
 
     def embed(self, image: ImageSource) -> NDArray[np.float32]:
         """Return a picture's bottleneck, float32 `(depth,)`, as `Embedder.embed`."""
-        raise NotImplementedError
+        return self._loaded_embedder().embed(image)
 
     def heat_map(self, image: ImageSource, label: str | int | None = None) -> bytes:
         """Return a PNG: the picture, and in colour what speaks for a class.
@@ -57,9 +97,59 @@ class LoadedModel:
 
         Raises:
             ModelError: The model is not of a form that can be mapped.
+            ImageError, OSError, ModelError, TypeError, ValueError: As
+                `ClassActivationMapper.map`.
         """
-        raise NotImplementedError
+        from edgeclf.drawing import overlay
+
+        mapper = self._loaded_mapper()
+        evidence = mapper.map(image, label)
+        # Every class is among them: the best is the first, a given one may be the last.
+        categories = self.classifier.classify(
+            image, self.classifier.num_classes, score_threshold=0
+        )
+        shown = [each for each in categories if label in (None, each.label, each.index)]
+        file = io.BytesIO()
+        overlay(image, evidence, shown[0] if shown else None).save(file, "PNG")
+        return file.getvalue()
+
+    def content(self) -> bytes:
+        """Return the file as it was loaded.
+
+        Raises:
+            ModelError: It was written over since, rather than replaced.
+        """
+        content = os.pread(self._file.fileno(), self.size_bytes + 1, 0)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise ModelError(
+                f"Expected {self.name} as it was loaded. Received: a file that was "
+                "changed since. Start the server again."
+            )
+        return content
 
     def close(self) -> None:
         """Give the memory back."""
-        self.classifier.close()
+        with self._loading:
+            for part in (self.classifier, self._embedder, self._mapper, self._file):
+                if part is not None:
+                    part.close()
+
+    def _loaded_embedder(self) -> Embedder:
+        with self._loading:
+            if self._embedder is None:
+                from edgeclf.embedder import Embedder
+
+                with errors_only():  # the classifier has said it already
+                    self._embedder = Embedder(self.content(), **self._arguments)
+            return self._embedder
+
+    def _loaded_mapper(self) -> ClassActivationMapper:
+        with self._loading:
+            if self._mapper is None:
+                from edgeclf.class_activation_map import ClassActivationMapper
+
+                with errors_only():
+                    self._mapper = ClassActivationMapper(
+                        self.content(), self._labels, **self._arguments
+                    )
+            return self._mapper

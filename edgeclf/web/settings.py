@@ -28,6 +28,7 @@ class WebSettings:
         allow_remote: Whether a host that others can reach is meant.
         token: That others must know; None: nobody is asked.
         no_auth: Whether nobody is asked on purpose.
+        hostnames: By which the server is asked for, beside its own.
         allow_private: Whether addresses of pictures may be private ones.
         top_k: Labels of an answer by default; None: 5, of tags all above their
             thresholds.
@@ -48,6 +49,7 @@ class WebSettings:
     allow_remote: bool = False
     token: str | None = field(default=None, repr=False)
     no_auth: bool = False
+    hostnames: tuple[str, ...] = ()
     allow_private: bool = False
     top_k: int | None = None
     reject: bool = False

@@ -1,25 +1,73 @@
-// The device's camera.
+// The device's cameras.
 
-/** Open a camera into a <video>; returns a function that stops it. Throws an Error with a sentence. */
-export async function openCamera(video, facingMode = "environment") {
-  if (!navigator.mediaDevices?.getUserMedia) {
-    throw new Error("The browser gives the camera to pages of this machine or of https alone.");
+// What the names of the browser's errors mean, and what to do.
+const SENTENCES = {
+  NotAllowedError: "The camera was refused. Allow it for this page in the address bar "
+    + "or in the browser's settings, then start again.",
+  NotFoundError: "No camera was found. Plug one in, then start again.",
+  NotReadableError: "The camera cannot be read. Close other programs that use it, then "
+    + "start again.",
+  OverconstrainedError: "That camera is gone. Choose another one.",
+};
+const UNSAFE = "Browsers give the camera only to pages of this machine "
+  + "(http://localhost) or of https. Serve with --certificate and --key, or open the "
+  + "page on the machine itself.";
+
+/**
+ * Open a camera into a <video>; returns a function that stops it. Throws an Error with
+ * a sentence. A `deviceId` (see `listCameras`) goes before `facingMode`, which is
+ * "environment" (away from the user) or "user".
+ */
+export async function openCamera(video, facingMode = "environment", deviceId = null) {
+  if (!navigator.mediaDevices?.getUserMedia) throw new Error(UNSAFE);
+  const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode };
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: which, audio: false });
+  } catch (error) {
+    throw new Error(SENTENCES[error.name] ?? `The camera does not start: ${error.message}`);
   }
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode }, audio: false });
-  video.srcObject = stream;
-  await video.play();
-  return () => {
+  const stop = () => {
     for (const track of stream.getTracks()) track.stop();
-    video.srcObject = null;
+    if (video.srcObject === stream) video.srcObject = null;
   };
+  video.srcObject = stream;
+  try {
+    await video.play();
+  } catch (error) {
+    stop();
+    throw new Error(`The camera's picture does not play: ${error.message}`);
+  }
+  return stop;
+}
+
+/**
+ * Return the cameras, `[{id, name}]`. Browsers tell ids and names only after one was
+ * opened: before that the list may be empty.
+ */
+export async function listCameras() {
+  if (!navigator.mediaDevices?.enumerateDevices) return [];
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices
+    .filter(device => device.kind === "videoinput" && device.deviceId)
+    .map((device, place) => ({ id: device.deviceId, name: device.label || `Camera ${place + 1}` }));
+}
+
+/** Return the settings of the camera that a <video> shows: deviceId, facingMode, ... */
+export function cameraSettings(video) {
+  return video.srcObject?.getVideoTracks()[0]?.getSettings() ?? {};
 }
 
 /** Return what the video shows as a JPEG Blob, its longest side at most `side` pixels. */
-export async function grabFrame(video, side = 640) {
+export async function grabFrame(video, side = 640, quality = 0.9) {
+  if (!video.videoWidth) throw new Error("The camera shows no picture yet.");
   const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
   const canvas = document.createElement("canvas");
-  canvas.width = Math.round(video.videoWidth * scale);
-  canvas.height = Math.round(video.videoHeight * scale);
+  canvas.width = Math.max(1, Math.round(video.videoWidth * scale));
+  canvas.height = Math.max(1, Math.round(video.videoHeight * scale));
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-  return new Promise(resolve => canvas.toBlob(resolve, "image/jpeg", 0.9));
+  return new Promise((resolve, reject) => canvas.toBlob(
+    blob => (blob ? resolve(blob) : reject(new Error("The picture cannot be stored."))),
+    "image/jpeg", quality,
+  ));
 }

@@ -1,0 +1,77 @@
+"""Connections: how many, and how long they may say nothing or take nothing.
+
+uvicorn looks after requests; what never becomes one, and answers that nobody takes,
+would be kept for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_CONNECTIONS = 512  # of all; each is a file descriptor, often limited to 1024
+HEAD_S = 10.0
+WRITE_S = 60.0
+
+
+class Connection(H11Protocol):
+    """A connection that ends when its client is too slow, or there are too many.
+
+    Attributes:
+        most: Connections at a time.
+        head_s: For a request's head, from the connection or the first byte of it.
+        write_s: In which some of what waits to be sent must be taken.
+    """
+
+    most = MAX_CONNECTIONS
+    head_s = HEAD_S
+    write_s = WRITE_S
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or hang up."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.abort()
+            return
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._stop_head()
+        self._stop_write()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        super().data_received(data)
+        self._watch_head()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take what was sent."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.write_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        self._stop_write()
+        super().resume_writing()
+
+    def _watch_head(self) -> None:
+        """Have the clock run while a head is waited for; a byte does not renew it."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_head()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_s, self.transport.abort)
+
+    def _stop_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_write(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None

@@ -1,0 +1,298 @@
+"""The pictures of a request: multipart, raw or JSON; in memory, never a file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from edgeclf.console import sentence
+from edgeclf.errors import DownloadError
+from edgeclf.web.multipart import Multipart
+from edgeclf.web.problems import ProblemError, invalid, too_many, unprocessable
+from edgeclf.web.schemas import ClassifyRequest, GivenPicture
+from edgeclf.web.service import Service
+
+UNNAMED = "-"  # as label_image calls what it reads from a pipe
+FIELD = "image"
+MOST_LETTERS = 255  # of a name, as of a file's
+MOST_VALUES = 200  # of JSON for each picture that it may have; an address has some
+FETCHES = 4  # pictures of one request that are fetched at a time
+FETCH_S = 15.0  # for each of them
+MEGABYTE = 10**6
+_LONGEST_TYPE = 500  # letters of a Content-Type; a boundary has 70 at most
+_IN_A_THREAD = 1 << 16  # bytes of JSON from which on parsing must not hold others up
+
+# Of all requests together: each may hold as many bytes as a request may have.
+_fetching = threading.BoundedSemaphore(2 * FETCHES)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a request.
+
+    Attributes:
+        name: What it is called in the answer; it never leads to a file.
+        content: The encoded picture; None when it could not be had.
+        error: Why not, a sentence; None otherwise.
+    """
+
+    name: str
+    content: bytes | None
+    error: str | None = None
+
+
+async def read_pictures(request: Request, service: Service) -> list[Picture]:
+    """Return the pictures of a request.
+
+    Its body is `multipart/form-data` with one or several fields `image`, a picture
+    itself, or JSON as `ClassifyRequest` describes it; that is then kept in
+    `request.state.asked`.
+
+    Args:
+        request: Whose body nobody has read.
+        service: For its limits.
+
+    Raises:
+        ProblemError: The body is too large (413), of another type (415), malformed
+            (400), or without a picture, with too many, or with other fields (422).
+    """
+    kind, parameters = _content_type(request)
+    body = _Bounded(request, service.settings.max_mb * MEGABYTE)
+    if kind == "multipart/form-data":
+        return await _of_multipart(body, parameters.get("boundary", ""), service)
+    if kind == "application/json":
+        return await _of_json(await body.read(), request, service)
+    if kind.startswith("image/") or kind in ("", "application/octet-stream"):
+        return [_raw(await body.read())]
+    raise ProblemError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported type",
+        "Expected multipart/form-data, application/json, or a picture itself "
+        f"(image/*). Received: {_shown(kind)[:80]}.",
+        {"Accept": "multipart/form-data, application/json, image/*"},
+    )
+
+
+def plain(name: str) -> str:
+    """Return the last part of a name, without control characters, not too long."""
+    name = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return "".join(c for c in name if c.isprintable())[:MOST_LETTERS] or UNNAMED
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _content_type(request: Request) -> tuple[str, dict[str, str]]:
+    """Return type and parameters, in lower case; empty where there is none."""
+    message = Message()
+    # Python's own parser takes seconds for a long one with a quote that does not end.
+    message["content-type"] = request.headers.get("content-type", "")[:_LONGEST_TYPE]
+    first, *others = message.get_params(failobj=[("", "")])
+    parameters = {name.lower(): str(value) for name, value in others}
+    return first[0].strip().lower(), parameters
+
+
+class _Bounded:
+    """The body of a request, of which no more than so many bytes are taken."""
+
+    def __init__(self, request: Request, max_bytes: int) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+
+    async def feed(self, take: Callable[[bytes], None]) -> None:
+        """Hand all pieces over as they come."""
+        announced = self._request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_bytes:
+            raise self._too_large()
+        received = 0
+        async for piece in self._request.stream():
+            received += len(piece)
+            if received > self._max_bytes:
+                raise self._too_large()
+            take(piece)
+
+    async def read(self) -> bytes:
+        """Return all of it."""
+        pieces: list[bytes] = []
+        await self.feed(pieces.append)
+        return b"".join(pieces)
+
+    def _too_large(self) -> ProblemError:
+        return ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "Too large",
+            f"Expected a body of at most {self._max_bytes // MEGABYTE} MB. Send fewer "
+            "or smaller pictures at a time.",
+        )
+
+
+def _raw(content: bytes) -> Picture:
+    if not content:
+        raise unprocessable("Expected a picture. Received: an empty body.")
+    return Picture(UNNAMED, content)
+
+
+async def _of_multipart(
+    body: _Bounded, boundary: str, service: Service
+) -> list[Picture]:
+    parser = Multipart(boundary, FIELD, service.settings.max_images)
+    await body.feed(parser.feed)
+    pictures, parts = [], parser.end()
+    while parts:  # each is in memory twice for a moment only
+        name, content = parts.popleft()
+        pictures.append(Picture(plain(name or ""), bytes(content)))
+    return pictures
+
+
+async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
+    # What becomes of two megabytes of `1,1,1,` takes one gigabyte. All values but the
+    # first come after one of these.
+    values = sum(map(body.count, (b",", b"[", b"{")))
+    if values > MOST_VALUES * service.settings.max_images:
+        raise too_many(service.settings.max_images)
+    asked = await _off_loop(len(body), lambda: _parsed(body))
+    if len(asked.images) > service.settings.max_images:
+        raise too_many(service.settings.max_images)
+    request.state.asked = asked
+    decoded = await _off_loop(len(body), lambda: [*map(_decoded, asked.images)])
+    fetcher = _Fetcher(service)
+    return await fetcher.fetch_all(asked.images, decoded)
+
+
+async def _off_loop(size_bytes: int, call: Callable[[], Result]) -> Result:
+    """Run what takes long with many bytes where it does not hold others up."""
+    if size_bytes < _IN_A_THREAD:
+        return call()
+    return await asyncio.to_thread(call)
+
+
+def _parsed(body: bytes) -> ClassifyRequest:
+    try:
+        # Strict: a number is no truth value, and no text is a number.
+        return ClassifyRequest.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        if faults[0]["type"] != "json_invalid":
+            raise invalid(faults) from error
+        reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            "Malformed body",
+            f"Expected JSON in UTF-8. Received: a body that is not ({reason}).",
+        ) from error
+
+
+def _decoded(given: GivenPicture) -> Picture | None:
+    """Return a picture that came as text; None of one that is to be fetched."""
+    name = plain(given.name or "")
+    if given.base64 is None:
+        return None
+    text = given.base64
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().endswith(";base64"):
+            return Picture(name, None, f"{name}: expected a data: URL with ;base64.")
+    try:
+        content = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        reason = str(error)
+        return Picture(name, None, f"{name}: expected base64, received: {reason}.")
+    return Picture(name, content)
+
+
+class _Fetcher:
+    """Fetches the pictures of one request, several at a time.
+
+    Together they may be as large as a body: what one takes is not left for the rest.
+    """
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._left_bytes = settings.max_mb * MEGABYTE
+        self._timeout_s = min(FETCH_S, settings.timeout_s / 2)
+        self._allow_private = settings.allow_private
+        self._places = asyncio.Semaphore(FETCHES)
+
+    async def fetch_all(
+        self, images: list[GivenPicture], decoded: list[Picture | None]
+    ) -> list[Picture]:
+        """Return all pictures, those that are there already too."""
+        waiting: list[Coroutine[Any, Any, Picture]] = [
+            self._fetch(given) if picture is None else _itself(picture)
+            for given, picture in zip(images, decoded, strict=True)
+        ]
+        return [*await asyncio.gather(*waiting)]
+
+    async def _fetch(self, given: GivenPicture) -> Picture:
+        url = given.url or ""
+        name = plain(given.name) if given.name else _shown(url)
+        async with self._places:
+            try:
+                content = await _in_daemon(lambda: self._content(url))
+            except (DownloadError, OSError, ValueError) as error:
+                return Picture(name, None, _shown(sentence(error, name)))
+        self._left_bytes -= len(content)
+        if self._left_bytes < 0:
+            return Picture(name, None, f"{name}: {self._too_much()}")
+        return Picture(name, content)
+
+    def _content(self, url: str) -> bytes:
+        from edgeclf.inputs.fetch import Limits, fetch_image  # most need it not
+
+        limits = Limits(
+            size_bytes=max(1, self._left_bytes),
+            total_s=self._timeout_s,
+            connect_s=min(5.0, self._timeout_s),
+        )
+        if not _fetching.acquire(timeout=self._timeout_s):
+            raise DownloadError(f"{url}: too many others are being fetched.")
+        try:
+            return fetch_image(url, allow_private=self._allow_private, limits=limits)
+        finally:
+            _fetching.release()
+
+    def _too_much(self) -> str:
+        return "all pictures of the request together are too large."
+
+
+async def _itself(picture: Picture) -> Picture:
+    return picture
+
+
+async def _in_daemon(call: Callable[[], Result]) -> Result:
+    """Run a call in a thread that does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Result | None, error: BaseException | None) -> None:
+        if future.done():  # nobody waits any more
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result, failure = None, None
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=work, name="fetch", daemon=True).start()
+    return await future

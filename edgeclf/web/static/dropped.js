@@ -1,0 +1,47 @@
+// Pictures that are dropped or pasted, and those in dropped folders.
+
+const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|jfif|pnm|ppm|ico)$/i;
+
+/** Return what was dropped or pasted, as [{ blob, name }]; folders give their pictures. */
+export async function picturesOf(transfer) {
+  // The entries must be taken at once: the list is empty after the event.
+  const items = [...(transfer.items ?? [])].filter(item => item.kind === "file");
+  const entries = items.map(item => item.webkitGetAsEntry?.() ?? null);
+  const files = [...transfer.files];
+  if (!entries.some(entry => entry?.isDirectory)) return files.map(named);
+  const found = await Promise.all(entries.map((entry, index) => (
+    entry?.isDirectory ? below(entry) : [named(items[index].getAsFile() ?? files[index])]
+  )));
+  return found.flat().filter(({ blob }) => blob);
+}
+
+function named(file) {
+  return { blob: file, name: file?.name };
+}
+
+async function below(folder) {
+  const reader = folder.createReader();
+  const found = [];
+  for (;;) { // It gives at most 100 at a time.
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) break;
+    for (const entry of some) {
+      if (entry.name.startsWith(".")) continue;
+      if (entry.isDirectory) found.push(...await below(entry));
+      else if (PICTURE.test(entry.name)) found.push(await opened(entry));
+    }
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function opened(entry) {
+  const blob = await new Promise((resolve, reject) => entry.file(resolve, reject));
+  return { blob, name: entry.fullPath.replace(/^\//, "") };
+}
+
+/** Return the address that was dropped or pasted as text, or null. */
+export function addressOf(transfer) {
+  const text = (transfer.getData("text/uri-list") || transfer.getData("text/plain")).trim();
+  const first = text.split(/\s+/, 1)[0];
+  return /^https?:\/\/\S+$/i.test(first) ? first : null;
+}

@@ -1,0 +1,37 @@
+// Files that are dropped or chosen, and the classes that their folders speak of.
+
+const LITTER = new Set(["__MACOSX", "@eaDir"]);
+const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|jfif|pnm|ppm|jp2)$/i;
+
+/** The pictures of an <input type="file">, as those that are dropped: [{blob, name}]. */
+export function chosenPictures(input) {
+  return [...input.files]
+    .map(file => ({ blob: file, name: file.webkitRelativePath || file.name }))
+    .filter(({ blob, name }) => !blob.webkitRelativePath || isPicture(name));
+}
+
+function isPicture(name) {
+  const path = name.split("/");
+  return PICTURE.test(name) && !path.some(part => part.startsWith(".") || LITTER.has(part));
+}
+
+/**
+ * Sort pictures into classes by their folders.
+ *
+ * A folder with folders in it is a folder of classes; one without is a class itself.
+ * Returns {classes: Map(name -> [Blob]), loose: number that lie in no class folder}.
+ */
+export function byClass(pictures) {
+  const paths = pictures.map(({ blob, name }) => ({ blob, path: name.split("/") }));
+  const deep = new Set(paths.filter(({ path }) => path.length > 2).map(({ path }) => path[0]));
+  const classes = new Map();
+  let loose = 0;
+  for (const { blob, path } of paths) {
+    const [top, second] = path;
+    const name = deep.has(top) ? path.length > 2 && second : path.length > 1 && top;
+    if (!name) { loose += 1; continue; }
+    if (!classes.has(name)) classes.set(name, []);
+    classes.get(name).push(blob);
+  }
+  return { classes, loose };
+}

@@ -1,0 +1,381 @@
+"""Trainings of projects: one runs, others wait; and how each goes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from edgeclf.console import number_of, sentence
+from edgeclf.data.listing import BACKGROUND
+from edgeclf.web.problems import ProblemError
+from edgeclf.web.teach import trained
+from edgeclf.web.teach.child import Child
+from edgeclf.web.teach.project import Project, picture_id
+from edgeclf.web.teach.refusals import missing, of_disk, unprocessable
+
+logger = logging.getLogger("edgeclf")
+
+Status = dict[str, Any]
+FINAL = frozenset({"done", "failed", "cancelled"})
+SNAPSHOT = "pictures"
+_NAMED_AT_MOST = 3  # warnings in the message of a training
+
+
+class _Run:
+    """One training, waiting or running."""
+
+    def __init__(self, project: Project, status: Status) -> None:
+        self.project = project
+        self.status = status
+        self.began_s = time.monotonic()
+        self.fingerprint = ""
+        self.folder: Path | None = None
+        self.warnings: list[str] = []
+        self.pid: int | None = None
+
+
+class Trainer:
+    """Trains projects, one at a time, in a process of its own.
+
+    Args:
+        architecture: Backbone, as for `retrain`; None for its default.
+        on_trained: Called with a project when it has another model.
+    """
+
+    def __init__(
+        self, architecture: str | None, on_trained: Callable[[Project], None]
+    ) -> None:
+        self._architecture = _absolute(architecture)
+        self._replacement: str | None = None
+        self._on_trained = on_trained
+        self._child = Child(self._heard)
+        self._lock = threading.RLock()
+        self._waiting: list[_Run] = []
+        self._running: _Run | None = None
+        self._last: dict[str, Status] = {}
+        self._warmed: dict[str, str] = {}
+        self._is_closed = False
+        self._is_ending = False  # the process; another is started when it is gone
+
+    def start(self, project: Project) -> Status:
+        """Begin a training, or let it wait until others have ended.
+
+        Raises:
+            ProblemError: One is under way, or there is too little to train on.
+        """
+        check_enough(project)
+        with self._lock:
+            under_way = self._found(project)
+            if under_way is not None:
+                raise ProblemError(
+                    HTTPStatus.CONFLICT,
+                    "Under way",
+                    "This project is being trained already. Wait for it, or cancel it.",
+                    extensions={"training": under_way.status},
+                )
+            waiting = len(self._waiting) + (self._running is not None)
+            message = (
+                f"Waiting for {number_of(waiting, 'other training')}."
+                if waiting
+                else "Beginning."
+            )
+            run = _Run(project, _status("queued", message))
+            self._waiting.append(run)
+            self._next()
+            return dict(run.status)
+
+    def cancel(self, project: Project) -> None:
+        """End a training; the model in use stays.
+
+        Raises:
+            ProblemError: None is under way.
+        """
+        with self._lock:
+            run = self._found(project)
+            if run is None:
+                raise missing("training", project.name)
+            if run in self._waiting:
+                self._waiting.remove(run)
+                self._end(run, _status("cancelled", "Cancelled before it began."))
+                return
+            self._end(run, _status("cancelled", "Cancelled.", run.began_s))
+            self._is_ending = True
+        self._child.end()
+        with self._lock:
+            self._is_ending = False
+            self._next()
+
+    def status(self, project: Project) -> Status | None:
+        """Return how the training goes, or how the last one went; None before it."""
+        with self._lock:
+            run = self._found(project)
+            if run is not None:
+                status = dict(run.status)
+                if status["state"] == "running":
+                    status["seconds"] = round(time.monotonic() - run.began_s, 2)
+                return status
+            if project.name in self._last:
+                return dict(self._last[project.name])
+        found = trained.read_status(project)
+        if found is None or found.get("state") in FINAL:
+            return found
+        # Of a server that was ended in the midst of it.
+        return _status(
+            "failed",
+            "The training was interrupted: the server was ended. Train again; what "
+            "was computed is kept, so it is quicker.",
+        )
+
+    def warm(self, project: Project) -> None:
+        """Let bottlenecks be computed while pictures are still being added."""
+        fingerprint = project.fingerprint()
+        with self._lock:
+            if self._is_closed or self._is_ending or self._running is not None:
+                return
+            if self._warmed.get(project.name) == fingerprint:
+                return
+            self._warmed[project.name] = fingerprint
+            try:
+                self._child.send({"do": "warm", **self._about(project)})
+            except OSError as error:
+                logger.warning("Cannot prepare a training: %s", sentence(error))
+
+    def forget(self, project: Project) -> None:
+        """Cancel what is under way, and forget the rest, of a project that goes."""
+        with contextlib.suppress(ProblemError):
+            self.cancel(project)
+        with self._lock:
+            self._last.pop(project.name, None)
+            self._warmed.pop(project.name, None)
+
+    def close(self) -> None:
+        """End what runs, without a word of it: the next server says so."""
+        with self._lock:
+            self._is_closed = True
+            self._waiting.clear()
+            self._running = None
+        self._child.end()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None if there is none."""
+        return self._child.pid
+
+    def _found(self, project: Project) -> _Run | None:
+        runs = [self._running, *self._waiting]
+        return next(
+            (run for run in runs if run and run.project.folder == project.folder), None
+        )
+
+    def _about(self, project: Project) -> dict[str, str | None]:
+        return {
+            "folder": str(project.folder.resolve()),
+            "bottlenecks": str(project.ours.resolve() / trained.BOTTLENECKS),
+            "architecture": self._replacement or self._architecture,
+        }
+
+    def _next(self) -> None:
+        """Begin what has waited longest, if nothing runs; the lock is held."""
+        is_held = self._is_closed or self._is_ending or self._running is not None
+        if is_held or not self._waiting:
+            return
+        run = self._running = self._waiting.pop(0)
+        run.began_s = time.monotonic()
+        run.status = _status("running", "Looking at the pictures.", stage="pictures")
+        try:
+            run.folder = trained.new_run(run.project)
+            trained.write_status(run.project, run.status)
+            run.fingerprint = snapshot(run.project, run.folder)
+            command = {
+                **self._about(run.project),
+                "do": "train",
+                "run": str(run.folder.resolve()),
+                "name": SNAPSHOT,
+            }
+            run.pid = self._child.send(command)
+        except (OSError, ProblemError) as error:
+            problem = of_disk(error) if isinstance(error, OSError) else error
+            self._end(run, _status("failed", problem.detail, run.began_s))
+            self._next()
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        """Take up what the process tells, in its thread."""
+        kind = event["event"]
+        with self._lock:
+            if kind == "backbone":
+                self._replacement = event["name"]
+                logger.info("Teaching with the backbone %s.", event["name"])
+            if kind == "ended":
+                self._warmed.clear()
+            run = self._running
+            # What a process says that was ended is of no interest.
+            if run is None or run.pid != event["pid"]:
+                return
+            if kind == "progress":
+                run.status |= {
+                    "stage": event["stage"],
+                    "done": event["done"],
+                    "total": event["total"],
+                    "message": _MESSAGES.get(event["stage"], "Working."),
+                }
+            elif kind == "warning":
+                run.warnings.append(event["message"])
+                logger.warning("%s: %s", run.project.name, event["message"])
+            elif kind == "done":
+                self._finish(run, event["result"])
+                self._next()
+            elif kind in ("failed", "ended"):
+                self._end(run, _status("failed", event["message"], run.began_s))
+                self._next()
+
+    def _finish(self, run: _Run, result: dict[str, Any]) -> None:
+        for entry in result["misclassified"]:
+            label, _, name = entry["name"].partition("/")
+            entry["id"] = picture_id(name)
+            entry["label"] = label
+        status = _status("done", _summary(result, run.warnings), run.began_s)
+        status["result"] = result
+        now = datetime.datetime.now(datetime.timezone.utc)
+        described = {
+            **{name: result[name] for name in _KEPT},
+            "trained": now.isoformat(timespec="seconds"),
+            "fingerprint": run.fingerprint,
+            "seconds": status["seconds"],
+        }
+        try:
+            if run.folder is None:
+                raise FileNotFoundError("The training's folder is gone.")
+            shutil.rmtree(run.folder / SNAPSHOT, ignore_errors=True)
+            trained.publish(run.project, run.folder, described)
+        except OSError as error:
+            status = _status("failed", of_disk(error).detail, run.began_s)
+            self._end(run, status)
+            return
+        self._on_trained(run.project)
+        self._end(run, status)
+
+    def _end(self, run: _Run, status: Status) -> None:
+        """Keep how a training went; the lock is held."""
+        if self._running is run:
+            self._running = None
+        run.status = status
+        self._last[run.project.name] = status
+        try:
+            if run.project.ours.is_dir():
+                trained.write_status(run.project, status)
+        except OSError as error:
+            logger.warning("Cannot keep how a training went: %s", sentence(error))
+        trained.clean(run.project)
+        logger.info("%s: %s %s", run.project.name, status["state"], status["message"])
+
+
+_KEPT = ("accuracy", "accuracy_low", "accuracy_high", "labels", "size_bytes")
+_MESSAGES = {
+    "pictures": "Looking at the pictures.",
+    "bottlenecks": "Looking at each picture with the network.",
+    "views": "Looking at parts of each picture, in other light.",
+    "head": "Learning to tell the classes apart.",
+    "quantize": "Making the model small.",
+    "evaluate": "Measuring it on pictures that it has not seen.",
+    "report": "Writing the report.",
+}
+
+
+def check_enough(project: Project) -> None:
+    """Refuse to train on too little.
+
+    Raises:
+        ProblemError: There are fewer than two classes with two pictures in all but
+            one.
+    """
+    counts = {
+        label: len(pictures)
+        for label, pictures in project.listing().items()
+        if label != BACKGROUND
+    }
+    filled = [label for label, count in counts.items() if count]
+    if len(filled) < 2:
+        found = f"one: {filled[0]}" if filled else "none"
+        raise unprocessable(
+            "Expected at least two classes with pictures, so that there is something "
+            f"to tell apart. Received: {found}. Add pictures to another class."
+        )
+    for label in filled:
+        if counts[label] < 2:
+            raise unprocessable(
+                f"Expected at least 2 pictures in each class. Received: 1 in {label}. "
+                "Add more pictures to it, or delete it."
+            )
+
+
+def snapshot(project: Project, run: Path) -> str:
+    """Hold the pictures as they are now: what changes meanwhile does not matter.
+
+    They are further names of the same files, so that takes neither time nor room.
+
+    Args:
+        project: Whose pictures are held.
+        run: Where, in the folder `SNAPSHOT`.
+
+    Returns:
+        The fingerprint of what is held.
+
+    Raises:
+        OSError: They cannot be.
+    """
+    with project.lock:
+        listing = project.listing()
+        for label, pictures in listing.items():
+            for picture in pictures:
+                target = run / SNAPSHOT / label / picture.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source = os.path.realpath(picture.path)
+                try:
+                    os.link(source, target)
+                except OSError:  # on another disk, or on one without such names
+                    target.symlink_to(source)
+        return project.fingerprint(listing)
+
+
+def _status(
+    state: str, message: str, began_s: float | None = None, stage: str | None = None
+) -> Status:
+    seconds = 0.0 if began_s is None else time.monotonic() - began_s
+    return {
+        "state": state,
+        "stage": stage,
+        "done": 0,
+        "total": None,
+        "seconds": round(seconds, 2),
+        "message": message,
+        "result": None,
+    }
+
+
+def _summary(result: dict[str, Any], warnings: list[str]) -> str:
+    if result["accuracy"] is None:
+        said = "Trained; with so few pictures there is none left to measure it on."
+    else:
+        said = (
+            f"Trained: {result['accuracy']:.0%} right of "
+            f"{number_of(result['num_test'], 'picture')} that it has not seen."
+        )
+    more = len(warnings) - _NAMED_AT_MOST
+    told = [*warnings[:_NAMED_AT_MOST], *([f"And {more} more."] if more > 0 else [])]
+    return " ".join([said, *(line.rstrip(".") + "." for line in told)])
+
+
+def _absolute(architecture: str | None) -> str | None:
+    """Return a name as it is, and a file by its whole path."""
+    if architecture is not None and Path(architecture).is_file():
+        return str(Path(architecture).resolve())
+    return architecture
