@@ -66,7 +66,9 @@ def visit(browser, server):  # noqa: F811 - the fixture above
 
 def best(page, number: int = 0) -> str:
     """Wait for a card's labels and return the best."""
-    return page.locator(".picture .bars li:first-child .label").nth(number).text_content()
+    return (
+        page.locator(".picture .bars li:first-child .label").nth(number).text_content()
+    )
 
 
 def wait_for_all(page) -> None:
