@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import chat_api as api
 import model_files as models
 import pytest
@@ -35,6 +37,14 @@ def server(tmp_path_factory, chat_server):
         yield server
 
 
+def wait_for(page, expression):
+    """Wait until it is true; Playwright's own way needs `eval`, which pages forbid."""
+    until = time.monotonic() + 10
+    while not page.evaluate(expression):
+        assert time.monotonic() < until, expression
+        page.wait_for_timeout(20)
+
+
 def ask(page, question):
     page.get_by_label("Your question").fill(question)
     page.keyboard.press("Enter")
@@ -47,11 +57,11 @@ def test_a_picture_is_talked_about(browser, server, chat_server):  # noqa: F811
         picture = {"name": "sea.jpg", "mimeType": "image/jpeg", "buffer": jpeg("blue")}
         page.set_input_files("#files", picture)
         expect(page.locator("#results")).to_contain_text("Answered in")
-        page.wait_for_function("sessionStorage.getItem('edgeclf:last')")
+        wait_for(page, "sessionStorage.getItem('edgeclf:last')")
         page.get_by_role("link", name="Chat").click()
         expect(page.locator("#bars .label").first).to_have_text(LABELS[2])
         expect(page.locator("#thumbnail")).to_be_visible()
-        page.wait_for_function("document.querySelector('#thumbnail').naturalWidth")
+        wait_for(page, "document.querySelector('#thumbnail').naturalWidth")
         ask(page, "What is it?")
         expect(page.locator(".turn.assistant")).to_have_text(f"Answer: It is {HOSTILE}")
         expect(page.locator("#spoken")).to_have_text(f"It is {HOSTILE}")
