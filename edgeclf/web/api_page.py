@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,19 @@ def router(service: Service, app: FastAPI) -> APIRouter:
                     for name, file in CLIENTS.items()
                 },
                 "errors": ERRORS,
+                "pretty": _pretty,
             },
         )
         return page
 
     return routes
+
+
+def _pretty(example: Any) -> str:
+    """Return an example as it is read best, its entries in their own order."""
+    if isinstance(example, str):
+        return example
+    return json.dumps(example, indent=2, ensure_ascii=False)
 
 
 def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from http import HTTPStatus
 
 from python_multipart.exceptions import FormParserError
@@ -32,7 +33,7 @@ class Multipart:
     def __init__(self, boundary: str, field: str, max_parts: int) -> None:
         self._field = field
         self._max_parts = max_parts
-        self._parts: list[tuple[str | None, bytearray]] = []
+        self._parts: deque[tuple[str | None, bytearray]] = deque()
         self._content = bytearray()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
@@ -68,7 +69,7 @@ class Multipart:
         except FormParserError as error:
             raise _malformed(str(error)) from error
 
-    def end(self) -> list[tuple[str | None, bytearray]]:
+    def end(self) -> deque[tuple[str | None, bytearray]]:
         """Return file name and content of all parts.
 
         Raises:
@@ -78,10 +79,15 @@ class Multipart:
             raise _malformed("it was cut short")
         if not self._parts:
             raise self._unexpected("no field")
-        # The parser and this hold each other: what is large would stay until Python
-        # looks for such rings, long after the answer.
-        parts, self._parts, self._content = self._parts, [], bytearray()
-        return parts
+        return self._parts
+
+    def close(self) -> None:
+        """Let go of all parts.
+
+        The parser and this hold each other: what is large would stay until Python
+        looks for such rings, long after the answer.
+        """
+        self._parts, self._content = deque(), bytearray()
 
     def _begin(self) -> None:
         if len(self._parts) == self._max_parts:
