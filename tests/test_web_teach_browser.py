@@ -16,7 +16,7 @@ import pytest
 import tiny
 import web_server
 from PIL import Image
-from web_browser import PHONE, Visit, axe_serious, browser, sync_api  # noqa: F401
+from web_browser import DESK, PHONE, Visit, axe_serious, browser, sync_api  # noqa: F401
 from web_server import serving
 
 pytest.importorskip("ai_edge_quantizer", reason="training is not installed")
@@ -227,6 +227,36 @@ def test_a_folder_of_folders_becomes_classes(browser, server, photos, workshop):
         assert len(list((workshop / "folders" / color).iterdir())) == 12
 
 
+def test_a_dropped_folder_of_folders_becomes_classes(
+    browser,  # noqa: F811
+    server,
+    photos,
+    workshop,
+):
+    (workshop / "thrown").mkdir(parents=True)
+    with project(browser, server, "thrown") as visit:
+        page = visit.page
+        throw(visit, page.locator("#drop-folders"), photos)
+        for color in tiny.COLORS:
+            count(page, color, 12)
+        throw(visit, card(page, "red"), photos / "blue")
+        count(page, "red", 24)
+        expect(card(page, "red").locator(".refused")).to_contain_text(
+            "12 pictures are in another class too."
+        )
+
+
+def throw(visit, target, path):
+    """Drop a file or folder of the disk, as the desktop does."""
+    target.scroll_into_view_if_needed()
+    box = target.bounding_box()
+    place = {"x": box["x"] + 30, "y": box["y"] + 10}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    desktop = visit.context.new_cdp_session(visit.page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        desktop.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+
+
 def test_a_busy_server_is_asked_again(browser, tmp_path, backbone):  # noqa: F811
     (tmp_path / "workshop" / "colors" / "red").mkdir(parents=True)
     # Two requests at a time of pictures that take a while: one finds the queue full.
@@ -328,6 +358,20 @@ def test_training_is_watched_and_cancelled(browser, server, photos, workshop):  
         expect(page.locator("#accuracy")).to_contain_text("right", timeout=LONG_MS)
 
 
+def test_training_is_asked_for_where_events_do_not_come(
+    browser,  # noqa: F811
+    server,
+    photos,
+    workshop,
+):
+    copied(photos, workshop, "polled")
+    with project(browser, server, "polled") as visit:
+        visit.page.route("**/events", lambda route: route.abort())
+        visit.page.locator("#train").click()
+        accuracy = visit.page.locator("#accuracy")
+        expect(accuracy).to_contain_text("right", timeout=LONG_MS)
+
+
 def test_a_restart_of_the_server_loses_nothing(browser, tmp_path, backbone, photos):  # noqa: F811
     workshop = tmp_path / "workshop"
     copied(photos, workshop, "colors")
@@ -410,8 +454,9 @@ def trained(server, workshop, photos):
     return "trained"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, (1280, 900)], ids=["phone", "desk"])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(PHONE, "dark"), (DESK, "light")], ids=["phone", "desk"]
+)
 def test_axe_finds_nothing_serious(browser, server, trained, size, scheme):  # noqa: F811
     with Visit(browser, f"{server.url}/teach", size, scheme) as visit:
         row = visit.page.locator(

@@ -93,6 +93,7 @@ export class Recorder {
     this.frames = [];
     this.button.textContent = "Recording …";
     this.button.classList.add("recording");
+    this.button.setAttribute("aria-pressed", "true");
     this.timer = setInterval(() => this.take(), EVERY_MS);
     this.take();
   }
@@ -134,6 +135,7 @@ export class Recorder {
     this.timer = null;
     this.button.textContent = "Hold to record";
     this.button.classList.remove("recording");
+    this.button.setAttribute("aria-pressed", "false");
     if (!this.busy) this.settle();
   }
 

@@ -75,13 +75,15 @@ export class Uploads {
 
   async send(batch) {
     const { aim, files } = batch;
+    const { name } = aim;
     const form = new FormData();
     for (const file of files) form.append("image", file, file.name || "picture.jpg");
     let answer;
     try {
-      answer = await ask(`${classUrl(this.project, aim.name)}/pictures`, { method: "POST", body: form });
+      answer = await ask(`${classUrl(this.project, name)}/pictures`, { method: "POST", body: form });
     } catch (problem) {
-      await this.recover(batch, problem);
+      if (problem.status === 404 && name !== aim.name) this.queue.unshift(batch); // renamed
+      else await this.recover(batch, problem);
       return;
     }
     const { sending } = aim;
