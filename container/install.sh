@@ -14,7 +14,8 @@ extras=${3:-web}
 "${PYTHON:-python3}" -m venv "$prefix"
 # Wheels only: nothing is compiled, so the same steps do for amd64 and arm64.
 "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --no-cache-dir --only-binary :all: --no-binary edgeclf "edgeclf[$extras] @ file://$source"
+    --no-cache-dir --only-binary :all: --no-binary edgeclf \
+    "edgeclf[$extras] @ file://$source"
 
 # What a server never runs. Compiled files stay: its file system is read-only.
 "$prefix/bin/python" -m pip --quiet --disable-pip-version-check uninstall --yes \
@@ -22,4 +23,7 @@ extras=${3:-web}
 find "$prefix/lib" -type d \( -name tests -o -name test \) -prune \
     ! -path '*/edgeclf/*' -exec rm -rf {} +
 find "$prefix/lib" -name '*.pyi' -delete
+# Of LiteRT what is for graphics cards and the chips of phones: edgeclf uses neither.
+rm -rf "$prefix"/lib/python3*/site-packages/ai_edge_litert/vendors \
+    "$prefix"/lib/python3*/site-packages/ai_edge_litert/libLiteRtWebGpuAccelerator*
 find "$prefix" -exec chmod a+rX {} +
