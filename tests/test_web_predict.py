@@ -159,6 +159,24 @@ def test_an_address_is_pasted(visit):
         assert best(visit.page) == "green"
 
 
+def test_the_button_pastes_what_the_clipboard_holds(browser, server):  # noqa: F811
+    copy = """
+        async () => {
+          const canvas = document.createElement("canvas");
+          canvas.getContext("2d").fillStyle = "#00c800";
+          canvas.getContext("2d").fillRect(0, 0, 300, 150);
+          const blob = await new Promise(take => canvas.toBlob(take, "image/png"));
+          await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
+        }
+    """
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with Visit(browser, server.url, **options) as visit:
+        visit.page.evaluate(copy)
+        visit.page.get_by_role("button", name="Paste").click()
+        assert best(visit.page) == "green"
+        assert visit.page.locator(".name").inner_text() == "pasted.png"
+
+
 # What a browser gives for a dropped folder; only a hand can drop a real one. As in
 # browsers, a reader gives some of the entries at a time.
 DROP_FOLDER = """
