@@ -16,7 +16,7 @@ import edgeclf.web
 
 PAGES = ("/", "/live", "/model", "/teach", "/chat", "/about", "/api", "/nothing")
 STATIC = Path(edgeclf.web.__file__).with_name("static")
-TOKEN = "a-token-that-nobody-guesses"
+TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of this test alone
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import hosting
 import model_files as models
 import pytest
 from bot_process import jpeg, tag_model
+from PIL import Image
 from web_browser import PHONE, Visit, axe_serious, browser  # noqa: F401 - a fixture
 from web_server import serving
 
@@ -158,6 +159,73 @@ def test_an_address_is_pasted(visit):
         assert best(visit.page) == "green"
 
 
+def test_the_button_pastes_what_the_clipboard_holds(browser, server):  # noqa: F811
+    copy = """
+        async () => {
+          const canvas = document.createElement("canvas");
+          canvas.getContext("2d").fillStyle = "#00c800";
+          canvas.getContext("2d").fillRect(0, 0, 300, 150);
+          const blob = await new Promise(take => canvas.toBlob(take, "image/png"));
+          await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
+        }
+    """
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with Visit(browser, server.url, **options) as visit:
+        visit.page.evaluate(copy)
+        visit.page.get_by_role("button", name="Paste").click()
+        assert best(visit.page) == "green"
+        assert visit.page.locator(".name").inner_text() == "pasted.png"
+
+
+# What a browser gives for a dropped folder; only a hand can drop a real one. As in
+# browsers, a reader gives some of the entries at a time.
+DROP_FOLDER = """
+    async () => {
+      const {picturesOf} = await import("/static/dropped.js");
+      const path = (folder, name) => `${folder}/${name}`;
+      const file = (folder, name) => ({
+        name, fullPath: path(folder, name), isDirectory: false,
+        file: take => take(new File(["x"], name)),
+      });
+      const directory = (folder, name, entries) => ({
+        name, fullPath: path(folder, name), isDirectory: true,
+        createReader: () => {
+          const left = [...entries];
+          return {readEntries: take => take(left.splice(0, 2))};
+        },
+      });
+      const top = directory("", "trip", [
+        file("/trip", "b.HEIC"), file("/trip", "notes.txt"),
+        file("/trip", ".hidden.jpg"), file("/trip", "a.jpg"),
+        directory("/trip", "day 2", [file("/trip/day 2", "c.png")]),
+      ]);
+      const alone = new File(["x"], "alone.bin");
+      const item = (entry, file) => (
+        {kind: "file", webkitGetAsEntry: () => entry, getAsFile: () => file}
+      );
+      const items = [item(top, null), item({isDirectory: false}, alone)];
+      const found = await picturesOf({items, files: [new File([], "trip"), alone]});
+      return found.map(({name}) => name);
+    }
+"""
+
+
+def test_a_folder_gives_its_pictures_alone(visit):
+    names = visit.page.evaluate(DROP_FOLDER)
+    assert names == ["trip/a.jpg", "trip/b.HEIC", "trip/day 2/c.png", "alone.bin"]
+
+
+def test_a_kind_that_browsers_do_not_show_is_labelled_all_the_same(visit):
+    content = io.BytesIO()
+    Image.new("RGB", (40, 30), models.PIXELS["blue"]).save(content, "TIFF")
+    scan = {"name": "scan.tif", "mimeType": "image/tiff", "buffer": content.getvalue()}
+    visit.page.set_input_files("#files", scan)
+    assert best(visit.page) == "blue"
+    card = visit.page.locator(".picture")
+    assert card.locator(".placeholder").inner_text() == "TIF"
+    assert not card.locator(".shown").is_visible()
+
+
 def test_the_camera_takes_a_picture(visit):
     page = visit.page
     page.get_by_role("button", name="Photograph").click()
@@ -203,7 +271,7 @@ def test_results_are_kept_as_files(visit):
         page.get_by_role("button", name="JSON lines").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")
     first, second = map(json.loads, text.splitlines())
-    assert [entry["label"] for entry in first["categories"]][0] == "red"
+    assert first["categories"][0]["label"] == "red"
     assert [*first["categories"][0]] == ["index", "label", "score"]
     assert "not a picture" in second["error"]
 
@@ -222,6 +290,7 @@ def test_pictures_are_removed(visit):
 
 def test_all_of_it_works_with_the_keyboard(visit):
     page = visit.page
+    page.on("filechooser", lambda _: None)  # Playwright listens from now on
 
     def tab_to(selector: str) -> None:
         for _ in range(40):

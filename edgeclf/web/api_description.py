@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from edgeclf.web.problems import CONTENT_TYPE
-from edgeclf.web.schemas import MOST_LABELS, MOST_NAME
+from edgeclf.web.schemas import MOST_LABEL, MOST_LABELS
 from edgeclf.web.settings import WebSettings
 
 # Of each status: its title, an example, and what to do about it.
@@ -45,10 +45,20 @@ ERRORS = {
         "Expected the whole request within 60 s.",
         "Send smaller pictures, or fewer at a time.",
     ),
+    409: (
+        "Conflict",
+        "Expected a name that is not taken. Received: plates, which is.",
+        "What you ask for is at odds with what is there. Look at it again first.",
+    ),
     413: (
         "Too large",
         "Expected a body of at most 64 MB. Send fewer or smaller pictures at a time.",
         "Send fewer pictures at a time, or smaller ones.",
+    ),
+    414: (
+        "Address too long",
+        "Expected an address of 4,096 bytes or fewer. Received: 6,165.",
+        "Send less in the address.",
     ),
     415: (
         "Unsupported type",
@@ -241,7 +251,7 @@ _OPTIONS = [
 ]
 _LABEL = _parameter(
     "label",
-    {"type": "string", "maxLength": MOST_NAME},
+    {"type": "string", "maxLength": MOST_LABEL},
     "The class: its label or its index. Default: the best.",
     "gzhel",
 )

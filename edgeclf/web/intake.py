@@ -57,8 +57,8 @@ async def read_pictures(request: Request, service: Service) -> list[Picture]:
     """Return the pictures of a request.
 
     Its body is `multipart/form-data` with one or several fields `image`, a picture
-    itself, or JSON as `ClassifyRequest` describes it; that is then kept in
-    `request.state.asked`.
+    itself, or JSON as `ClassifyRequest` describes it; its options are then
+    in `request.state.asked`.
 
     Args:
         request: Whose body nobody has read.
@@ -149,12 +149,15 @@ async def _of_multipart(
     body: _Bounded, boundary: str, service: Service
 ) -> list[Picture]:
     parser = Multipart(boundary, FIELD, service.settings.max_images)
-    await body.feed(parser.feed)
-    pictures, parts = [], parser.end()
-    while parts:  # each is in memory twice for a moment only
-        name, content = parts.popleft()
-        pictures.append(Picture(plain(name or ""), bytes(content)))
-    return pictures
+    try:
+        await body.feed(parser.feed)
+        pictures, parts = [], parser.end()
+        while parts:  # each is in memory twice for a moment only
+            name, content = parts.popleft()
+            pictures.append(Picture(plain(name or ""), bytes(content)))
+        return pictures
+    finally:
+        parser.close()
 
 
 async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
@@ -166,7 +169,8 @@ async def _of_json(body: bytes, request: Request, service: Service) -> list[Pict
     asked = await _off_loop(len(body), lambda: _parsed(body))
     if len(asked.images) > service.settings.max_images:
         raise too_many(service.settings.max_images)
-    request.state.asked = asked
+    # Without the pictures: as text they would stay until the answer is there.
+    request.state.asked = asked.model_copy(update={"images": []})
     decoded = await _off_loop(len(body), lambda: [*map(_decoded, asked.images)])
     fetcher = _Fetcher(service)
     return await fetcher.fetch_all(asked.images, decoded)

@@ -79,10 +79,15 @@ class Multipart:
             raise _malformed("it was cut short")
         if not self._parts:
             raise self._unexpected("no field")
-        # The parser and this hold each other: what is large would stay until Python
-        # looks for such rings, long after the answer.
-        parts, self._parts, self._content = self._parts, deque(), bytearray()
-        return parts
+        return self._parts
+
+    def close(self) -> None:
+        """Let go of all parts.
+
+        The parser and this hold each other: what is large would stay until Python
+        looks for such rings, long after the answer.
+        """
+        self._parts, self._content = deque(), bytearray()
 
     def _begin(self) -> None:
         if len(self._parts) == self._max_parts:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_LABELS = 100_000  # of an answer; a model may have as many classes
 MOST_URL = 4096  # characters
-MOST_NAME = 1024  # characters of a picture's name or of a label
+MOST_NAME = 1024  # characters of a picture's name
+MOST_LABEL = 255  # characters of a label in an address, where each takes up to 12
 
 TopK = Annotated[int | None, Field(ge=1, le=MOST_LABELS)]
 Share = Annotated[float | None, Field(ge=0, le=1)]
@@ -44,7 +45,7 @@ class HeatMapOptions(NoOptions):
         label: The class, its label or its index. Default: the best.
     """
 
-    label: Annotated[str | None, Field(max_length=MOST_NAME)] = None
+    label: Annotated[str | None, Field(max_length=MOST_LABEL)] = None
 
 
 class GivenPicture(BaseModel):

@@ -1,6 +1,7 @@
 // Pictures that are dropped or pasted, and those in dropped folders.
 
 const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|jfif|pnm|ppm|ico)$/i;
+const ADDRESS = /^https?:\/\/\S+$/i;
 
 /** Return what was dropped or pasted, as [{ blob, name }]; folders give their pictures. */
 export async function picturesOf(transfer) {
@@ -43,5 +44,28 @@ async function opened(entry) {
 export function addressOf(transfer) {
   const text = (transfer.getData("text/uri-list") || transfer.getData("text/plain")).trim();
   const first = text.split(/\s+/, 1)[0];
-  return /^https?:\/\/\S+$/i.test(first) ? first : null;
+  return ADDRESS.test(first) ? first : null;
+}
+
+/** Return a picture that is to be fetched, as { url, name }. */
+export function pictureAt(url) {
+  try {
+    return { url, name: decodeURIComponent(new URL(url).pathname.split("/").pop()) || url };
+  } catch {
+    return { url, name: url };
+  }
+}
+
+/** Return what the clipboard holds, pictures and addresses. Throws without permission. */
+export async function clipboardPictures() {
+  const found = [];
+  for (const item of await navigator.clipboard.read()) {
+    const type = item.types.find(name => name.startsWith("image/"));
+    if (type) found.push({ blob: await item.getType(type), name: `pasted.${type.slice(6)}` });
+    else if (item.types.includes("text/plain")) {
+      const text = (await (await item.getType("text/plain")).text()).trim();
+      if (ADDRESS.test(text)) found.push(pictureAt(text));
+    }
+  }
+  return found;
 }

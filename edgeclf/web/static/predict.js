@@ -1,9 +1,9 @@
 // The page that labels pictures.
 
 import { askBlob, classify } from "./api.js";
-import { grabFrame, openCamera } from "./camera.js";
 import { Card } from "./card.js";
-import { addressOf, picturesOf } from "./dropped.js";
+import { addressOf, clipboardPictures, pictureAt, picturesOf } from "./dropped.js";
+import { offerCamera } from "./photograph.js";
 import { csv, jsonLines, save } from "./tables.js";
 
 const IN_FLIGHT = 3; // Requests at a time: enough to keep the server from waiting.
@@ -16,8 +16,6 @@ let waiting = [];
 let working = 0;
 let pausedUntil = 0;
 let photographs = 0;
-
-// ---------------------------------------------------------------- what is shown
 
 let toastTimer = 0;
 function say(sentence) {
@@ -65,8 +63,6 @@ function announce(card) {
     ? `${summary()}.`
     : error ?? `${card.name}: ${words.join(", ") || "no tag is above its threshold"}.`;
 }
-
-// ---------------------------------------------------------------- the queue
 
 /** Put pictures on the page: [{ name, blob }], or { name, url } of one to fetch. */
 function add(pictures) {
@@ -159,21 +155,6 @@ function remove(card) {
   refresh();
 }
 
-// ---------------------------------------------------------------- ways to give a picture
-
-function addFiles(input) {
-  add([...input.files].map(file => ({ blob: file, name: file.name })));
-  input.value = "";
-}
-
-function nameOf(url) {
-  try {
-    return decodeURIComponent(new URL(url).pathname.split("/").pop()) || url;
-  } catch {
-    return url;
-  }
-}
-
 async function take(event) {
   const transfer = event.dataTransfer ?? event.clipboardData;
   const hasFiles = [...transfer.types].includes("Files");
@@ -181,7 +162,7 @@ async function take(event) {
   if (!hasFiles && !url) return;
   event.preventDefault();
   if (url) {
-    add([{ url, name: nameOf(url) }]);
+    add([pictureAt(url)]);
     return;
   }
   try {
@@ -191,75 +172,29 @@ async function take(event) {
   }
 }
 
-function isWriting(event) {
-  return event.target.closest?.("input, textarea") && ![...event.clipboardData.types].includes("Files");
+function isWriting({ target, clipboardData }) {
+  const isField = target.closest?.("input:not([type=file]), textarea");
+  return isField && ![...clipboardData.types].includes("Files");
 }
 
 async function pasteFromClipboard() {
-  let items;
+  let found;
   try {
-    items = await navigator.clipboard.read();
+    found = await clipboardPictures();
   } catch {
     say("The browser does not let this page read the clipboard. Press Ctrl+V instead.");
     return;
   }
-  const found = [];
-  for (const item of items) {
-    const type = item.types.find(name => name.startsWith("image/"));
-    if (type) found.push({ blob: await item.getType(type), name: `pasted.${type.slice(6)}` });
-    else if (item.types.includes("text/plain")) {
-      const text = (await (await item.getType("text/plain")).text()).trim();
-      if (/^https?:\/\/\S+$/i.test(text)) found.push({ url: text, name: nameOf(text) });
-    }
-  }
   add(found);
 }
 
-// ---------------------------------------------------------------- the camera
-
-let stopCamera = () => {};
-
-async function photograph() {
-  // Telephones have a better camera than a page can be.
-  if (matchMedia("(pointer: coarse)").matches) {
-    part("capture").click();
-    return;
-  }
-  part("camera").showModal();
-  part("camera-error").hidden = true;
-  part("shoot").disabled = true;
-  try {
-    const stop = await openCamera(part("viewfinder"));
-    if (!part("camera").open) {
-      stop();
-      return;
-    }
-    stopCamera = stop;
-    part("shoot").disabled = false;
-    part("shoot").focus();
-  } catch (error) {
-    part("camera-error").textContent = `There is no picture of the camera. ${error.message}`;
-    part("camera-error").hidden = false;
-  }
-}
-
-async function shoot() {
+part("files").addEventListener("change", () => {
+  add([...part("files").files].map(file => ({ blob: file, name: file.name })));
+  part("files").value = "";
+});
+offerCamera(blob => {
   photographs += 1;
-  const blob = await grabFrame(part("viewfinder"), 1600);
-  part("camera").close();
   add([{ blob, name: `photograph-${photographs}.jpg` }]);
-}
-
-// ---------------------------------------------------------------- events
-
-part("files").addEventListener("change", () => addFiles(part("files")));
-part("capture").addEventListener("change", () => addFiles(part("capture")));
-part("photograph").addEventListener("click", photograph);
-part("shoot").addEventListener("click", shoot);
-part("camera-close").addEventListener("click", () => part("camera").close());
-part("camera").addEventListener("close", () => {
-  stopCamera();
-  stopCamera = () => {};
 });
 part("paste").hidden = !navigator.clipboard?.read;
 part("paste").addEventListener("click", pasteFromClipboard);
@@ -267,7 +202,7 @@ part("address").addEventListener("submit", event => {
   event.preventDefault();
   const url = part("url").value.trim();
   part("url").value = "";
-  add([{ url, name: nameOf(url) }]);
+  add([pictureAt(url)]);
 });
 document.addEventListener("paste", event => {
   if (!isWriting(event)) take(event);
