@@ -1,9 +1,9 @@
 // Training: its button, its progress, and what came of it.
 
 import { ask } from "./api.js";
-import { matrixTable } from "./teach_matrix.js";
-import { pictureUrl, projectUrl, send } from "./teach_server.js";
-import { announce, moment, percent, sized, tell } from "./teach_words.js";
+import { showResult } from "./teach_result.js";
+import { projectUrl, send } from "./teach_server.js";
+import { announce, percent, tell } from "./teach_words.js";
 
 const STAGES = [
   ["pictures", "Read the pictures"],
@@ -207,12 +207,7 @@ export class Training {
     get("model").hidden = !model;
     if (!model) return;
     get("stale").hidden = model.is_current || this.isRunning;
-    const done = this.status?.state === "done" ? this.status : null;
-    const result = done?.result;
-    drawAccuracy(model, done?.message);
-    const matrix = result?.confusion_matrix;
-    get("matrix").replaceChildren(...(matrix?.length ? [matrixTable(result.labels, matrix)] : []));
-    get("mistakes").replaceChildren(...mistakes(this.project, result?.misclassified ?? []));
+    showResult(this.project, model, this.status?.state === "done" ? this.status : null);
   }
 }
 
@@ -245,37 +240,4 @@ function hidden(text) {
   element.className = "visually-hidden";
   element.textContent = text;
   return element;
-}
-
-function drawAccuracy(model, message) {
-  const { accuracy, accuracy_low: low, accuracy_high: high } = model;
-  const isKnown = typeof accuracy === "number";
-  get("accuracy").textContent = isKnown ? `${percent(accuracy)} right` : "Trained";
-  const sentences = message ? [message] : [];
-  if (!message && !isKnown) sentences.push("There were too few pictures to measure how often it is right: add more.");
-  if (typeof low === "number") sentences.push(`With 95 % certainty between ${percent(low)} and ${percent(high)}.`);
-  const when = new Date(model.trained);
-  if (!Number.isNaN(when.getTime())) sentences.push(`Trained ${moment(when)}.`);
-  if (model.size_bytes) sentences.push(`${sized(model.size_bytes)}.`);
-  get("accuracy-more").textContent = sentences.join(" ");
-}
-
-function mistakes(project, pictures) {
-  if (!pictures.length) return [];
-  const title = document.createElement("h3");
-  title.textContent = "Taken for something else";
-  const list = document.createElement("ul");
-  list.className = "mistakes";
-  list.append(...pictures.map(({ label, id, name, predicted }) => {
-    const item = document.createElement("li");
-    const image = document.createElement("img");
-    image.src = `${pictureUrl(project, label, id)}/thumbnail`;
-    image.alt = name ?? "";
-    image.loading = "lazy";
-    const words = document.createElement("span");
-    words.textContent = `${label}, taken for ${predicted}`;
-    item.append(image, words);
-    return item;
-  }));
-  return [title, list];
 }
