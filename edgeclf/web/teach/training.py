@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import os
 import shutil
 import threading
 import time
@@ -15,19 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from edgeclf.console import number_of, sentence
-from edgeclf.data.listing import BACKGROUND
 from edgeclf.web.problems import ProblemError
 from edgeclf.web.teach import trained
 from edgeclf.web.teach.child import Child
 from edgeclf.web.teach.project import Project, picture_id
-from edgeclf.web.teach.refusals import missing, of_disk, unprocessable
+from edgeclf.web.teach.refusals import missing, of_disk
+from edgeclf.web.teach.snapshot import SNAPSHOT, check_enough, snapshot
+from edgeclf.web.teach.status import FINAL, MESSAGES, Status, new_status, summary
 
 logger = logging.getLogger("edgeclf")
-
-Status = dict[str, Any]
-FINAL = frozenset({"done", "failed", "cancelled"})
-SNAPSHOT = "pictures"
-_NAMED_AT_MOST = 3  # warnings in the message of a training
 
 
 class _Run:
@@ -88,7 +83,7 @@ class Trainer:
                 if waiting
                 else "Beginning."
             )
-            run = _Run(project, _status("queued", message))
+            run = _Run(project, new_status("queued", message))
             self._waiting.append(run)
             self._next()
             return dict(run.status)
@@ -105,9 +100,9 @@ class Trainer:
                 raise missing("training", project.name)
             if run in self._waiting:
                 self._waiting.remove(run)
-                self._end(run, _status("cancelled", "Cancelled before it began."))
+                self._end(run, new_status("cancelled", "Cancelled before it began."))
                 return
-            self._end(run, _status("cancelled", "Cancelled.", run.began_s))
+            self._end(run, new_status("cancelled", "Cancelled.", run.began_s))
             self._is_ending = True
         self._child.end()
         with self._lock:
@@ -129,7 +124,7 @@ class Trainer:
         if found is None or found.get("state") in FINAL:
             return found
         # Of a server that was ended in the midst of it.
-        return _status(
+        return new_status(
             "failed",
             "The training was interrupted: the server was ended. Train again; what "
             "was computed is kept, so it is quicker.",
@@ -190,7 +185,7 @@ class Trainer:
             return
         run = self._running = self._waiting.pop(0)
         run.began_s = time.monotonic()
-        run.status = _status("running", "Looking at the pictures.", stage="pictures")
+        run.status = new_status("running", "Looking at the pictures.", stage="pictures")
         try:
             run.folder = trained.new_run(run.project)
             trained.write_status(run.project, run.status)
@@ -204,7 +199,7 @@ class Trainer:
             run.pid = self._child.send(command)
         except (OSError, ProblemError) as error:
             problem = of_disk(error) if isinstance(error, OSError) else error
-            self._end(run, _status("failed", problem.detail, run.began_s))
+            self._end(run, new_status("failed", problem.detail, run.began_s))
             self._next()
 
     def _heard(self, event: dict[str, Any]) -> None:
@@ -225,7 +220,7 @@ class Trainer:
                     "stage": event["stage"],
                     "done": event["done"],
                     "total": event["total"],
-                    "message": _MESSAGES.get(event["stage"], "Working."),
+                    "message": MESSAGES.get(event["stage"], "Working."),
                 }
             elif kind == "warning":
                 run.warnings.append(event["message"])
@@ -234,7 +229,7 @@ class Trainer:
                 self._finish(run, event["result"])
                 self._next()
             elif kind in ("failed", "ended"):
-                self._end(run, _status("failed", event["message"], run.began_s))
+                self._end(run, new_status("failed", event["message"], run.began_s))
                 self._next()
 
     def _finish(self, run: _Run, result: dict[str, Any]) -> None:
@@ -242,7 +237,7 @@ class Trainer:
             label, _, name = entry["name"].partition("/")
             entry["id"] = picture_id(name)
             entry["label"] = label
-        status = _status("done", _summary(result, run.warnings), run.began_s)
+        status = new_status("done", summary(result, run.warnings), run.began_s)
         status["result"] = result
         now = datetime.datetime.now(datetime.timezone.utc)
         described = {
@@ -257,7 +252,7 @@ class Trainer:
             shutil.rmtree(run.folder / SNAPSHOT, ignore_errors=True)
             trained.publish(run.project, run.folder, described)
         except OSError as error:
-            status = _status("failed", of_disk(error).detail, run.began_s)
+            status = new_status("failed", of_disk(error).detail, run.began_s)
             self._end(run, status)
             return
         self._on_trained(run.project)
@@ -279,99 +274,6 @@ class Trainer:
 
 
 _KEPT = ("accuracy", "accuracy_low", "accuracy_high", "labels", "size_bytes")
-_MESSAGES = {
-    "pictures": "Looking at the pictures.",
-    "bottlenecks": "Looking at each picture with the network.",
-    "views": "Looking at parts of each picture, in other light.",
-    "head": "Learning to tell the classes apart.",
-    "quantize": "Making the model small.",
-    "evaluate": "Measuring it on pictures that it has not seen.",
-    "report": "Writing the report.",
-}
-
-
-def check_enough(project: Project) -> None:
-    """Refuse to train on too little.
-
-    Raises:
-        ProblemError: There are fewer than two classes with two pictures in all but
-            one.
-    """
-    counts = {
-        label: len(pictures)
-        for label, pictures in project.listing().items()
-        if label != BACKGROUND
-    }
-    filled = [label for label, count in counts.items() if count]
-    if len(filled) < 2:
-        found = f"one: {filled[0]}" if filled else "none"
-        raise unprocessable(
-            "Expected at least two classes with pictures, so that there is something "
-            f"to tell apart. Received: {found}. Add pictures to another class."
-        )
-    for label in filled:
-        if counts[label] < 2:
-            raise unprocessable(
-                f"Expected at least 2 pictures in each class. Received: 1 in {label}. "
-                "Add more pictures to it, or delete it."
-            )
-
-
-def snapshot(project: Project, run: Path) -> str:
-    """Hold the pictures as they are now: what changes meanwhile does not matter.
-
-    They are further names of the same files, so that takes neither time nor room.
-
-    Args:
-        project: Whose pictures are held.
-        run: Where, in the folder `SNAPSHOT`.
-
-    Returns:
-        The fingerprint of what is held.
-
-    Raises:
-        OSError: They cannot be.
-    """
-    with project.lock:
-        listing = project.listing()
-        for label, pictures in listing.items():
-            for picture in pictures:
-                target = run / SNAPSHOT / label / picture.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source = os.path.realpath(picture.path)
-                try:
-                    os.link(source, target)
-                except OSError:  # on another disk, or on one without such names
-                    target.symlink_to(source)
-        return project.fingerprint(listing)
-
-
-def _status(
-    state: str, message: str, began_s: float | None = None, stage: str | None = None
-) -> Status:
-    seconds = 0.0 if began_s is None else time.monotonic() - began_s
-    return {
-        "state": state,
-        "stage": stage,
-        "done": 0,
-        "total": None,
-        "seconds": round(seconds, 2),
-        "message": message,
-        "result": None,
-    }
-
-
-def _summary(result: dict[str, Any], warnings: list[str]) -> str:
-    if result["accuracy"] is None:
-        said = "Trained; with so few pictures there is none left to measure it on."
-    else:
-        said = (
-            f"Trained: {result['accuracy']:.0%} right of "
-            f"{number_of(result['num_test'], 'picture')} that it has not seen."
-        )
-    more = len(warnings) - _NAMED_AT_MOST
-    told = [*warnings[:_NAMED_AT_MOST], *([f"And {more} more."] if more > 0 else [])]
-    return " ".join([said, *(line.rstrip(".") + "." for line in told)])
 
 
 def _absolute(architecture: str | None) -> str | None:
