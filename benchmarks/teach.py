@@ -167,6 +167,7 @@ def main() -> int:
     runs = [
         teach(pictures, options.architecture, options.wait) for _ in range(options.runs)
     ]
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for name in runs[0]:
         values = sorted(run[name] for run in runs)
         middle = statistics.median(values)

@@ -298,6 +298,7 @@ def test_folders_that_are_there_open_as_projects(tmp_path: Path) -> None:
         path.write_bytes(jpeg("red", len(name)))
     (folder / "Old one" / "red" / "notes.txt").write_text("no picture")
     (folder / "Old one" / ".hidden").mkdir()
+    (folder / "Old one" / "cover.jpg").write_bytes(jpeg("red", 76))  # of no class
     odd = os.fsencode(folder / "Old one" / "red") + b"/\xff.jpg"
     Path(os.fsdecode(odd)).write_bytes(jpeg("red", 77))
     (folder / ".not").mkdir()

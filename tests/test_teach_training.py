@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from teaching import Teacher, jpeg, teaching
+from web_server import serving
 
 from edgeclf.data.folders import read_folder
 
@@ -228,3 +229,14 @@ def test_a_full_disk_is_a_problem(small_disk: Path) -> None:
         assert [*(folder / "P" / "red").glob(".*")] == []
         assert len(teacher.add("P", "red", [jpeg("red", 50)])["added"]) == 1
         assert teacher.train("P")["state"] == "done"
+
+
+def test_without_a_network_the_bundled_backbone_is_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "projects"
+    fill(folder / "P", {"red": 1, "blue": 1})
+    nowhere = {"EDGECLF_MIRROR": "http://127.0.0.1:9", "EDGECLF_HOME": str(tmp_path)}
+    with serving("--teach", folder, env=nowhere) as server:
+        teacher = Teacher(server)
+        with teacher.client:
+            teacher.add("P", "red", [jpeg("red", 1)])  # it prepares while one adds
+            wait_until(lambda: "mobilenet_v2" in server.log(), 20)

@@ -24,6 +24,7 @@ def options(host="127.0.0.1", **given):
             "allow_remote": False,
             "token_file": None,
             "no_auth": False,
+            "hostname": [],
             **given,
         }
     )
@@ -81,6 +82,13 @@ def test_a_token_that_will_not_do_is_refused_and_not_repeated(tmp_path, text):
     if text.strip():
         with pytest.raises(ValueError, match=r"in EDGECLF_TOKEN. Received"):
             checked_access(options(), {TOKEN_VARIABLE: text})
+
+
+@pytest.mark.parametrize("name", ["http://pi.local", "pi.local:8000", "", "a b", "*"])
+def test_a_hostname_is_a_name(name):
+    with pytest.raises(ValueError, match=r"Expected --hostname NAME without http://"):
+        checked_access(options(hostname=["pi.local", name]), {})
+    assert checked_access(options(hostname=["pi.local"]), {}) is None
 
 
 def test_a_token_file_that_all_can_read_gets_a_warning(token_file, caplog):

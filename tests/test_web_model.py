@@ -258,3 +258,15 @@ def test_page_of_another_makers_file_without_labels(model_file):
         missing = fetch(f"{server.url}/model/labels.txt")
         assert missing.status == 404
         assert "has none" in missing.content.decode()
+
+
+def test_without_a_model_the_pages_say_what_to_do(tmp_path):
+    with serving("--teach", tmp_path / "projects") as server:
+        for path in ("/model", "/live"):
+            page = fetch(f"{server.url}{path}")
+            assert page.status == 200
+            assert "There is no model yet." in page.content.decode()
+            assert 'href="/teach"' in page.content.decode()
+        missing = fetch(f"{server.url}/model/model.tflite")
+        assert missing.status == 404
+        assert "--model" in missing.content.decode()

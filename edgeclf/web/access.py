@@ -12,6 +12,7 @@ from edgeclf.files import read_secret
 from edgeclf.web.settings import TOKEN_VARIABLE
 
 MIN_TOKEN = 16  # characters; too many to guess at the speed that `Guesses` leaves
+_NAME = re.compile(r"[A-Za-z0-9._-]+")  # of a host
 _TOKEN = re.compile(rf"[\x21-\x7e]{{{MIN_TOKEN},}}")  # what a header can carry
 _MAKE = (
     'python3 -c "import secrets; print(secrets.token_urlsafe())" > token.txt; '
@@ -26,6 +27,7 @@ class AccessOptions(Protocol):
     allow_remote: bool
     token_file: Path | None
     no_auth: bool
+    hostname: list[str]
 
 
 def checked_access(
@@ -44,6 +46,12 @@ def checked_access(
             other, or the token is too short; the sentence says what to add.
         OSError: The token's file cannot be read.
     """
+    for name in options.hostname:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                "Expected --hostname NAME without http:// and port, such as "
+                f"pi.example.org. Received: {name}."
+            )
     variable = environment.get(TOKEN_VARIABLE, "").strip()
     if options.token_file is not None and variable:
         raise ValueError(

@@ -142,6 +142,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError("Expected --chat_model only with --chat_url.")
     if options.chat_url is not None:
         _check_url(options.chat_url)
+        _check_no_secret(options.chat_url)
     if (options.certificate is None) != (options.key is None):
         raise ValueError(
             "Expected --certificate and --key together, for https. "
@@ -160,6 +161,16 @@ def _check_url(url: str) -> None:
         raise ValueError(
             "Expected --chat_url, an address such as http://localhost:11434/v1. "
             f"Received: {url}"
+        )
+
+
+def _check_no_secret(url: str) -> None:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(  # it is not repeated: a key may stand in it
+            "Expected --chat_url without a name, password or key in it. Received: one "
+            "with a part before @ or behind ?. Put the key of the chat server into "
+            "the variable EDGECLF_CHAT_KEY."
         )
 
 

@@ -60,6 +60,8 @@ class Door:
         elif path == LOGOUT and scope["method"] == "POST":
             answer = RedirectResponse(LOGIN, HTTPStatus.SEE_OTHER)
             self._set_cookie(answer, scope, "", 0)
+            # What pages have kept of pictures goes too.
+            answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         elif path in FREE or path.startswith(STATIC) or self._is_known(scope):
             await self._app(scope, receive, send)
             return

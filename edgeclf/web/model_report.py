@@ -121,7 +121,7 @@ def _measured(model: LoadedModel) -> dict[str, Any]:
 
 def _class_figures(known: Mapping[str, Any]) -> dict[str, Any] | None:
     accuracy, number = known.get("accuracy"), known.get("num_test")
-    if not is_number(accuracy):
+    if accuracy is None or not is_number(accuracy):
         return None
     device = {"accuracy": accuracy, "kind": known.get("quantize")}
     if is_number(known.get("macro_f1")):

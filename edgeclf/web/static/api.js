@@ -55,7 +55,9 @@ export function formOf(blob) {
 /** Label one picture (Blob or File). Returns {image, categories, latencyMs}. Throws Problem. */
 export async function classify(blob, { url = "/v1/classify", topK = null, signal } = {}) {
   const began = performance.now();
-  const answer = await ask(topK ? `${url}?top_k=${topK}` : url, {
+  const address = new URL(url, location.href);
+  if (topK) address.searchParams.set("top_k", topK);
+  const answer = await ask(address, {
     method: "POST", body: formOf(blob), signal,
   });
   return { ...answer.results[0], latencyMs: performance.now() - began };

@@ -60,13 +60,14 @@ export function cameraSettings(video) {
 
 /** Return what the video shows as a JPEG Blob, its longest side at most `side` pixels. */
 export async function grabFrame(video, side = 640, quality = 0.9) {
+  if (!video.videoWidth) throw new Error("The camera shows no picture yet.");
   const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(video.videoWidth * scale));
   canvas.height = Math.max(1, Math.round(video.videoHeight * scale));
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve, reject) => canvas.toBlob(
-    blob => (blob ? resolve(blob) : reject(new Error("The camera shows no picture yet."))),
+    blob => (blob ? resolve(blob) : reject(new Error("The picture cannot be stored."))),
     "image/jpeg", quality,
   ));
 }

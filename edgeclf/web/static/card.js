@@ -2,6 +2,7 @@
 
 import { askBlob, formOf } from "./api.js";
 import { renderBars } from "./bars.js";
+import { remember } from "./last.js";
 import { hashtags } from "./tables.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -47,7 +48,8 @@ export class Card {
 
   async picture(blob) {
     this.blob = blob;
-    const small = await thumbnail(blob);
+    this.preview = thumbnail(blob);
+    const small = await this.preview;
     if (small && !this.aborter.signal.aborted) {
       this.plain = this.address(small);
       this.show(this.plain, "");
@@ -77,6 +79,7 @@ export class Card {
     const none = categories.length === 0 ? "No tag is above its threshold. " : "";
     this.become("labelled", `${none}Answered in ${Math.round(latencyMs)} ms`);
     renderBars(this.part("bars"), categories);
+    remember(this.name, categories, this.preview);
     this.tags = hashtags(categories);
     const { multiLabel } = this.element.dataset;
     this.part("copy").hidden = multiLabel === undefined || this.tags === "";

@@ -13,7 +13,7 @@ const video = at("video");
 const thresholds = page.dataset.thresholds ? JSON.parse(page.dataset.thresholds) : null;
 const bars = new SteadyBars(at("bars"));
 
-let close = null; // stops the camera
+let close = null; // stops the camera or the video
 let facing = "environment";
 let isOpening = false;
 let spoken = "";
@@ -28,6 +28,8 @@ const STATES = {
 };
 
 const watcher = new Watcher(video, {
+  // All classes, also below a threshold that other makers recommend.
+  url: "/v1/classify?score_threshold=0",
   topK: Number(page.dataset.topK),
   side: Number(page.dataset.side),
   smoothing: Number(at("smoothing").value),
@@ -105,12 +107,40 @@ async function start(deviceId = null) {
     stop();
     complain("The camera has gone. Plug it in again, then start.");
   });
-  at("start").textContent = "Stop camera";
+  await offerCameras();
+  mirror();
+  begin("Stop camera");
+}
+
+/** Label a video file in place of the camera, again and again. */
+async function play(file) {
+  if (isOpening) return;
+  stop();
+  complain("");
+  const address = URL.createObjectURL(file);
+  close = () => {
+    video.removeAttribute("src");
+    video.load();
+    URL.revokeObjectURL(address);
+  };
+  video.src = address;
+  video.loop = true;
+  mirror(false);
+  try {
+    await video.play();
+  } catch {
+    stop();
+    complain(`The browser cannot play ${file.name}. Choose a video in MP4 or WebM.`);
+    return;
+  }
+  begin("Stop video");
+}
+
+function begin(words) {
+  at("start").textContent = words;
   at("start").classList.remove("primary");
   at("freeze").disabled = false;
   note("");
-  await offerCameras();
-  mirror();
   watcher.start();
 }
 
@@ -122,6 +152,8 @@ function stop() {
   at("freeze").disabled = true;
   at("start").textContent = "Start camera";
   at("start").classList.add("primary");
+  at("choice").hidden = true;
+  at("turn").hidden = true;
   note(STATES.stopped);
 }
 
@@ -152,6 +184,11 @@ function unfreeze() {
 }
 
 at("start").addEventListener("click", () => { if (close) stop(); else start(); });
+at("file").addEventListener("change", () => {
+  const [file] = at("file").files;
+  at("file").value = ""; // the same one may be chosen again
+  if (file) play(file);
+});
 at("camera").addEventListener("change", () => {
   if (close) { unfreeze(); watcher.stop(); start(at("camera").value); }
 });

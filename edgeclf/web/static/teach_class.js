@@ -24,7 +24,10 @@ export class ClassCard {
     this.isBackground = name === page.background;
     this.recorder = new Recorder(this.element, {
       onFrames: files => this.add(files),
-      onEnd: number => page.say(`${counted(number, "picture")} recorded for ${this.title}.`),
+      onEnd: number => {
+        page.say(`${counted(number, "picture")} recorded for ${this.title}.`);
+        page.uploads.endIfDone(this);
+      },
       onProblem: sentence => page.complain(sentence),
     });
     this.listen();
@@ -33,6 +36,9 @@ export class ClassCard {
 
   /** What people call it. */
   get title() { return this.isBackground ? "None of these" : this.name; }
+
+  /** Whether more pictures are on the way: then sending has not ended. */
+  get isRecording() { return this.recorder.isRecording; }
 
   find(selector) { return this.element.querySelector(selector); }
 

@@ -31,7 +31,10 @@ class ProjectPage {
       onChange: card => card.drawSending(),
       onEnd: (card, done) => { card.sent(done); this.refresh(); },
     });
-    this.training = new Training(name, { onDone: () => this.refresh() });
+    this.training = new Training(name, {
+      onBegin: () => { this.changes += 1; },
+      onDone: () => this.refresh(),
+    });
     this.tryOut = new TryOut(name);
     this.showDownloads(name);
     this.listen();
@@ -252,4 +255,5 @@ class ProjectPage {
 }
 
 const page = new ProjectPage();
-keepFresh(() => page.refresh(), EVERY_MS);
+// While pictures are sent, what comes back says how many there are.
+keepFresh(() => (page.uploads.left ? null : page.refresh()), EVERY_MS);

@@ -22,6 +22,7 @@ export class Recorder {
     Object.assign(this, { onFrames, onEnd, onProblem });
     this.stopCamera = null;
     this.timer = null;
+    this.busy = false;
     this.toggle.addEventListener("click", () => (this.box.hidden ? this.start() : this.stop()));
     this.listen();
   }
@@ -86,13 +87,13 @@ export class Recorder {
 
   press() {
     if (this.timer !== null) { this.end(); return; }
-    if (!this.stopCamera) return;
+    if (!this.stopCamera || this.busy) return;
     this.began = performance.now();
     this.taken = 0;
     this.frames = [];
-    this.busy = false;
     this.button.textContent = "Recording …";
     this.button.classList.add("recording");
+    this.button.setAttribute("aria-pressed", "true");
     this.timer = setInterval(() => this.take(), EVERY_MS);
     this.take();
   }
@@ -107,23 +108,26 @@ export class Recorder {
     if (this.busy) return;
     if (performance.now() - this.began > LONGEST_MS) { this.end(); return; }
     this.busy = true;
-    const { frames } = this;
     try {
       const blob = await grabFrame(this.video, SIDE);
       // One that was begun before the end still counts: it was seen.
-      frames.push(new File([blob], `camera-${Date.now()}.jpg`, { type: "image/jpeg" }));
+      this.frames.push(new File([blob], `camera-${Date.now()}.jpg`, { type: "image/jpeg" }));
       this.taken += 1;
       this.hint.textContent = `${counted(this.taken, "picture")} taken`;
     } catch (error) {
       this.onProblem(error.message);
     }
     this.busy = false;
-    if (this.timer === null || frames !== this.frames || frames.length >= 8) this.flush(frames);
+    if (this.timer === null) this.settle();
+    else if (this.frames.length >= 8) this.flush();
   }
 
-  flush(frames) {
-    if (frames.length) this.onFrames(frames.splice(0));
+  flush() {
+    if (this.frames.length) this.onFrames(this.frames.splice(0));
   }
+
+  /** Whether pictures are being taken. */
+  get isRecording() { return this.timer !== null || this.busy; }
 
   end() {
     if (this.timer === null) return;
@@ -131,7 +135,12 @@ export class Recorder {
     this.timer = null;
     this.button.textContent = "Hold to record";
     this.button.classList.remove("recording");
-    if (!this.busy) this.flush(this.frames);
+    this.button.setAttribute("aria-pressed", "false");
+    if (!this.busy) this.settle();
+  }
+
+  settle() {
+    this.flush();
     this.onEnd(this.taken);
   }
 }

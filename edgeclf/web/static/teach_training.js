@@ -38,11 +38,15 @@ export function readiness(classes) {
   return { isReady, sentence };
 }
 
-/** The training panel. `onDone()` is called when a training has ended. */
+/**
+ * The training panel. `onBegin()` is called around the begin of a training: what was
+ * asked of the server before is old. `onDone()` is called when one has ended.
+ */
 export class Training {
-  constructor(project, { onDone }) {
+  constructor(project, { onBegin, onDone }) {
     this.url = `${projectUrl(project)}/training`;
     this.project = project;
+    this.onBegin = onBegin;
     this.onDone = onDone;
     this.ready = { isReady: false, sentence: "" };
     this.events = null;
@@ -66,8 +70,10 @@ export class Training {
     get("cancel").hidden = !this.isRunning;
     get("train").setAttribute("aria-disabled", String(!this.ready.isReady));
     get("train").textContent = this.hasModel ? "Train again" : "Train";
-    get("missing").classList.toggle("running", this.isRunning);
-    get("missing").textContent = this.isRunning ? this.summary() : this.ready.sentence;
+    // What the panel says too, but for phones, where the panel is far below the bar.
+    const brief = this.isRunning ? this.summary() : this.ready.sentence ? "" : this.verdict ?? "";
+    get("missing").classList.toggle("brief", Boolean(brief));
+    get("missing").textContent = brief || this.ready.sentence;
   }
 
   summary() {
@@ -80,9 +86,11 @@ export class Training {
   async start() {
     if (!this.ready.isReady || this.isRunning) return;
     tell(get("training-problem"), null);
+    this.onBegin();
     try {
       this.seen.clear();
       this.follow(await send("POST", this.url, {}));
+      this.onBegin();
       get("cancel").focus();
     } catch (problem) {
       if (problem.status === 409) this.poll();
@@ -104,8 +112,10 @@ export class Training {
 
   /** Show a status that came with the project, and watch it if it is under way. */
   follow(status) {
+    const isWatched = this.events || this.timer !== null;
+    if (isWatched && UNDER_WAY.has(status?.state)) return; // what is watched is newer
     this.show(status);
-    if (this.isRunning && !this.events && this.timer === null) this.watch();
+    if (this.isRunning) this.watch();
   }
 
   watch() {
@@ -192,6 +202,7 @@ export class Training {
   /** Show the model that is there: of the project's answer, or null. */
   showModel(model) {
     this.hasModel = Boolean(model);
+    this.verdict = typeof model?.accuracy === "number" ? `${percent(model.accuracy)} right` : null;
     this.drawButton();
     get("model").hidden = !model;
     if (!model) return;

@@ -12,9 +12,9 @@ const LONGEST_WAIT_S = 15;
  * Sends pictures to classes, a few at a time, and again where the server is busy.
  *
  * `onChange(aim)` is called after each step, `onEnd(aim)` when nothing of an aim is left.
- * An aim is what the caller passed to `add`: an object with the name of a class, which
- * may change meanwhile, and gets `sending`: {total, sent, added, duplicates, errors,
- * warnings, waiting} here.
+ * An aim is what the caller passed to `add`: an object with the `name` of a class, which
+ * may change meanwhile, and `isRecording` while more is to come; it gets `sending` here:
+ * {total, sent, added, duplicates, errors, warnings, waiting}.
  */
 export class Uploads {
   constructor(project, { maxImages, maxBytes, onBatch, onChange, onEnd }) {
@@ -75,13 +75,15 @@ export class Uploads {
 
   async send(batch) {
     const { aim, files } = batch;
+    const { name } = aim;
     const form = new FormData();
     for (const file of files) form.append("image", file, file.name || "picture.jpg");
     let answer;
     try {
-      answer = await ask(`${classUrl(this.project, aim.name)}/pictures`, { method: "POST", body: form });
+      answer = await ask(`${classUrl(this.project, name)}/pictures`, { method: "POST", body: form });
     } catch (problem) {
-      await this.recover(batch, problem);
+      if (problem.status === 404 && name !== aim.name) this.queue.unshift(batch); // renamed
+      else await this.recover(batch, problem);
       return;
     }
     const { sending } = aim;
@@ -118,8 +120,9 @@ export class Uploads {
     this.onChange(aim);
   }
 
+  /** Tell the end of an aim's sending, if it has come. */
   endIfDone(aim) {
-    if (!aim.sending || aim.running || this.queue.some(batch => batch.aim === aim)) return;
+    if (!aim.sending || aim.running || aim.isRecording || this.queue.some(batch => batch.aim === aim)) return;
     const done = aim.sending;
     aim.sending = null;
     this.onEnd(aim, done);

@@ -49,9 +49,23 @@ export function confirmed(question, more) {
   });
 }
 
-/** Call something now, when the window is looked at again, and every so often meanwhile. */
+/**
+ * Call something now, when the window is looked at again, and every so often meanwhile;
+ * less often where it takes long: a tenth of the time at most.
+ */
 export function keepFresh(look, everyMs) {
-  const visit = () => { if (document.visibilityState === "visible") look(); };
+  let next = 0;
+  const visit = async () => {
+    const began = performance.now();
+    if (document.visibilityState !== "visible" || began < next) return;
+    next = Infinity;
+    try {
+      await look();
+    } finally {
+      const ended = performance.now();
+      next = ended + Math.max(0, 9 * (ended - began) - everyMs);
+    }
+  };
   document.addEventListener("visibilitychange", visit);
   window.addEventListener("focus", visit);
   setInterval(visit, everyMs);

@@ -73,7 +73,8 @@ class Project:
         self.name = folder.resolve().name
         self.ours = folder / OURS
         self.lock = threading.RLock()
-        self._known: dict[str, dict[str, Listed]] = {}
+        # Of the class whose pictures were asked for last: a page asks for many.
+        self._known: tuple[str, dict[str, Listed]] = "", {}
 
     def class_names(self) -> list[str]:
         """Return the classes, in code point order; `_background` is one of them."""
@@ -125,7 +126,6 @@ class Project:
             return []
         listed = [_listed(folder, path) for path in paths]
         listed.sort(key=lambda picture: (-picture.modified_ns, picture.name))
-        self._known[label] = {picture.id: picture for picture in listed}
         return listed
 
     def picture(self, label: str, picture_id: str) -> Listed:
@@ -135,10 +135,12 @@ class Project:
             ProblemError: There is none, or a link leads out of the project.
         """
         folder = self.class_folder(label)
-        found = self._known.get(label, {}).get(picture_id)
+        known = self._known  # another thread may set another one
+        found = known[1].get(picture_id) if known[0] == label else None
         if found is None or not found.path.is_file():
-            self.pictures(label)
-            found = self._known.get(label, {}).get(picture_id)
+            rows = {row.id: row for row in self.pictures(label)}
+            self._known = label, rows
+            found = rows.get(picture_id)
         if found is None or not found.path.is_file() or not self.holds(found.path):
             raise missing("picture", picture_id)
         return _listed(folder, found.path)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -35,10 +36,12 @@ from typing import Any
 IDLE_S = 180.0  # then the memory is given back
 NICE = 2  # answers to people come before training
 OOM_SCORE = 500  # of -1000 to 1000: rather this process than the server
+_AHEAD = ("edgeclf.training.report", "ai_edge_quantizer.quantizer")  # to import
 _PROGRESS_S = 0.1  # between two events of one stage
 _STAGES = {"evaluation": "evaluate", "scanning": "pictures"}
 # Of each picture; `retrain` looks at 8, which takes half as long again: people wait.
 VIEWS = 4
+BUNDLED_VIEWS = 2  # of the bundled backbone, which is three times as slow
 
 _events = sys.stdout
 _lock = threading.Lock()
@@ -161,6 +164,7 @@ class _Worker:
         from edgeclf.training.backbone import backbone_of
         from edgeclf.training.bottlenecks import BottleneckExtractor
         from edgeclf.training.cache import BottleneckCache
+        from edgeclf.training.views import PLAIN
 
         with (
             contextlib.suppress(EdgeclfError, OSError, ValueError),
@@ -187,22 +191,25 @@ class _Worker:
                     with contextlib.suppress(EdgeclfError, OSError):
                         content = path.read_bytes()
                         views = config.draw_views(hashlib.sha256(content).digest())
-                        extractor.keep(content, [_plain(), *views])
+                        extractor.keep(content, [PLAIN, *views])
                         self._warmed.add(key)
 
                 with ThreadPoolExecutor(num_processors()) as executor:
                     list(executor.map(keep, fresh))
-
-            _import_quantizer()
+            for module in _AHEAD:
+                with contextlib.suppress(ImportError):  # who needs it says so
+                    importlib.import_module(module)
 
     def _config(self, command: Mapping[str, Any], folder: str) -> Any:
         from edgeclf.training import RetrainConfig
+        from edgeclf.zoo.hosted import BUNDLED_ARCHITECTURE
 
+        architecture = self._architecture(command["architecture"])
         return RetrainConfig(
             image_dir=folder,
-            architecture=self._architecture(command["architecture"]),
+            architecture=architecture,
             bottleneck_dir=command["bottlenecks"],
-            views=VIEWS,
+            views=BUNDLED_VIEWS if architecture == BUNDLED_ARCHITECTURE else VIEWS,
         )
 
     def _architecture(self, asked: str | None) -> str | None:
@@ -254,17 +261,6 @@ def _quiet() -> Any:
         yield
     finally:
         logger.setLevel(logging.INFO)
-
-
-def _plain() -> Any:
-    from edgeclf.training.views import PLAIN
-
-    return PLAIN
-
-
-def _import_quantizer() -> None:
-    with contextlib.suppress(ImportError):
-        import ai_edge_quantizer.quantizer  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 from edgeclf import files
@@ -26,8 +27,8 @@ _TRASH = ".edgeclf-deleted"
 class Workshop:
     """Projects in a folder: each is a folder of class folders.
 
-    A folder that is a dataset itself, with pictures right in the folders that it has,
-    is the only project, under its own name. Only one server may use a folder.
+    A folder that is a dataset itself, with pictures right in most of the folders that
+    it has, is the only project, under its own name. Only one server may use a folder.
 
     Args:
         folder: Of the projects; made if it is not there.
@@ -191,26 +192,38 @@ def _loaded(path: Path) -> LoadedModel:
 def _is_dataset(folder: Path) -> bool:
     """Return whether a folder is one of class folders rather than of projects.
 
-    It is if it was taught in as one before, or else if pictures lie right in a folder
-    of it and no folder of it was taught in before.
+    It is if it was taught in as one before. Otherwise it is if no folder of it was
+    taught in before, and most of those with pictures have more of them right in
+    themselves than in folders of their own.
     """
     if (folder / OURS).is_dir():
         return True
-    below = [
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not is_passed_over(path.name)
-    ]
+    below = _folders(folder)
     if any((path / OURS).is_dir() for path in below):
         return False
-    return any(map(_has_pictures, below))
+    votes = 0
+    for path in below:
+        own = _num_pictures(path)
+        deeper = sum(map(_num_pictures, _folders(path)))
+        if own or deeper:
+            votes += 1 if own > deeper else -1
+    return votes > 0
 
 
-def _has_pictures(folder: Path) -> bool:
-    try:
-        return any(
+def _folders(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return [
+            path
+            for path in folder.iterdir()
+            if not is_passed_over(path.name) and path.is_dir()
+        ]
+    return []
+
+
+def _num_pictures(folder: Path) -> int:
+    with suppress(OSError):
+        return sum(
             path.suffix.lower() in IMAGE_ENDINGS and not is_passed_over(path.name)
             for path in folder.iterdir()
         )
-    except OSError:
-        return False
+    return 0
