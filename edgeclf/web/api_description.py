@@ -8,89 +8,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
+from edgeclf.web.api_errors import ERRORS
 from edgeclf.web.problems import CONTENT_TYPE
 from edgeclf.web.schemas import MOST_LABEL, MOST_LABELS
 from edgeclf.web.settings import WebSettings
 
-# Of each status: its title, an example, and what to do about it.
-ERRORS = {
-    400: (
-        "Malformed body",
-        "Expected JSON in UTF-8. Received: a body that is not (expected value at "
-        "line 1 column 1).",
-        "The body is not what its Content-Type says, or was cut short.",
-    ),
-    401: (
-        "Not logged in",
-        "Expected the server's token: Authorization: Bearer TOKEN. Received: none.",
-        "Send the token that the server was started with.",
-    ),
-    403: (
-        "Forbidden",
-        "Expected a request of this server's own pages. Received: one of another site.",
-        "Send the request from a page of this server, or from a program.",
-    ),
-    404: (
-        "Not Found",
-        "There is nothing at this address. /api lists all that there is.",
-        "Check the address. Of the API's: the server has no model yet.",
-    ),
-    405: (
-        "Method Not Allowed",
-        "Expected POST for this address. /api tells what it takes.",
-        "Use the method that is given here.",
-    ),
-    408: (
-        "Too slow",
-        "Expected the whole request within 60 s.",
-        "Send smaller pictures, or fewer at a time.",
-    ),
-    409: (
-        "Conflict",
-        "Expected a name that is not taken. Received: plates, which is.",
-        "What you ask for is at odds with what is there. Look at it again first.",
-    ),
-    413: (
-        "Too large",
-        "Expected a body of at most 64 MB. Send fewer or smaller pictures at a time.",
-        "Send fewer pictures at a time, or smaller ones.",
-    ),
-    414: (
-        "Address too long",
-        "Expected an address of 4,096 bytes or fewer. Received: 6,165.",
-        "Send less in the address.",
-    ),
-    415: (
-        "Unsupported type",
-        "Expected multipart/form-data, application/json, or a picture itself "
-        "(image/*). Received: text/plain.",
-        "Set Content-Type to what the body is.",
-    ),
-    421: (
-        "Unknown host",
-        "Expected a name of this server in the header Host.",
-        "Use the address that the server said when it was started.",
-    ),
-    422: (
-        "No readable picture",
-        "notes.txt is not a picture in a format that Pillow reads. Convert it to JPEG "
-        "or PNG, or leave it out.",
-        "The detail says which value or picture, and why. Where no picture could be "
-        "read, `results` has the error of each.",
-    ),
-    500: (
-        "Internal error",
-        "The server failed at this. Its log says why.",
-        "This is a fault of the server's: look into its log, and report it.",
-    ),
-    503: (
-        "Busy",
-        "The server has more pictures to work on than it can queue. Send yours again "
-        "in 2 s.",
-        "Send the same again after as many seconds as Retry-After says.",
-    ),
-}
-_OF_PICTURES = (400, 401, 403, 404, 408, 413, 415, 421, 422, 500, 503)
+_OF_PICTURES = (400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503)
 
 _HASH = "3f1b7a0c5d2e4f6890ab12cd34ef56a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d"
 _MODEL = {"name": "model.tflite", "sha256": _HASH}
@@ -127,7 +50,7 @@ def _problem(status: int) -> dict[str, Any]:
             }
         },
     }
-    if status == 503:
+    if status in (429, 503):
         described["headers"] = {
             "Retry-After": {
                 "description": "Seconds to wait.",
@@ -262,7 +185,7 @@ def _route(
     summary: str,
     description: str,
     success: dict[str, Any],
-    statuses: tuple[int, ...] = (401, 403, 421, 500),
+    statuses: tuple[int, ...] = (401, 421, 429, 500, 503),
     **extra: Any,
 ) -> dict[str, Any]:
     """Return what a route is declared with."""
@@ -352,7 +275,7 @@ MODEL = _route(
             }
         },
     },
-    (401, 403, 404, 421, 500),
+    (401, 404, 421, 429, 500, 503),
 )
 HEALTH = _route(
     "healthz",

@@ -11,7 +11,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edgeclf.web.api_description import ERRORS, describe
+from edgeclf.web.api_description import describe
+from edgeclf.web.api_errors import ERRORS
 from edgeclf.web.service import Service
 
 _STATIC = Path(__file__).parent / "static"
