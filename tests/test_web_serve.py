@@ -45,7 +45,7 @@ def slow_jpeg() -> bytes:
 
 def form(pictures: list[bytes]) -> bytes:
     parts = [
-        f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"image\"; "
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; '
         f'filename="{number}.jpg"\r\n\r\n'.encode()
         + picture
         + b"\r\n"
@@ -282,7 +282,9 @@ def test_a_request_of_most_images_is_taken_by_a_small_queue(
     options = ("--workers", 1, "--queue", 2, "--max_images", 16)
     with serving("--model", model_file(), *options) as server:
         answer = post(
-            f"{server.url}/v1/classify", body, f"multipart/form-data; boundary={BOUNDARY}"
+            f"{server.url}/v1/classify",
+            body,
+            f"multipart/form-data; boundary={BOUNDARY}",
         )
         assert len(answer["results"]) == 16
 
@@ -347,5 +349,5 @@ def test_starting_imports_nothing_that_only_some_need():
     loaded = set(done.stdout.split())
     heavy = {"scipy", "tqdm", "httpx", "requests", "tensorflow", "ai_edge_quantizer"}
     heavy |= {"edgeclf.training", "edgeclf.drawing", "edgeclf.web.teach.workshop"}
-    heavy |= {"edgeclf.bot", "multiprocessing", "websockets", "httptools", "uvloop"}
+    heavy |= {"edgeclf.bot", "websockets", "httptools", "uvloop"}
     assert loaded & heavy == set()
