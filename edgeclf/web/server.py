@@ -225,7 +225,9 @@ def _told(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     return not (
         isinstance(error, asyncio.CancelledError)
-        or "graceful shutdown exceeded" in record.msg
+        or "graceful shutdown exceeded" in record.getMessage()
+        # What waits for the end of the app has it as text.
+        or record.getMessage().rstrip().endswith("CancelledError")
     )
 
 
