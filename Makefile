@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format fuzz test-tensorflow test-browser test-pythons \
-        device-test wheel benchmark clean
+.PHONY: demo test check format fuzz test-tensorflow test-browser test-container \
+        test-pythons device-test wheel benchmark soak screenshots clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m edgeclf demo $(ARGS)
@@ -24,10 +24,12 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Thousands of damaged pictures and models; `make test` tries some of them.
+# Thousands of damaged pictures, models and uploads; `make test` tries some of them.
 fuzz: $(VENV)/.dev
-	EDGECLF_MUTANTS_IMAGES=2000 EDGECLF_MUTANTS_MODELS=500 $(BIN)/python -m pytest \
-	    tests/test_hostile_images.py tests/test_hostile_models.py
+	EDGECLF_MUTANTS_IMAGES=2000 EDGECLF_MUTANTS_MODELS=500 \
+	    EDGECLF_MUTANTS_UPLOADS=10000 $(BIN)/python -m pytest \
+	    tests/test_hostile_images.py tests/test_hostile_models.py \
+	    tests/test_web_api_fuzz.py
 
 # Importing Keras, SavedModel and TensorFlow Hub backbones, and fine-tuning: an
 # environment of 2 GB.
@@ -36,9 +38,19 @@ test-tensorflow: .venv-tensorflow/.done
 	    tests/test_zoo_keras_applications.py tests/test_differentiable.py \
 	    tests/test_finetune.py
 
-# The report in Debian's chromium, with axe-core. As root, chromium is installed.
+# The reports and the web app in Debian's chromium, with axe-core. As root, chromium is
+# installed.
 test-browser: $(VENV)/.browser
-	$(BIN)/python -m pytest $(ARGS) tests/test_report_browser.py
+	$(BIN)/python -m pytest $(ARGS) tests/test_report_browser.py \
+	    tests/test_web_api_browser.py tests/test_web_chat_page.py \
+	    tests/test_web_cross_site.py tests/test_web_live_browser.py \
+	    tests/test_web_pages.py tests/test_web_predict.py \
+	    tests/test_web_teach_browser.py
+
+# The Dockerfile's steps in an empty folder, and the server as another user with
+# everything read-only; needs root, the package registry and two minutes.
+test-container: $(VENV)/.dev
+	EDGECLF_CONTAINER=1 $(BIN)/python -m pytest $(ARGS) tests/test_container.py
 
 # Every figure in the README; TensorFlow and MediaPipe are among the contenders.
 SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
@@ -48,8 +60,19 @@ benchmark: $(VENV)/.dev .venv-tensorflow/.done .venv-peers/.done
 	    decode workers memory soak tags bot; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.serve
+	$(BIN)/python -m benchmarks.teach --architecture $(ARCHITECTURE)
 	$(BIN)/python -m benchmarks.unsplash_tables
 	$(BIN)/python -m benchmarks.collect
+
+# Half an hour at 80 % of what the web app can do: memory stays flat, nothing fails.
+soak: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.serve_soak $(ARGS)
+
+# docs/web-*.jpg: make screenshots MODEL=model.tflite PICTURES=photos/
+screenshots: $(VENV)/.browser
+	$(BIN)/python tests/web_screenshots.py --model $(MODEL) --pictures $(PICTURES) \
+	    --output docs/ --architecture $(ARCHITECTURE)
 
 # The wheel, away from the checkout, on every Python that is there, and on the old
 # tflite-runtime.
