@@ -140,7 +140,7 @@ def test_second_interrupt_does_not_wait(model_file: Callable[..., Path]):
         (["--model", "m", "--chat_url", "http://x:a"], "Received: http://x:a"),
         (["--model", "m", "--key", "k.pem"], "--certificate and --key together"),
         (["--model", "m", "--delegate_options", "a=b"], "only with --delegate"),
-        (["--model", "m", "--host", "0.0.0.0"], "--allow_remote"),
+        (["--model", "m", "--host", "0.0.0.0"], "--allow_remote"),  # noqa: S104 - is refused
         (["--model", "m", "--no_such"], "--no_such"),
     ],
 )
