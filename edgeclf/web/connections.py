@@ -21,7 +21,7 @@ class Connection(H11Protocol):
     Attributes:
         most: Connections at a time.
         head_s: For a request's head, from the connection or the first byte of it.
-        write_s: In which some of what waits to be sent must be taken.
+        write_s: In which some of what waits to be sent must be taken, however little.
     """
 
     most = MAX_CONNECTIONS
@@ -29,6 +29,7 @@ class Connection(H11Protocol):
     write_s = WRITE_S
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
+    _waiting_bytes = 0  # for the client to take them, when the timer was set
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or hang up."""
@@ -48,11 +49,19 @@ class Connection(H11Protocol):
         """Take bytes of a request."""
         super().data_received(data)
         self._watch_head()
+        self._watch_write()  # it may have been refused at once
+
+    def on_response_complete(self) -> None:
+        """Take the next request, or end when the client has taken the answer."""
+        super().on_response_complete()
+        # Of a little that is left nobody is told, and closing waits for it.
+        self._stop_write()
+        self._watch_write()
 
     def pause_writing(self) -> None:
         """Wait for the client to take what was sent."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self.write_s, self.transport.abort)
+        self._watch_write()
 
     def resume_writing(self) -> None:
         """Go on sending."""
@@ -70,6 +79,21 @@ class Connection(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _watch_write(self) -> None:
+        """Have the clock run while something waits to be sent."""
+        if self._write_timer is None:
+            self._waiting_bytes = self.transport.get_write_buffer_size()
+            if self._waiting_bytes:
+                self._write_timer = self.loop.call_later(self.write_s, self._look)
+
+    def _look(self) -> None:
+        """Hang up on a client that has taken nothing."""
+        self._write_timer = None
+        if self.transport.get_write_buffer_size() >= self._waiting_bytes:
+            self.transport.abort()
+        else:
+            self._watch_write()
 
     def _stop_write(self) -> None:
         if self._write_timer is not None:
