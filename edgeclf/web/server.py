@@ -220,11 +220,20 @@ def _logged(*, verbose: bool) -> Iterator[None]:
                 each.removeHandler(handler)
 
 
+# Of a wish to speak another protocol than HTTP.
+_UPGRADES = ("Unsupported upgrade request", "No supported WebSocket library")
+
+
 def _told(record: logging.LogRecord) -> bool:
-    """Leave out what is no fault: requests that were cancelled at the end."""
+    """Leave out what is no fault: requests that were cancelled at the end.
+
+    And the advice to install a library, which anybody who asks for a WebSocket could
+    fill the log with.
+    """
     error = record.exc_info[1] if record.exc_info else None
     return not (
         isinstance(error, asyncio.CancelledError)
+        or record.getMessage().startswith(_UPGRADES)
         or "graceful shutdown exceeded" in record.getMessage()
         # What waits for the end of the app has it as text.
         or record.getMessage().rstrip().endswith("CancelledError")
