@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,7 +15,11 @@ uvicorn = pytest.importorskip(
     "uvicorn", reason="uvicorn is not installed: edgeclf[web]"
 )
 
-from edgeclf.web.connections import Connection  # noqa: E402
+from edgeclf.web.connections import (  # noqa: E402
+    MAX_CONNECTIONS,
+    Connection,
+    Listening,
+)
 
 LARGE = bytes(32 * 10**6)  # more than the system takes for a client that does not read
 SMALL = bytes(60_000)  # less than what makes the server wait, more than it is let send
@@ -166,3 +172,39 @@ def test_more_connections_than_there_may_be_are_hung_up_on(where):
     time.sleep(0.2)
     with socket.create_connection(where, 5) as made:
         answered(made)
+
+
+def test_no_more_are_taken_than_there_may_be_though_they_say_nothing():
+    with Listening() as listening, contextlib.ExitStack() as stack:
+        listening.most = 2
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def connect():
+            return stack.enter_context(
+                socket.create_connection(listening.getsockname(), 5)
+            )
+
+        connect(), connect()
+        taken = [stack.enter_context(listening.accept()[0]) for _ in range(2)]
+        last = connect()
+        with pytest.raises(ConnectionAbortedError):
+            listening.accept()
+        assert all_of(last) == b""
+        taken[0].close()
+        connect()
+        stack.enter_context(listening.accept()[0])
+
+
+@pytest.mark.parametrize(("limit", "most"), [(256, 64), (100, 1), (4096, 512)])
+def test_connections_leave_file_descriptors_for_the_rest(limit, most):
+    pytest.importorskip("resource")
+    code = (
+        "import resource; from edgeclf.web.connections import most_connections; "
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit})); "
+        "print(most_connections())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert int(ended.stdout) == most <= MAX_CONNECTIONS

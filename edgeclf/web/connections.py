@@ -7,12 +7,69 @@ would be kept for ever.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # of Unix alone
+    resource = None  # type: ignore[assignment]
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MAX_CONNECTIONS = 512  # of all; each is a file descriptor, often limited to 1024
+MAX_CONNECTIONS = 512  # of all; each is a file descriptor
+_OTHERS = 128  # file descriptors beside those of connections and of what they are sent
 HEAD_S = 10.0
 WRITE_S = 60.0
+
+
+class Listening(socket.socket):
+    """A socket that takes no more connections than there may be at a time.
+
+    Also such as have not shown who they are: `Connection` sees those with https only
+    after that. Without file descriptors asyncio would log each try to take another.
+
+    Attributes:
+        most: Connections at a time.
+    """
+
+    most = MAX_CONNECTIONS
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._taken: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection.
+
+        Raises:
+            ConnectionAbortedError: There are too many; it was hung up on.
+        """
+        made, address = super().accept()
+        if len(self._taken) >= self.most:
+            self._taken = [each for each in self._taken if each.fileno() != -1]
+        if len(self._taken) >= self.most:
+            made.close()
+            raise ConnectionAbortedError
+        self._taken.append(made)
+        return made, address
+
+
+def most_connections() -> int:
+    """Return for how many connections there are file descriptors; ask for enough."""
+    if resource is None:
+        return MAX_CONNECTIONS
+    needed = 2 * MAX_CONNECTIONS + _OTHERS  # each may be sent a file
+    limit, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= limit < needed:  # -1: there is no limit
+        wanted = needed if highest < 0 else min(needed, highest)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, highest))
+            limit = wanted
+    if limit < 0:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, (limit - _OTHERS) // 2))
 
 
 class Connection(H11Protocol):
