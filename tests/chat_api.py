@@ -165,13 +165,13 @@ def saying(
     return lambda handler: handler.say(body, status, kind, **headers)
 
 
-def endless(pause_s: float = 0.05) -> Answer:
-    """Say a word again and again until the client hangs up."""
+def endless(pause_s: float = 0.05, content: bytes = b"") -> Answer:
+    """Say a word, or this, again and again until the client hangs up."""
 
     def behave(handler: Handler) -> None:
         handler.begin()
         while not handler.server.stopped.wait(pause_s):
-            handler.chunk(delta(content="word "))
+            handler.chunk(content or delta(content="word "))
 
     return behave
 

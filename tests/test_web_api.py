@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import html
 import io
@@ -10,7 +11,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,8 +28,17 @@ from web_server import ROOT, WebServer, serving
 
 from edgeclf import Classifier
 from edgeclf.embedder import Embedder
+from edgeclf.inputs import fetch
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed: edgeclf[web]")
+
+from starlette.templating import Jinja2Templates  # noqa: E402
+
+from edgeclf.web import intake  # noqa: E402
+from edgeclf.web.engine import Engine  # noqa: E402
+from edgeclf.web.schemas import GivenPicture  # noqa: E402
+from edgeclf.web.service import Service  # noqa: E402
+from edgeclf.web.settings import WebSettings  # noqa: E402
 
 TEXT = b"This is no picture."
 
@@ -152,6 +164,60 @@ def test_classify_fetches_addresses_from_where_it_may(client: Any, model: Path) 
         error = problem(refused, 422)["results"][0]["error"]
         assert "127.0.0.1" in error
         assert len(host.requests) == before
+
+
+def test_a_text_of_blanks_takes_no_more_memory_than_it_is_long() -> None:
+    text = in_base64(png("red"))
+    blanks = "a " * 10**6
+    tracemalloc.start()
+    try:
+        found = intake._decoded(GivenPicture(base64=blanks))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found is not None
+    assert found.content is not None
+    assert peak < 3 * len(blanks)
+    found = intake._decoded(GivenPicture(base64=f" {text[:9]}\r\n{text[9:]}\t"))
+    assert found == intake.Picture("-", png("red"))
+
+
+def test_fetches_wait_for_each_other_without_threads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    may_end = threading.Event()
+
+    def slow(url: str, **_: object) -> bytes:
+        may_end.wait(10)
+        return url.encode()
+
+    def fetching() -> int:
+        return sum(thread.name == "fetch" for thread in threading.enumerate())
+
+    async def asked() -> list[list[intake.Picture]]:
+        fetchers = [intake._Fetcher(service) for _ in range(10)]
+        given = [GivenPicture(url=f"http://a/{number}") for number in range(4)]
+        waiting = [
+            asyncio.create_task(each.fetch_all(given, [None] * 4)) for each in fetchers
+        ]
+        await asyncio.sleep(0.2)
+        assert fetching() == 2 * intake.FETCHES
+        may_end.set()
+        return await asyncio.gather(*waiting)
+
+    monkeypatch.setattr(fetch, "fetch_image", slow)
+    engine = Engine(1, 1)
+    service = Service(WebSettings(), engine, None, Jinja2Templates(tmp_path))
+    try:
+        found = asyncio.run(asked())
+    finally:
+        may_end.set()
+        engine.close()
+    assert all(
+        [each.content for each in one]
+        == [f"http://a/{number}".encode() for number in range(4)]
+        for one in found
+    )
 
 
 def test_names_are_echoed_without_folders_and_control_characters(client: Any) -> None:

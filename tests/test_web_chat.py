@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -16,6 +17,8 @@ import pytest
 from web_server import refused, serving
 
 pytest.importorskip("httpx_sse", reason="httpx-sse is not installed: edgeclf[web]")
+
+from edgeclf.web import chat_server as chat_module
 
 KEY = "sk-not-to-be-told"
 PREDICTION = {
@@ -221,6 +224,21 @@ FAULTS = {
         "too long; the rest is left out",
     ),
 }
+
+
+@pytest.mark.parametrize("content", [b"", b": alive\n\n"])
+def test_an_answer_without_end_is_ended(monkeypatch, chat_server, content):
+    async def asked():
+        server = chat_module.ChatServer(chat_server.url, "a", KEY)
+        return [words async for words in server.answer([])]
+
+    monkeypatch.setattr(chat_module, "WHOLE_S", 0.3)
+    chat_server.answer = api.endless(content=content)
+    try:
+        with pytest.raises(chat_module.ChatError, match="took too long"):
+            asyncio.run(asyncio.wait_for(asked(), 5))
+    finally:
+        chat_server.answer = api.words("Well again.")
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -42,7 +42,7 @@ def picture():
 @pytest.fixture(scope="module")
 def server(model):
     """Open to this machine, impatient, for small requests."""
-    with serving("--model", model, "--timeout", 1, "--max_mb", 1) as started:
+    with serving("--model", model, "--timeout", 3, "--max_mb", 1) as started:
         yield started
 
 
@@ -329,10 +329,10 @@ def test_the_answer_arrives_though_the_body_does_too(server):
 def test_a_slow_body_is_not_waited_for(server):
     began = time.monotonic()
     start = head("Content-Length: 100", "Content-Type: image/jpeg")
-    received = raw(server, start, *[b"x"] * 4, pause_s=0.4)
+    received = raw(server, start, *[b"x"] * 9, pause_s=0.4)
     assert received.startswith(b"HTTP/1.1 408")
-    assert b"within 1 s" in received
-    assert 1 < time.monotonic() - began < 6
+    assert b"within 3 s" in received
+    assert 3 < time.monotonic() - began < 9
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_content_type_that_is_slow_to_read_holds_nobody_up(server):
     began = time.monotonic()
     kind = 'image/jpeg; x="' + ";" * 15_000
     assert ask(server, "/v1/classify", "POST", b"x", Content_Type=kind)[0] == 422
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
 
 
 def test_little_json_does_not_take_much_memory(server):
@@ -377,7 +377,7 @@ def test_little_json_does_not_take_much_memory(server):
     )
     assert status == 422
     assert "at most 64 pictures" in problem(content)["detail"]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
 
 
 def test_a_part_with_a_long_header_is_refused(server):
@@ -386,7 +386,12 @@ def test_a_part_with_a_long_header_is_refused(server):
     kind = "multipart/form-data; boundary=x"
     began = time.monotonic()
     assert ask(server, "/v1/classify", "POST", body, Content_Type=kind)[0] == 400
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
+    several = b'--x\r\nContent-Disposition: form-data; name="image"\r\n'
+    several += (
+        b"X: " + b"x" * 3000 + b"\r\nY: " + b"y" * 3000 + b"\r\n\r\nabc\r\n--x--\r\n"
+    )
+    assert ask(server, "/v1/classify", "POST", several, Content_Type=kind)[0] == 400
 
 
 def test_length_and_chunks_together_are_one_request(server):
@@ -452,6 +457,20 @@ def test_programs_give_the_token(door, picture):
         door, "/v1/classify", "POST", picture, Content_Type="image/jpeg", **BEARER
     )
     assert status == 200
+
+
+def test_nobody_is_led_to_the_name_that_a_request_says(door):
+    status, headers, _ = ask(door, "/v1/model/", Host="evil.com", **BEARER)
+    assert status == 404
+    assert "Location" not in headers
+
+
+def test_a_wish_for_a_websocket_is_not_logged(server):
+    start = head("Connection: Upgrade, close", "Upgrade: websocket", path="/healthz")
+    assert raw(server, start.replace(b"POST", b"GET")).startswith(b"HTTP/1.1 200")
+    time.sleep(0.1)
+    assert "WebSocket" not in server.log()
+    assert "upgrade" not in server.log()
 
 
 def test_every_name_will_do_with_a_token(door):

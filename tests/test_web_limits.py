@@ -175,6 +175,9 @@ def test_an_app_cannot_make_another_answer_of_a_body_that_is_too_large():
         assert ask(where, "/v1/teach/projects", "POST", bytes(10**6))[0] == 200
     with guarded(app, max_mb=9) as where:
         assert ask(where, "/v1/teach/projects", "POST", bytes(2 * 10**6))[0] == 413
+        # A class may be called as an address ends.
+        named = "/v1/teach/projects/p/classes/classify"
+        assert ask(where, named, "PATCH", bytes(2 * 10**6))[0] == 413
         assert ask(where, "/v1/classify", "POST", bytes(2 * 10**6))[0] == 200
 
 

@@ -31,8 +31,8 @@ def app() -> FastAPI:
     built = FastAPI()
     problems.install(built)
 
-    @built.get("/v1/fails")
-    async def fails() -> None:
+    @built.get("/v1/fails/{name}")
+    async def fails(name: str) -> None:
         raise RuntimeError("a secret of the server")
 
     @built.get("/v1/busy")
@@ -86,7 +86,7 @@ def test_an_unforeseen_error_is_a_problem_and_logged_once(
     client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        answer = client.get("/v1/fails")
+        answer = client.get("/v1/fails/%0A%1B[2Jfake")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
@@ -97,7 +97,7 @@ def test_an_unforeseen_error_is_a_problem_and_logged_once(
     }
     [record] = [each for each in caplog.records if each.exc_info]
     assert record.name == "edgeclf"
-    assert record.getMessage() == "GET /v1/fails failed."
+    assert record.getMessage() == "GET '/v1/fails/\\n\\x1b[2Jfake' failed."
     assert "a secret of the server" in caplog.text
 
 

@@ -55,6 +55,9 @@ def create_app(settings: WebSettings, model: LoadedModel | None) -> ASGIApp:
         version=__version__,
         docs_url=None,
         redoc_url=None,
+        # It would lead to whatever name the request says, and from https to http
+        # behind a proxy.
+        redirect_slashes=False,
         lifespan=_closing(service),
     )
     app.add_exception_handler(ClientDisconnect, _unheard)

@@ -70,7 +70,6 @@ class ChatServer:
         Raises:
             ChatError: There is no answer, or it ended too early.
         """
-        ends_at = time.monotonic() + WHOLE_S
         length = 0
         with self._sentences():
             async with AsyncExitStack() as stack:
@@ -86,8 +85,6 @@ class ChatServer:
                     yield words
                     if length > MOST_CHARACTERS:
                         raise ChatError("The answer is too long; the rest is left out.")
-                    if time.monotonic() > ends_at:
-                        raise ChatError("The answer took too long; it is not whole.")
         if length == 0:
             raise ChatError("The chat server answered without a word. Ask again.")
 
@@ -264,7 +261,10 @@ async def _whole(response: httpx.Response) -> bytes:
 
 
 def _bounded(response: httpx.Response) -> httpx.AsyncByteStream:
-    """Return the bytes of a response, which raise ChatError when they are too many."""
+    """Return the bytes of a response; ChatError when they are too many or too slow.
+
+    Bytes, not words: a server may say that it is alive, and nothing else, for ever.
+    """
     import httpx
 
     inner = response.stream
@@ -276,11 +276,13 @@ def _bounded(response: httpx.Response) -> httpx.AsyncByteStream:
             self._stream = stream
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            size = 0
+            size, ends_at = 0, time.monotonic() + WHOLE_S
             async for piece in self._stream:
                 size += len(piece)
                 if size > MOST_BYTES:
                     raise ChatError("The answer is too long; the rest is left out.")
+                if time.monotonic() > ends_at:
+                    raise ChatError("The answer took too long; it is not whole.")
                 yield piece
 
         async def aclose(self) -> None:

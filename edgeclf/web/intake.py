@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.message import Message
@@ -30,6 +31,8 @@ FETCHES = 4  # pictures of one request that are fetched at a time
 FETCH_S = 15.0  # for each of them
 MEGABYTE = 10**6
 _LONGEST_TYPE = 500  # letters of a Content-Type; a boundary has 70 at most
+_BLANKS = dict.fromkeys(map(ord, " \t\n\r\v\f"))  # and ends of lines: left out
+_LOOK_S = 0.05  # between two looks whether another fetch has ended
 _IN_A_THREAD = 1 << 16  # bytes of JSON from which on parsing must not hold others up
 
 # Of all requests together: each may hold as many bytes as a request may have.
@@ -210,7 +213,8 @@ def _decoded(given: GivenPicture) -> Picture | None:
         if not head.lower().endswith(";base64"):
             return Picture(name, None, f"{name}: expected a data: URL with ;base64.")
     try:
-        content = base64.b64decode("".join(text.split()), validate=True)
+        # Not by `split`: of a text of nothing but blanks it makes millions of texts.
+        content = base64.b64decode(text.translate(_BLANKS), validate=True)
     except (binascii.Error, ValueError) as error:
         reason = str(error)
         return Picture(name, None, f"{name}: expected base64, received: {reason}.")
@@ -245,13 +249,28 @@ class _Fetcher:
         name = plain(given.name) if given.name else _shown(url)
         async with self._places:
             try:
-                content = await _in_daemon(lambda: self._content(url))
+                await self._wait_for_place(url)
+                content = await _in_daemon(
+                    lambda: self._content(url), _fetching.release
+                )
             except (DownloadError, OSError, ValueError) as error:
                 return Picture(name, None, _shown(sentence(error, name)))
         self._left_bytes -= len(content)
         if self._left_bytes < 0:
             return Picture(name, None, f"{name}: {self._too_much()}")
         return Picture(name, content)
+
+    async def _wait_for_place(self, url: str) -> None:
+        """Take a place among all that are fetched; no thread waits for it.
+
+        Raises:
+            DownloadError: None has become free in time.
+        """
+        ends_at = time.monotonic() + self._timeout_s
+        while not _fetching.acquire(blocking=False):
+            if time.monotonic() > ends_at:
+                raise DownloadError(f"{url}: too many others are being fetched.")
+            await asyncio.sleep(_LOOK_S)
 
     def _content(self, url: str) -> bytes:
         from edgeclf.inputs.fetch import Limits, fetch_image  # most need it not
@@ -261,12 +280,7 @@ class _Fetcher:
             total_s=self._timeout_s,
             connect_s=min(5.0, self._timeout_s),
         )
-        if not _fetching.acquire(timeout=self._timeout_s):
-            raise DownloadError(f"{url}: too many others are being fetched.")
-        try:
-            return fetch_image(url, allow_private=self._allow_private, limits=limits)
-        finally:
-            _fetching.release()
+        return fetch_image(url, allow_private=self._allow_private, limits=limits)
 
     def _too_much(self) -> str:
         return "all pictures of the request together are too large."
@@ -276,8 +290,13 @@ async def _itself(picture: Picture) -> Picture:
     return picture
 
 
-async def _in_daemon(call: Callable[[], Result]) -> Result:
-    """Run a call in a thread that does not keep the process from ending."""
+async def _in_daemon(call: Callable[[], Result], at_end: Callable[[], None]) -> Result:
+    """Run a call in a thread that does not keep the process from ending.
+
+    Args:
+        call: That takes long.
+        at_end: Called once when it has ended, also when nobody waits any more.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 
@@ -295,8 +314,14 @@ async def _in_daemon(call: Callable[[], Result]) -> Result:
             result = call()
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             failure = error
+        finally:
+            at_end()
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, result, failure)
 
-    threading.Thread(target=work, name="fetch", daemon=True).start()
+    try:
+        threading.Thread(target=work, name="fetch", daemon=True).start()
+    except RuntimeError:  # there may be no more of them
+        at_end()
+        raise
     return await future

@@ -15,7 +15,7 @@ from edgeclf.web.problems import ProblemError
 
 MAX_HEAD = 16 * 1024  # bytes of all headers
 MAX_ADDRESS = 4 * 1024  # bytes of path and query
-# Ends of the addresses that take pictures.
+# Ends of the addresses that pictures are posted to.
 PICTURES = ("/classify", "/embed", "/heatmap", "/pictures", "/picture")
 BODIES = 8  # of the largest size may be in memory at a time, all requests together
 _MB = 10**6
@@ -82,7 +82,10 @@ class BodyLimit:
                 two lengths.
         """
         path = scope["path"]
-        takes_pictures = path == "/" or path.endswith(PICTURES)
+        # Names of classes and projects are ends of addresses too, but not of POST.
+        takes_pictures = scope["method"] == "POST" and (
+            path == "/" or path.endswith(PICTURES)
+        )
         limit_mb = self._max_mb if takes_pictures else min(1, self._max_mb)
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "0")

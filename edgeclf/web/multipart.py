@@ -15,7 +15,7 @@ from edgeclf.web.problems import ProblemError, too_many, unprocessable
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 # Bytes; older versions of the parser have no limit, and are slow with long ones.
-_LONGEST_HEADER = 4096
+_LONGEST_HEADERS = 4096  # all of a part together
 
 
 class Multipart:
@@ -36,6 +36,7 @@ class Multipart:
         self._parts: deque[tuple[str | None, bytearray]] = deque()
         self._content = bytearray()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._header_bytes = 0  # of the part's headers up to now
         self._headers: dict[bytes, bytes] = {}
         self._has_ended = False
         if not boundary:
@@ -92,22 +93,23 @@ class Multipart:
     def _begin(self) -> None:
         if len(self._parts) == self._max_parts:
             raise too_many(self._max_parts)
-        self._headers = {}
+        self._headers, self._header_bytes = {}, 0
 
     def _begin_header(self) -> None:
         self._header = (bytearray(), bytearray())
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
         self._header[0].extend(memoryview(data)[start:end])
-        self._check_header()
+        self._count(end - start)
 
     def _add_value(self, data: bytes, start: int, end: int) -> None:
         self._header[1].extend(memoryview(data)[start:end])
-        self._check_header()
+        self._count(end - start)
 
-    def _check_header(self) -> None:
-        if sum(map(len, self._header)) > _LONGEST_HEADER:
-            raise _malformed("a part has a header that is too long")
+    def _count(self, size_bytes: int) -> None:
+        self._header_bytes += size_bytes
+        if self._header_bytes > _LONGEST_HEADERS:
+            raise _malformed("a part has headers that are too long")
 
     def _end_header(self) -> None:
         name, value = self._header

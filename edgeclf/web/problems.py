@@ -128,7 +128,8 @@ class _LastResort:
         except Exception:
             if has_begun:
                 raise  # the server cuts the connection, and logs it
-            logger.exception("%s %s failed.", scope["method"], scope["path"])
+            # As text of Python: an address may hold line ends and codes of terminals.
+            logger.exception("%s %r failed.", scope["method"], scope["path"])
             answer = _answer(Request(scope), unforeseen())
             await answer(scope, receive, send)
 

@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from edgeclf.errors import EdgeclfError
-from edgeclf.web.connections import Connection
+from edgeclf.web.connections import Connection, Listening, most_connections
 from edgeclf.web.memory import return_large_blocks
 
 logger = logging.getLogger("edgeclf")
@@ -58,7 +58,8 @@ def listen(host: str, port: int) -> socket.socket:
 def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     # The protocol is named: asyncio turns Nagle's algorithm off only where it is TCP's,
     # and a browser would wait 40 ms for the body of an answer otherwise.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = Listening(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.most = most_connections()
     try:
         if os.name == "posix":  # elsewhere two programs could share the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -220,11 +221,20 @@ def _logged(*, verbose: bool) -> Iterator[None]:
                 each.removeHandler(handler)
 
 
+# Of a wish to speak another protocol than HTTP.
+_UPGRADES = ("Unsupported upgrade request", "No supported WebSocket library")
+
+
 def _told(record: logging.LogRecord) -> bool:
-    """Leave out what is no fault: requests that were cancelled at the end."""
+    """Leave out what is no fault: requests that were cancelled at the end.
+
+    And the advice to install a library, which anybody who asks for a WebSocket could
+    fill the log with.
+    """
     error = record.exc_info[1] if record.exc_info else None
     return not (
         isinstance(error, asyncio.CancelledError)
+        or record.getMessage().startswith(_UPGRADES)
         or "graceful shutdown exceeded" in record.getMessage()
         # What waits for the end of the app has it as text.
         or record.getMessage().rstrip().endswith("CancelledError")
