@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ uvicorn = pytest.importorskip(
 )
 pytest.importorskip("fastapi", reason="fastapi is not installed: edgeclf[web]")
 
+from starlette.requests import Request  # noqa: E402
 from starlette.templating import Jinja2Templates  # noqa: E402
 
 from edgeclf.web import guards, limits  # noqa: E402
@@ -155,6 +157,32 @@ def test_all_bodies_together_are_limited_and_forgotten_afterwards():
         stack.close()
         time.sleep(0.2)
         assert ask(where, "/v1/classify", "POST", bytes(900_000))[0] == 200
+
+
+def test_what_is_fetched_counts_as_the_bodies_do_until_its_request_ends():
+    has_begun, released = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        hold = limits.held(Request(scope))
+        for _ in range(limits.BODIES):
+            hold(1_000_000)
+        if scope["path"] == "/more":
+            hold(1)
+        has_begun.set()
+        await asyncio.to_thread(released.wait, 10)
+        await answer(send, b"ok")
+
+    with guarded(app, max_mb=1) as where, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(ask, where)
+        assert has_begun.wait(10)
+        status, headers, content = ask(where)
+        assert status == 503
+        assert headers["Retry-After"]
+        assert "too many bodies" in json.loads(content)["detail"]
+        released.set()
+        assert first.result()[0] == 200
+        assert ask(where)[0] == 200
+        assert ask(where, "/more")[0] == 503
 
 
 def test_an_app_cannot_make_another_answer_of_a_body_that_is_too_large():
