@@ -24,6 +24,7 @@ from starlette.templating import Jinja2Templates  # noqa: E402
 
 from edgeclf.web import guards, limits  # noqa: E402
 from edgeclf.web.engine import Engine  # noqa: E402
+from edgeclf.web.refusals import Refusals  # noqa: E402
 from edgeclf.web.service import Service  # noqa: E402
 from edgeclf.web.settings import WebSettings  # noqa: E402
 
@@ -262,3 +263,31 @@ def test_an_app_sets_its_own_policy():
         assert headers.get_all("Content-Security-Policy") == ["sandbox"]
         assert headers.get_all("Cache-Control") == ["x"]
         assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_request_that_the_servers_end_cancels_is_told_to_come_again():
+    sent = []
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(60)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    async def scenario():
+        scope = {"type": "http", "path": "/v1/classify", "headers": []}
+        guard = Refusals(app, Jinja2Templates(TEMPLATES))
+        task = asyncio.ensure_future(guard(scope, receive, send))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    start, body = sent
+    assert start["status"] == 503
+    assert dict(start["headers"])[b"retry-after"]
+    assert json.loads(body["body"])["title"] == "Ending"
