@@ -74,15 +74,12 @@ class Client:
     def _answer(self, connection: socket.socket) -> int:
         received = b""
         while b"\r\n\r\n" not in received:
-            piece = connection.recv(1 << 16)
-            if not piece:
-                raise ValueError("Expected an answer. Received: the end.")
-            received += piece
+            received += _more(connection)
         head, _, body = received.partition(b"\r\n\r\n")
         lines = head.lower().split(b"\r\n")
         (length,) = (int(x[15:]) for x in lines if x.startswith(b"content-length:"))
         while len(body) < length:
-            body += connection.recv(1 << 16)
+            body += _more(connection)
         if b"connection: close" in lines:
             self.close()
         return int(lines[0].split()[1])
@@ -92,6 +89,13 @@ class Client:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _more(connection: socket.socket) -> bytes:
+    piece = connection.recv(1 << 16)
+    if not piece:
+        raise ValueError("Expected a whole answer. Received: the end.")
+    return piece
 
 
 class Load:

@@ -186,6 +186,7 @@ def test_fetches_wait_for_each_other_without_threads(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     may_end = threading.Event()
+    held: list[int] = []
 
     def slow(url: str, **_: object) -> bytes:
         may_end.wait(10)
@@ -195,7 +196,7 @@ def test_fetches_wait_for_each_other_without_threads(
         return sum(thread.name == "fetch" for thread in threading.enumerate())
 
     async def asked() -> list[list[intake.Picture]]:
-        fetchers = [intake._Fetcher(service) for _ in range(10)]
+        fetchers = [intake._Fetcher(service, held.append) for _ in range(10)]
         given = [GivenPicture(url=f"http://a/{number}") for number in range(4)]
         waiting = [
             asyncio.create_task(each.fetch_all(given, [None] * 4)) for each in fetchers
@@ -213,6 +214,7 @@ def test_fetches_wait_for_each_other_without_threads(
     finally:
         may_end.set()
         engine.close()
+    assert sum(held) == 40 * len("http://a/0")
     assert all(
         [each.content for each in one]
         == [f"http://a/{number}".encode() for number in range(4)]
@@ -385,6 +387,9 @@ def test_embed_gives_the_vectors_of_the_embedder(client: Any, model: Path) -> No
 def test_heat_map_of_an_unknown_class_or_two_pictures_is_refused(client: Any) -> None:
     answer = client.post("/v1/heatmap?label=violet", content=png())
     assert "Received: violet" in problem(answer, 422)["detail"]
+    for label, said in (("00000000012", "00000000012"), ("%00", "?")):
+        answer = client.post(f"/v1/heatmap?label={label}", content=png())
+        assert f"Received: {said}." in problem(answer, 422)["detail"]
     pictures = [field("a.png", png())] * 2
     answer = client.post("/v1/heatmap", files=pictures)
     assert problem(answer, 422)["detail"] == "Expected one picture. Received: 2."
@@ -403,6 +408,8 @@ def test_model_health_and_metrics(client: Any, model: Path) -> None:
     assert told["labels"] == list(models.COLORS)
     assert told["size_bytes"] == model.stat().st_size
     assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.head("/healthz").status_code == 200
+    assert client.post("/healthz").headers["allow"] == "GET"
     before = counted(client, 'edgeclf_pictures_total{outcome="labelled"}')
     failed = counted(client, 'edgeclf_pictures_total{outcome="failed"}')
     client.post("/v1/classify", files=[field("a", png()), field("b", TEXT)])

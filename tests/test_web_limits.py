@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ uvicorn = pytest.importorskip(
 )
 pytest.importorskip("fastapi", reason="fastapi is not installed: edgeclf[web]")
 
+from starlette.requests import Request  # noqa: E402
 from starlette.templating import Jinja2Templates  # noqa: E402
 
 from edgeclf.web import guards, limits  # noqa: E402
 from edgeclf.web.engine import Engine  # noqa: E402
+from edgeclf.web.refusals import Refusals  # noqa: E402
 from edgeclf.web.service import Service  # noqa: E402
 from edgeclf.web.settings import WebSettings  # noqa: E402
 
@@ -157,6 +160,32 @@ def test_all_bodies_together_are_limited_and_forgotten_afterwards():
         assert ask(where, "/v1/classify", "POST", bytes(900_000))[0] == 200
 
 
+def test_what_is_fetched_counts_as_the_bodies_do_until_its_request_ends():
+    has_begun, released = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        hold = limits.held(Request(scope))
+        for _ in range(limits.BODIES):
+            hold(1_000_000)
+        if scope["path"] == "/more":
+            hold(1)
+        has_begun.set()
+        await asyncio.to_thread(released.wait, 10)
+        await answer(send, b"ok")
+
+    with guarded(app, max_mb=1) as where, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(ask, where)
+        assert has_begun.wait(10)
+        status, headers, content = ask(where)
+        assert status == 503
+        assert headers["Retry-After"]
+        assert "too many bodies" in json.loads(content)["detail"]
+        released.set()
+        assert first.result()[0] == 200
+        assert ask(where)[0] == 200
+        assert ask(where, "/more")[0] == 503
+
+
 def test_an_app_cannot_make_another_answer_of_a_body_that_is_too_large():
     async def app(scope, receive, send):
         try:
@@ -186,8 +215,11 @@ def test_an_early_answer_ends_the_connection_and_a_small_body_does_not():
         await answer(send, b"ok")
 
     with guarded(app) as where:
-        _, headers, _ = ask(where, "/v1/classify", "POST", b"x" * 100)
-        assert "Connection" not in headers
+        with socket.create_connection(where, 5) as made:
+            head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\n"
+            # All at once: of a body that is late nobody knows how small it is.
+            made.sendall(head + b"Content-Length: 100\r\n\r\n" + b"x" * 100)
+            assert b"connection: close" not in made.recv(65536).lower()
         _, headers, _ = ask(where, "/v1/classify", "POST", bytes(20 * 10**6))
         assert headers["Connection"] == "close"
 
@@ -234,3 +266,31 @@ def test_an_app_sets_its_own_policy():
         assert headers.get_all("Content-Security-Policy") == ["sandbox"]
         assert headers.get_all("Cache-Control") == ["x"]
         assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_request_that_the_servers_end_cancels_is_told_to_come_again():
+    sent = []
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(60)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    async def scenario():
+        scope = {"type": "http", "path": "/v1/classify", "headers": []}
+        guard = Refusals(app, Jinja2Templates(TEMPLATES))
+        task = asyncio.ensure_future(guard(scope, receive, send))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    start, body = sent
+    assert start["status"] == 503
+    assert dict(start["headers"])[b"retry-after"]
+    assert json.loads(body["body"])["title"] == "Ending"

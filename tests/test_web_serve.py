@@ -135,6 +135,7 @@ def test_second_interrupt_does_not_wait(model_file: Callable[..., Path]):
         (["--model", "m", "--timeout", "0"], "expected more than 0 seconds"),
         (["--model", "m", "--timeout", "nan"], "expected seconds, received nan"),
         (["--model", "m", "--architecture", "x"], "--architecture only with --teach"),
+        (["--teach", "t", "--architecture", "x"], "mobilenet_v3_small"),
         (["--model", "m", "--chat_model", "x"], "--chat_model only with --chat_url"),
         (["--model", "m", "--chat_url", "ftp://x"], "Received: ftp://x"),
         (["--model", "m", "--chat_url", "http://x:a"], "Received: http://x:a"),
@@ -187,10 +188,12 @@ def test_serve_says_what_is_wrong_with_files(
         ("--model", model, "--labels", tmp_path / "labels.txt"): "labels.txt",
         ("--model", model, "--teach", pem): "bad.pem",
         ("--model", model, "--certificate", pem, "--key", pem): "PEM files",
+        ("--model", model, "--certificate", pem, "--key", "n.pem"): "n.pem: No such",
     }.items():
         done = refused(*arguments)
         assert done.returncode == 1, done.stderr
         assert sentence in done.stderr
+        assert "Serving" not in done.stderr
         assert "Traceback" not in done.stderr
 
 

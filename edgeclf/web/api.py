@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from edgeclf.decoder import ImageSource
 from edgeclf.errors import ModelError
 from edgeclf.web import api_description as description
-from edgeclf.web.intake import read_pictures
+from edgeclf.web.intake import read_pictures, shown
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.metrics import Metrics
 from edgeclf.web.model_facts import described
@@ -50,6 +50,7 @@ def router(service: Service) -> APIRouter:
         # What a report holds may be long; few ask for it.
         return JSONResponse(await asyncio.to_thread(_facts, _model(service)))
 
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", **description.HEALTH)
     async def healthz() -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
@@ -219,10 +220,12 @@ def _known_label(label: str | None, model: LoadedModel) -> str | int | None:
     if label is None or label in labels:
         return label
     if label.isascii() and label.isdecimal():
-        index = int(label[:9])
+        index = int(label)
         if index < model.classifier.num_classes:
             return index
-    raise unprocessable(f"Expected a label of {model.name}. Received: {label[:80]}.")
+    raise unprocessable(
+        f"Expected a label of {model.name}. Received: {shown(label)[:80]}."
+    )
 
 
 def _model(service: Service) -> LoadedModel:

@@ -156,7 +156,8 @@ _OPTIONS = [
     _parameter(
         "top_k",
         {"type": "integer", "minimum": 1, "maximum": MOST_LABELS},
-        "Labels at most. Default: 5; of tags all above their thresholds.",
+        "Labels at most. Default: the server's, else 5; of tags all above their "
+        "thresholds.",
         3,
     ),
     _parameter(
@@ -168,7 +169,7 @@ _OPTIONS = [
     _parameter(
         "reject",
         {"type": "boolean"},
-        "Whether what is like no class is `unknown`.",
+        "Whether what is like no class is `unknown`. Default: the server's.",
         True,
     ),
 ]

@@ -64,10 +64,16 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     # Here: `--help` and a wrong option need none of it.
     from edgeclf.web.access import checked_access
     from edgeclf.web.app import create_app
-    from edgeclf.web.server import address, listen, serve
+    from edgeclf.web.server import address, check_certificate, listen, serve
 
     with usage_errors(parser):
         token = checked_access(options, os.environ)
+        if options.architecture is not None:
+            from edgeclf.zoo.load import check_architecture
+
+            check_architecture(options.architecture)
+    if options.certificate is not None:
+        check_certificate(options.certificate, options.key)
     settings = _settings(options, token)
     with ExitStack() as stack:
         model = _opened(parser, options, stack)

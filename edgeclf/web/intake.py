@@ -8,6 +8,7 @@ import binascii
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from starlette.requests import Request
 
 from edgeclf.console import sentence
 from edgeclf.errors import DownloadError
+from edgeclf.web.limits import held
 from edgeclf.web.multipart import Multipart
 from edgeclf.web.problems import ProblemError, invalid, too_many, unprocessable
 from edgeclf.web.schemas import ClassifyRequest, GivenPicture
@@ -64,26 +66,26 @@ async def read_pictures(request: Request, service: Service) -> list[Picture]:
     in `request.state.asked`.
 
     Args:
-        request: Whose body nobody has read.
+        request: Whose body nobody has read, and which `limits.BodyLimit` has bounded.
         service: For its limits.
 
     Raises:
         ProblemError: The body is too large (413), of another type (415), malformed
-            (400), or without a picture, with too many, or with other fields (422).
+            (400), or without a picture, with too many, or with other fields (422); or
+            all that is in memory is too much (503).
     """
     kind, parameters = _content_type(request)
-    body = _Bounded(request, service.settings.max_mb * MEGABYTE)
     if kind == "multipart/form-data":
-        return await _of_multipart(body, parameters.get("boundary", ""), service)
+        return await _of_multipart(request, parameters.get("boundary", ""), service)
     if kind == "application/json":
-        return await _of_json(await body.read(), request, service)
+        return await _of_json(await _body(request), request, service)
     if kind.startswith("image/") or kind in ("", "application/octet-stream"):
-        return [_raw(await body.read())]
+        return [_raw(await _body(request))]
     raise ProblemError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "Unsupported type",
         "Expected multipart/form-data, application/json, or a picture itself "
-        f"(image/*). Received: {_shown(kind)[:80]}.",
+        f"(image/*). Received: {shown(kind)[:80]}.",
         {"Accept": "multipart/form-data, application/json, image/*"},
     )
 
@@ -94,7 +96,8 @@ def plain(name: str) -> str:
     return "".join(c for c in name if c.isprintable())[:MOST_LETTERS] or UNNAMED
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a text with `?` for what cannot be seen."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -108,38 +111,9 @@ def _content_type(request: Request) -> tuple[str, dict[str, str]]:
     return first[0].strip().lower(), parameters
 
 
-class _Bounded:
-    """The body of a request, of which no more than so many bytes are taken."""
-
-    def __init__(self, request: Request, max_bytes: int) -> None:
-        self._request = request
-        self._max_bytes = max_bytes
-
-    async def feed(self, take: Callable[[bytes], None]) -> None:
-        """Hand all pieces over as they come."""
-        announced = self._request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            raise self._too_large()
-        received = 0
-        async for piece in self._request.stream():
-            received += len(piece)
-            if received > self._max_bytes:
-                raise self._too_large()
-            take(piece)
-
-    async def read(self) -> bytes:
-        """Return all of it."""
-        pieces: list[bytes] = []
-        await self.feed(pieces.append)
-        return b"".join(pieces)
-
-    def _too_large(self) -> ProblemError:
-        return ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "Too large",
-            f"Expected a body of at most {self._max_bytes // MEGABYTE} MB. Send fewer "
-            "or smaller pictures at a time.",
-        )
+async def _body(request: Request) -> bytes:
+    """Return the body; unlike `Request.body`, the request does not keep it."""
+    return b"".join([piece async for piece in request.stream()])
 
 
 def _raw(content: bytes) -> Picture:
@@ -149,11 +123,12 @@ def _raw(content: bytes) -> Picture:
 
 
 async def _of_multipart(
-    body: _Bounded, boundary: str, service: Service
+    request: Request, boundary: str, service: Service
 ) -> list[Picture]:
     parser = Multipart(boundary, FIELD, service.settings.max_images)
     try:
-        await body.feed(parser.feed)
+        async for piece in request.stream():
+            parser.feed(piece)
         pictures, parts = [], parser.end()
         while parts:  # each is in memory twice for a moment only
             name, content = parts.popleft()
@@ -175,7 +150,7 @@ async def _of_json(body: bytes, request: Request, service: Service) -> list[Pict
     # Without the pictures: as text they would stay until the answer is there.
     request.state.asked = asked.model_copy(update={"images": []})
     decoded = await _off_loop(len(body), lambda: [*map(_decoded, asked.images)])
-    fetcher = _Fetcher(service)
+    fetcher = _Fetcher(service, held(request))
     return await fetcher.fetch_all(asked.images, decoded)
 
 
@@ -203,7 +178,7 @@ def _parsed(body: bytes) -> ClassifyRequest:
 
 
 def _decoded(given: GivenPicture) -> Picture | None:
-    """Return a picture that came as text; None of one that is to be fetched."""
+    """Return a picture that came as base64; None of one that is to be fetched."""
     name = plain(given.name or "")
     if given.base64 is None:
         return None
@@ -227,8 +202,9 @@ class _Fetcher:
     Together they may be as large as a body: what one takes is not left for the rest.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, hold: Callable[[int], None]) -> None:
         settings = service.settings
+        self._hold = hold
         self._left_bytes = settings.max_mb * MEGABYTE
         self._timeout_s = min(FETCH_S, settings.timeout_s / 2)
         self._allow_private = settings.allow_private
@@ -246,7 +222,7 @@ class _Fetcher:
 
     async def _fetch(self, given: GivenPicture) -> Picture:
         url = given.url or ""
-        name = plain(given.name) if given.name else _shown(url)
+        name = plain(given.name) if given.name else shown(url)
         async with self._places:
             try:
                 await self._wait_for_place(url)
@@ -254,7 +230,8 @@ class _Fetcher:
                     lambda: self._content(url), _fetching.release
                 )
             except (DownloadError, OSError, ValueError) as error:
-                return Picture(name, None, _shown(sentence(error, name)))
+                return Picture(name, None, shown(sentence(error, name)))
+        self._hold(len(content))
         self._left_bytes -= len(content)
         if self._left_bytes < 0:
             return Picture(name, None, f"{name}: {self._too_much()}")
@@ -316,7 +293,7 @@ async def _in_daemon(call: Callable[[], Result], at_end: Callable[[], None]) -> 
             failure = error
         finally:
             at_end()
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended meanwhile, and who waited too
             loop.call_soon_threadsafe(settle, result, failure)
 
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from http import HTTPStatus
 
 import anyio
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgeclf.web.headers import STATIC
@@ -19,6 +21,7 @@ MAX_ADDRESS = 4 * 1024  # bytes of path and query
 PICTURES = ("/classify", "/embed", "/heatmap", "/pictures", "/picture")
 BODIES = 8  # of the largest size may be in memory at a time, all requests together
 _MB = 10**6
+_HOLD = "edgeclf.hold"  # in a scope
 _RETRY_AFTER_S = 2
 
 
@@ -72,7 +75,7 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, max_mb: int) -> None:
         self._app = app
         self._max_mb = max_mb
-        self._held = 0  # bytes of requests that are in work
+        self._held = 0  # bytes of requests in work, and what was fetched for them
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request.
@@ -93,7 +96,7 @@ class BodyLimit:
             raise _two_lengths()
         if announced.isdecimal() and int(announced) > limit_mb * _MB:
             raise _too_large(limit_mb)
-        received = 0
+        received = fetched = 0
         has_begun = False
         refusal: ProblemError | None = None
 
@@ -105,11 +108,20 @@ class BodyLimit:
             self._held += size
             if received > limit_mb * _MB:
                 refusal = _too_large(limit_mb)
-            elif self._held > BODIES * self._max_mb * _MB:
+            elif size and self._held > BODIES * self._max_mb * _MB:
                 refusal = _busy("bodies")
             if refusal is not None:
                 raise refusal
             return message
+
+        def hold(size_bytes: int) -> None:
+            nonlocal fetched
+            fetched += size_bytes
+            self._held += size_bytes
+            if self._held > BODIES * self._max_mb * _MB:
+                raise _busy("bodies")
+
+        scope[_HOLD] = hold
 
         async def watched(message: Message) -> None:
             nonlocal has_begun
@@ -124,7 +136,7 @@ class BodyLimit:
             if refusal is None or has_begun:
                 raise
         finally:
-            self._held -= received
+            self._held -= received + fetched
         if refusal is not None and not has_begun:
             raise refusal
 
@@ -217,6 +229,15 @@ class RequestLimit:
             await self._app(scope, receive, send)
         finally:
             self._count -= 1
+
+
+def held(request: Request) -> Callable[[int], None]:
+    """Return what counts bytes that a request has besides its body, until it ends.
+
+    It raises `ProblemError` when all requests together have too many.
+    """
+    hold: Callable[[int], None] = request.scope[_HOLD]
+    return hold
 
 
 def has_body(scope: Scope) -> bool:

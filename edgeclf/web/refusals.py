@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 # with it: some more is taken, and dropped. Source: RFC 9112, 9.6.
 LINGER_S = 1.0
 LINGER_BYTES = 256 * 10**6
+_RETRY_AFTER_S = 5  # a start takes less
 
 logger = logging.getLogger("edgeclf")
 
@@ -47,6 +50,12 @@ class Refusals:
             if exchange.has_begun:
                 raise
             answer = self._answer(scope, problem)
+        except asyncio.CancelledError:  # by the server, when its end has come
+            if not exchange.has_begun:
+                await self._answer(scope, _ending())(
+                    scope, exchange.receive, exchange.send
+                )
+            raise
         except Exception:
             if exchange.has_begun:
                 raise  # the server cuts the connection, and logs it
@@ -62,6 +71,15 @@ class Refusals:
             return problem_response(problem)
         html = self._page.render(problem=problem)
         return Response(html, problem.status, problem.headers, "text/html")
+
+
+def _ending() -> ProblemError:
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Ending",
+        "The server ends before this was done. Send it again when it is back.",
+        {"Retry-After": str(_RETRY_AFTER_S)},
+    )
 
 
 class _Exchange:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,24 @@ def address(listening: socket.socket, host: str, *, secure: bool) -> str:
     return f"http{'s' * secure}://{shown}:{listening.getsockname()[1]}"
 
 
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raise unless https can be spoken with these.
+
+    Raises:
+        EdgeclfError: Certificate and key do not fit, or are none.
+        OSError: One of them cannot be read; it says which, as `ssl` does not.
+    """
+    for path in (certificate, key):
+        path.open("rb").close()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # of which those of `ssl` are
+        raise EdgeclfError(
+            "Expected --certificate and --key to be PEM files that belong "
+            f"together. Received: {_reason(error)}."
+        ) from error
+
+
 def serve(
     app: ASGIApp,
     listening: socket.socket,
@@ -123,16 +142,12 @@ def serve(
     Args:
         app: What answers.
         listening: As `listen` returns it; it is closed.
-        certificate: PEM file, for https.
+        certificate: PEM file, for https, that `check_certificate` lets pass.
         key: PEM file of its key.
         verbose: Log each request.
 
     Returns:
         The first signal; None when the server ended by itself.
-
-    Raises:
-        EdgeclfError: Certificate and key do not fit, or are none.
-        OSError: One of them cannot be read.
     """
     config = uvicorn.Config(
         app,
@@ -155,19 +170,6 @@ def serve(
     )
     return_large_blocks()
     with _logged(verbose=verbose):
-        try:
-            config.load()
-        except OSError as error:
-            if error.filename is not None or error.errno in (
-                errno.ENOENT,
-                errno.EACCES,
-                errno.EISDIR,
-            ):
-                raise
-            raise EdgeclfError(  # what ssl raises
-                "Expected --certificate and --key to be PEM files that belong "
-                f"together. Received: {_reason(error)}."
-            ) from error
         server = _Server(config)
         asyncio.run(server.serve([listening]))
     return server.received[0] if server.received else None
