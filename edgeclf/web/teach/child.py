@@ -19,7 +19,7 @@ class Child:
 
     Args:
         on_event: Called in a thread with each event that it tells, and with
-            `{"event": "ended", "message": …}` when it is gone.
+            `{"event": "ended", "status": …, "message": …}` when it is gone.
     """
 
     def __init__(self, on_event: Callable[[dict[str, Any]], None]) -> None:
@@ -93,9 +93,9 @@ class Child:
     def _watch(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         with errors:
             for line in process.stdout or ():
-                event = json.loads(line)
-                event["pid"] = process.pid
-                self._on_event(event)
+                if not line.endswith("\n"):  # it was killed in the midst of it
+                    break
+                self._on_event({**json.loads(line), "pid": process.pid})
             status = process.wait()
             errors.seek(0)
             said = [line for line in errors.read()[-4000:].splitlines() if line.strip()]
@@ -106,4 +106,11 @@ class Child:
                 "The system has ended the training, most likely for want of memory. "
                 "Train with fewer pictures, or on a machine with more memory."
             )
-        self._on_event({"event": "ended", "message": message, "pid": process.pid})
+        self._on_event(
+            {
+                "event": "ended",
+                "status": status,
+                "message": message,
+                "pid": process.pid,
+            }
+        )

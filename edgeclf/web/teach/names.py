@@ -53,6 +53,11 @@ def is_usable(name: str) -> bool:
     return name.splitlines() == [name]
 
 
+def shown_name(name: str) -> str:
+    """Return a file's name as text, whatever its bytes are."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def _new_name(name: str, noun: str) -> str:
     fault = _fault(name)
     if fault is None:

@@ -13,7 +13,7 @@ from edgeclf.errors import ImageError
 from edgeclf.web import intake
 from edgeclf.web.service import Service
 from edgeclf.web.teach import pictures
-from edgeclf.web.teach.described import shown_name
+from edgeclf.web.teach.names import shown_name
 from edgeclf.web.teach.off_loop import off_loop
 from edgeclf.web.teach.project import Project
 from edgeclf.web.teach.refusals import unprocessable

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
@@ -43,8 +44,6 @@ _PROBLEM: dict[str, Any] = {
     "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
-Result = TypeVar("Result")
-
 
 class NameGiven(BaseModel):
     """A name for a project or a class."""
@@ -76,8 +75,12 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
         """List the projects."""
 
         def listed() -> list[dict[str, Any]]:
-            found = map(workshop.project, workshop.project_names())
-            return [project_summary(project) for project in found]
+            found = []
+            for name in workshop.project_names():
+                # Another tab may delete one in the midst of it.
+                with contextlib.suppress(ProblemError, FileNotFoundError):
+                    found.append(project_summary(workshop.project(name)))
+            return found
 
         return JSONResponse({"projects": await off_loop(listed)})
 

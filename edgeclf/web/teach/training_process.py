@@ -177,7 +177,8 @@ class _Worker:
             if not fresh:
                 return
             config = self._config(command, folder)
-            if not self._commands.empty():
+            # To find the backbone may take seconds: the project may be deleted by now.
+            if not self._commands.empty() or not Path(folder).is_dir():
                 return
             with BottleneckCache(Path(command["bottlenecks"])) as cache:
                 extractor = BottleneckExtractor(

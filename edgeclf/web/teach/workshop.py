@@ -59,7 +59,7 @@ class Workshop:
                 "another one has it. End that one, or give another folder."
             )
         self.is_single = _is_dataset(folder)
-        self.trainer = Trainer(architecture, self._forget_model)
+        self.trainer = Trainer(architecture, self._load_model)
         self.thumbnails = Thumbnails()
         self._projects: dict[str, Project] = {}
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -160,7 +160,7 @@ class Workshop:
                 os.close(self._descriptor)
                 self._descriptor = -1
 
-    def _forget_model(self, project: Project) -> None:
+    def _load_model(self, project: Project) -> None:
         """Load the new model of a project now: the next picture need not wait."""
         try:
             self.model(project.name)
