@@ -107,8 +107,13 @@ def test_names_are_checked(teacher: Teacher) -> None:
     made = teacher.call("POST", "/Names/classes", json={"name": decomposed}).json()
     assert made["name"] == "\u00e9"
     assert teacher.get("/Names")["background"] == "_background"
-    again = teacher.call("POST", "/Names/classes", json={"name": "猫"})
-    assert again.status_code == 409
+    # What other disks, and people, take for one name is one.
+    for name in ("猫", "A.B", "\u00c9", "GŻEL Ł"):
+        again = teacher.call("POST", "/Names/classes", json={"name": name})
+        assert again.status_code == 409, name
+    assert teacher.call("POST", "", json={"name": "NAMES"}).status_code == 409
+    case = teacher.call("PATCH", "/Names/classes/a.b", json={"name": "A.B"})
+    assert case.json()["name"] == "A.B"
 
 
 def test_no_name_leads_out_of_the_folder(teacher: Teacher, folder: Path) -> None:
@@ -288,6 +293,21 @@ def test_a_second_server_is_refused(teacher: Teacher, folder: Path) -> None:
     assert done.returncode == 1
     assert "another one has it" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_server_of_one_of_its_projects_is_refused(
+    teacher: Teacher, folder: Path
+) -> None:
+    teacher.make("Alone", {"red": 2, "green": 2})
+    done = refused("--teach", folder / "Alone")
+    assert done.returncode == 1
+    assert f"another one has {folder.resolve()}" in done.stderr
+    (folder.parent / "others").mkdir()
+    with teaching(folder.parent / "others" / "One"):
+        done = refused("--teach", folder.parent / "others")
+        assert "another one has" in done.stderr
+        with teaching(folder.parent / "others" / "Two"):  # both of one folder
+            pass
 
 
 def test_folders_that_are_there_open_as_projects(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -42,7 +43,7 @@ class Child:
                 try:
                     self._write(self._process, line)
                     return self._process.pid
-                except OSError:  # it has ended this moment
+                except (OSError, ValueError):  # it has ended this moment
                     pass
             self._process = self._started()
             self._write(self._process, line)
@@ -97,6 +98,9 @@ class Child:
                     break
                 self._on_event({**json.loads(line), "pid": process.pid})
             status = process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what it did not read
+                    pipe.close()  # type: ignore[union-attr]
             errors.seek(0)
             said = [line for line in errors.read()[-4000:].splitlines() if line.strip()]
         reason = said[-1].strip() if said and status > 0 else f"status {status}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from edgeclf.web.teach import trained
@@ -38,16 +39,20 @@ def project_summary(project: Project) -> dict[str, Any]:
 
 
 def project_details(
-    workshop: Workshop, project: Project, *, every: bool = False
+    workshop: Workshop,
+    project: Project,
+    listing: Mapping[str, list[Listed]],
+    *,
+    every: bool = False,
 ) -> dict[str, Any]:
     """Return all of a project.
 
     Args:
         workshop: It is one of its.
         project: What is described.
+        listing: Its pictures.
         every: Whether to list all pictures, and not the newest alone.
     """
-    listing = project.listing()
     classes = [
         class_details(label, pictures, every=every)
         for label, pictures in listing.items()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.inputs.paths import is_passed_over
 from edgeclf.labels import UNKNOWN
-from edgeclf.web.teach.refusals import unprocessable
+from edgeclf.web.teach.refusals import taken, unprocessable
 
 MOST_LETTERS = 100
 MOST_BYTES = 200  # a folder's name may have 255; some is left for endings
@@ -37,6 +38,19 @@ def new_project_name(name: str) -> str:
         ProblemError: It cannot be one.
     """
     return _new_name(name, "project")
+
+
+def check_unlike(name: str, others: Iterable[str]) -> None:
+    """Refuse a name that other disks, and people, take for one that is there.
+
+    That are names which differ in case alone, or in how letters are composed.
+
+    Raises:
+        ProblemError: It is so.
+    """
+    for other in others:
+        if _plain(other) == _plain(name):
+            raise taken(other)
 
 
 def is_usable(name: str) -> bool:
@@ -70,6 +84,10 @@ def _new_name(name: str, noun: str) -> str:
             "another one."
         )
     return name
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _fault(name: str) -> str | None:

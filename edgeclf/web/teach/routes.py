@@ -89,7 +89,7 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
         """Make a project."""
 
         def added() -> dict[str, Any]:
-            return project_details(workshop, workshop.add_project(given.name))
+            return project_details(workshop, workshop.add_project(given.name), {})
 
         return JSONResponse(await off_loop(added), HTTPStatus.CREATED)
 
@@ -101,11 +101,13 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
 
         def described() -> dict[str, Any]:
             found = workshop.project(project)
-            details = project_details(workshop, found, every=every)
+            listing = found.listing()
+            details = project_details(workshop, found, listing, every=every)
             model = details["model"]
             filled = [entry for entry in details["classes"] if entry["num_pictures"]]
             if len(filled) > 1 and not (model and model["is_current"]):
-                workshop.trainer.warm(found)  # it is likely to be trained
+                # It is likely to be trained.
+                workshop.trainer.warm(found, found.fingerprint(listing))
             return details
 
         return JSONResponse(await off_loop(described))

@@ -132,13 +132,18 @@ class Trainer:
             "was computed is kept, so it is quicker.",
         )
 
-    def warm(self, project: Project) -> None:
-        """Let bottlenecks be computed while pictures are still being added."""
-        fingerprint = project.fingerprint()
+    def warm(self, project: Project, fingerprint: str = "") -> None:
+        """Let bottlenecks be computed while pictures are still being added.
+
+        Args:
+            project: Whose.
+            fingerprint: Of its pictures: those that it was called for before are ready.
+                Empty for pictures that have just come.
+        """
         with self._lock:
             if self._is_closed or self._is_ending or self._running is not None:
                 return
-            if self._warmed.get(project.name) == fingerprint:
+            if fingerprint and self._warmed.get(project.name) == fingerprint:
                 return
             self._warmed[project.name] = fingerprint
             try:
