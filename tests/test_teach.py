@@ -219,6 +219,35 @@ def test_renaming_and_deleting(teacher: Teacher, folder: Path) -> None:
     assert teacher.call("DELETE", "/Rename").status_code == 404
 
 
+def test_pictures_are_read_while_their_class_is_renamed(teacher: Teacher) -> None:
+    teacher.make("Moving", {"a": 3})
+    ids = [row["id"] for row in teacher.get("/Moving")["classes"][0]["pictures"]]
+    faults: list[str] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        with httpx.Client(base_url=teacher.client.base_url, timeout=30) as client:
+            while not ended.is_set():
+                for row in ids:
+                    for ending in ("", "/thumbnail"):
+                        path = f"/projects/Moving/classes/a/pictures/{row}{ending}"
+                        answer = client.get(path)
+                        if answer.status_code not in (200, 404):
+                            faults.append(answer.text)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(60):
+        for old, new in ("ab", "ba"):
+            path = f"/Moving/classes/{old}"
+            teacher.call("PATCH", path, json={"name": new}).raise_for_status()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not faults
+
+
 def test_too_little_is_said_before_training(teacher: Teacher) -> None:
     teacher.make("Little", {"red": 2})
     answer = teacher.call("POST", "/Little/training", json={})

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError
@@ -24,7 +24,7 @@ from edgeclf.web.teach.described import (
     project_details,
     project_summary,
 )
-from edgeclf.web.teach.off_loop import off_loop
+from edgeclf.web.teach.off_loop import file_response, off_loop
 from edgeclf.web.teach.refusals import missing
 from edgeclf.web.teach.status import FINAL
 from edgeclf.web.teach.workshop import Workshop
@@ -226,16 +226,13 @@ def _add_model(routes: APIRouter, workshop: Workshop, service: Service) -> None:
             raise missing("model", project)
         return await api.answer_classify(request, service, model)
 
-    def download(project: str, name: str, kind: str, saved: str) -> FileResponse:
+    def download(project: str, name: str, kind: str, saved: str) -> Response:
         found = workshop.project(project)
         folder = trained.current(found)
         if folder is None or not (folder / name).is_file():
             raise missing("model", project)
-        return FileResponse(
-            folder / name,
-            media_type=kind,
-            filename=saved.format(found.name) if saved else None,
-            headers={"Cache-Control": "private, no-cache"},
+        return file_response(
+            folder / name, kind, saved.format(found.name) if saved else None
         )
 
     @routes.get("/{project}/model.tflite")
