@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 from starlette.responses import Response
 
+from edgeclf.web.model_page import disposition
 from edgeclf.web.problems import ProblemError
 from edgeclf.web.teach.refusals import missing, of_disk
 
@@ -46,5 +46,5 @@ def file_response(path: Path, kind: str, saved: str | None) -> Response:
     """
     headers = {"Cache-Control": "private, no-cache"}
     if saved is not None:
-        headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(saved)}"
+        headers["Content-Disposition"] = disposition(saved)
     return Response(path.read_bytes(), headers=headers, media_type=kind)
