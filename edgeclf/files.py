@@ -123,18 +123,23 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise
 
 
-def lock(descriptor: int) -> bool:
+def lock(descriptor: int, *, shared: bool = False) -> bool:
     """Lock an open file or folder until it is closed; say whether that worked.
 
     It does not while another process has it locked. Where there are no such locks, on
     Windows, it always does.
+
+    Args:
+        descriptor: Of the file or folder.
+        shared: Whether others may have such a lock of it too.
     """
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

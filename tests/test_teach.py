@@ -107,8 +107,13 @@ def test_names_are_checked(teacher: Teacher) -> None:
     made = teacher.call("POST", "/Names/classes", json={"name": decomposed}).json()
     assert made["name"] == "\u00e9"
     assert teacher.get("/Names")["background"] == "_background"
-    again = teacher.call("POST", "/Names/classes", json={"name": "猫"})
-    assert again.status_code == 409
+    # What other disks, and people, take for one name is one.
+    for name in ("猫", "A.B", "\u00c9", "GŻEL Ł"):
+        again = teacher.call("POST", "/Names/classes", json={"name": name})
+        assert again.status_code == 409, name
+    assert teacher.call("POST", "", json={"name": "NAMES"}).status_code == 409
+    case = teacher.call("PATCH", "/Names/classes/a.b", json={"name": "A.B"})
+    assert case.json()["name"] == "A.B"
 
 
 def test_no_name_leads_out_of_the_folder(teacher: Teacher, folder: Path) -> None:
@@ -214,6 +219,35 @@ def test_renaming_and_deleting(teacher: Teacher, folder: Path) -> None:
     assert teacher.call("DELETE", "/Rename").status_code == 404
 
 
+def test_pictures_are_read_while_their_class_is_renamed(teacher: Teacher) -> None:
+    teacher.make("Moving", {"a": 3})
+    ids = [row["id"] for row in teacher.get("/Moving")["classes"][0]["pictures"]]
+    faults: list[str] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        with httpx.Client(base_url=teacher.client.base_url, timeout=30) as client:
+            while not ended.is_set():
+                for row in ids:
+                    for ending in ("", "/thumbnail"):
+                        path = f"/projects/Moving/classes/a/pictures/{row}{ending}"
+                        answer = client.get(path)
+                        if answer.status_code not in (200, 404):
+                            faults.append(answer.text)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(60):
+        for old, new in ("ab", "ba"):
+            path = f"/Moving/classes/{old}"
+            teacher.call("PATCH", path, json={"name": new}).raise_for_status()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not faults
+
+
 def test_too_little_is_said_before_training(teacher: Teacher) -> None:
     teacher.make("Little", {"red": 2})
     answer = teacher.call("POST", "/Little/training", json={})
@@ -288,6 +322,21 @@ def test_a_second_server_is_refused(teacher: Teacher, folder: Path) -> None:
     assert done.returncode == 1
     assert "another one has it" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_server_of_one_of_its_projects_is_refused(
+    teacher: Teacher, folder: Path
+) -> None:
+    teacher.make("Alone", {"red": 2, "green": 2})
+    done = refused("--teach", folder / "Alone")
+    assert done.returncode == 1
+    assert f"another one has {folder.resolve()}" in done.stderr
+    (folder.parent / "others").mkdir()
+    with teaching(folder.parent / "others" / "One"):
+        done = refused("--teach", folder.parent / "others")
+        assert "another one has" in done.stderr
+        with teaching(folder.parent / "others" / "Two"):  # both of one folder
+            pass
 
 
 def test_folders_that_are_there_open_as_projects(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ from teaching import Teacher, jpeg, teaching
 from web_server import serving
 
 from edgeclf.data.folders import read_folder
+from edgeclf.web.teach import child
+from edgeclf.web.teach.project import Project
+from edgeclf.web.teach.training import Trainer
 
 MANY = {"red": 40, "blue": 40}
 
@@ -154,6 +157,60 @@ def test_a_training_that_crashes_is_a_sentence(tmp_path: Path) -> None:
         assert status["state"] == "failed"
         assert "memory" in status["message"]
         assert teacher.train("P")["state"] == "done"
+
+
+SAYS_HALF = """
+import os, signal
+print('{"event": "prog', end="", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+GOES_ONCE = """
+import pathlib, sys
+if not pathlib.Path("gone").exists():
+    pathlib.Path("gone").touch()
+    sys.exit()
+print('{"event": "failed", "message": "The second has heard it."}', flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [(SAYS_HALF, "memory"), (GOES_ONCE, "second")]
+)
+def test_a_process_that_goes_leaves_no_training_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "goes_away.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(child, "_MODULE", "goes_away")
+    fill(tmp_path / "P", {"red": 2, "blue": 2})
+    project = Project(tmp_path / "P")
+    trainer = Trainer(None, lambda project: None)
+    trainer.start(project)
+    wait_until(lambda: (trainer.status(project) or {})["state"] == "failed")
+    assert said in (trainer.status(project) or {})["message"]
+    trainer.close()
+
+
+def test_files_whose_names_are_not_text(tmp_path: Path) -> None:
+    folder = tmp_path / "projects"
+    fill(folder / "P", {"red": 12, "blue": 12})
+    for seed in range(12):  # some are held out, and not taken for blue
+        odd = os.fsencode(folder / "P" / "blue") + b"/\xff%d.jpg" % seed
+        Path(os.fsdecode(odd)).write_bytes(jpeg("red", 100 + seed))
+    odd = os.fsencode(folder / "P" / "red") + b"/\xfe.jpg"
+    Path(os.fsdecode(odd)).write_bytes(b"no picture")
+    with teaching(folder) as teacher:
+        status = teacher.train("P")
+        assert status["state"] == "done"
+        assert "\ufffd.jpg" in status["message"]
+        wrong = [row for row in status["result"]["misclassified"] if row["label"]]
+        assert any("\ufffd" in row["name"] for row in wrong)
+        for row in wrong:
+            path = f"/P/classes/{row['label']}/pictures/{row['id']}"
+            assert teacher.call("GET", path).status_code == 200
+        assert teacher.get("/P")["training"]["state"] == "done"
 
 
 def test_killed_while_pictures_are_added(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -19,7 +20,7 @@ class Child:
 
     Args:
         on_event: Called in a thread with each event that it tells, and with
-            `{"event": "ended", "message": …}` when it is gone.
+            `{"event": "ended", "status": …, "message": …}` when it is gone.
     """
 
     def __init__(self, on_event: Callable[[dict[str, Any]], None]) -> None:
@@ -42,7 +43,7 @@ class Child:
                 try:
                     self._write(self._process, line)
                     return self._process.pid
-                except OSError:  # it has ended this moment
+                except (OSError, ValueError):  # it has ended this moment
                     pass
             self._process = self._started()
             self._write(self._process, line)
@@ -93,10 +94,13 @@ class Child:
     def _watch(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         with errors:
             for line in process.stdout or ():
-                event = json.loads(line)
-                event["pid"] = process.pid
-                self._on_event(event)
+                if not line.endswith("\n"):  # it was killed in the midst of it
+                    break
+                self._on_event({**json.loads(line), "pid": process.pid})
             status = process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what it did not read
+                    pipe.close()  # type: ignore[union-attr]
             errors.seek(0)
             said = [line for line in errors.read()[-4000:].splitlines() if line.strip()]
         reason = said[-1].strip() if said and status > 0 else f"status {status}"
@@ -106,4 +110,11 @@ class Child:
                 "The system has ended the training, most likely for want of memory. "
                 "Train with fewer pictures, or on a machine with more memory."
             )
-        self._on_event({"event": "ended", "message": message, "pid": process.pid})
+        self._on_event(
+            {
+                "event": "ended",
+                "status": status,
+                "message": message,
+                "pid": process.pid,
+            }
+        )

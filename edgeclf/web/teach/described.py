@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from edgeclf.web.teach import trained
+from edgeclf.web.teach.names import shown_name
 from edgeclf.web.teach.project import Listed, Project
 from edgeclf.web.teach.workshop import Workshop
 
@@ -21,8 +23,10 @@ def project_summary(project: Project) -> dict[str, Any]:
     pictures = [*project.listing().values()]
     newest_ns = max(
         (row.modified_ns for rows in pictures for row in rows),
-        default=project.folder.stat().st_mtime_ns,
+        default=None,
     )
+    if newest_ns is None:
+        newest_ns = project.folder.stat().st_mtime_ns
     modified = datetime.datetime.fromtimestamp(newest_ns / 1e9, datetime.timezone.utc)
     return {
         "name": project.name,
@@ -35,16 +39,20 @@ def project_summary(project: Project) -> dict[str, Any]:
 
 
 def project_details(
-    workshop: Workshop, project: Project, *, every: bool = False
+    workshop: Workshop,
+    project: Project,
+    listing: Mapping[str, list[Listed]],
+    *,
+    every: bool = False,
 ) -> dict[str, Any]:
     """Return all of a project.
 
     Args:
         workshop: It is one of its.
         project: What is described.
+        listing: Its pictures.
         every: Whether to list all pictures, and not the newest alone.
     """
-    listing = project.listing()
     classes = [
         class_details(label, pictures, every=every)
         for label, pictures in listing.items()
@@ -84,8 +92,3 @@ def model_details(project: Project, fingerprint: str) -> dict[str, Any] | None:
         return None
     is_current = record.get("fingerprint") == fingerprint
     return {**{name: record.get(name) for name in _SHOWN}, "is_current": is_current}
-
-
-def shown_name(name: str) -> str:
-    """Return a file's name as text, whatever its bytes are."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")

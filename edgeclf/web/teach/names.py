@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.inputs.paths import is_passed_over
 from edgeclf.labels import UNKNOWN
-from edgeclf.web.teach.refusals import unprocessable
+from edgeclf.web.teach.refusals import taken, unprocessable
 
 MOST_LETTERS = 100
 MOST_BYTES = 200  # a folder's name may have 255; some is left for endings
@@ -39,6 +40,19 @@ def new_project_name(name: str) -> str:
     return _new_name(name, "project")
 
 
+def check_unlike(name: str, others: Iterable[str]) -> None:
+    """Refuse a name that other disks, and people, take for one that is there.
+
+    That are names which differ in case alone, or in how letters are composed.
+
+    Raises:
+        ProblemError: It is so.
+    """
+    for other in others:
+        if _plain(other) == _plain(name):
+            raise taken(other)
+
+
 def is_usable(name: str) -> bool:
     """Return whether a folder that is there can be shown: its name is a line of UTF-8.
 
@@ -53,6 +67,11 @@ def is_usable(name: str) -> bool:
     return name.splitlines() == [name]
 
 
+def shown_name(name: str) -> str:
+    """Return a file's name as text, whatever its bytes are."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def _new_name(name: str, noun: str) -> str:
     fault = _fault(name)
     if fault is None:
@@ -65,6 +84,10 @@ def _new_name(name: str, noun: str) -> str:
             "another one."
         )
     return name
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _fault(name: str) -> str | None:

@@ -7,14 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from edgeclf.errors import ImageError
 from edgeclf.web import intake
 from edgeclf.web.service import Service
 from edgeclf.web.teach import pictures
-from edgeclf.web.teach.described import shown_name
-from edgeclf.web.teach.off_loop import off_loop
+from edgeclf.web.teach.names import shown_name
+from edgeclf.web.teach.off_loop import file_response, off_loop
 from edgeclf.web.teach.project import Project
 from edgeclf.web.teach.refusals import unprocessable
 from edgeclf.web.teach.workshop import Workshop
@@ -46,14 +46,13 @@ def add_to(routes: APIRouter, workshop: Workshop, service: Service) -> None:
     async def get_picture(project: str, label: str, picture: str) -> Response:
         """Return a picture as its file is."""
 
-        def file() -> FileResponse:
+        def file() -> Response:
             row = workshop.project(project).picture(label, picture)
             kind = _TYPES.get(row.path.suffix[1:].lower())
-            return FileResponse(
+            return file_response(
                 row.path,
-                media_type=kind or "application/octet-stream",
-                filename=None if kind else shown_name(row.path.name),
-                headers={"Cache-Control": "private, no-cache"},
+                kind or "application/octet-stream",
+                None if kind else shown_name(row.path.name),
             )
 
         return await off_loop(file)

@@ -26,8 +26,8 @@ from typing import NamedTuple
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.inputs.paths import find_images
 from edgeclf.web.problems import ProblemError
-from edgeclf.web.teach.names import is_usable, new_class_name
-from edgeclf.web.teach.refusals import conflict, missing
+from edgeclf.web.teach.names import check_unlike, is_usable, new_class_name
+from edgeclf.web.teach.refusals import conflict, missing, taken
 
 OURS = ".edgeclf"
 ID_LETTERS = 24  # hexadecimal, of SHA-256: 96 bits
@@ -73,8 +73,8 @@ class Project:
         self.name = folder.resolve().name
         self.ours = folder / OURS
         self.lock = threading.RLock()
-        # Of the class whose pictures were asked for last: a page asks for many.
-        self._known: tuple[str, dict[str, Listed]] = "", {}
+        # By class and id, of pictures that were asked for: a page asks for many.
+        self._known: dict[str, dict[str, Listed]] = {}
 
     def class_names(self) -> list[str]:
         """Return the classes, in code point order; `_background` is one of them."""
@@ -135,11 +135,10 @@ class Project:
             ProblemError: There is none, or a link leads out of the project.
         """
         folder = self.class_folder(label)
-        known = self._known  # another thread may set another one
-        found = known[1].get(picture_id) if known[0] == label else None
+        found = self._known.get(label, {}).get(picture_id)
         if found is None or not found.path.is_file():
             rows = {row.id: row for row in self.pictures(label)}
-            self._known = label, rows
+            self._known[label] = rows
             found = rows.get(picture_id)
         if found is None or not found.path.is_file() or not self.holds(found.path):
             raise missing("picture", picture_id)
@@ -172,6 +171,7 @@ class Project:
             if name != label:
                 self._check_free(name, folder)
                 folder.rename(self.folder / name)
+                self._known.pop(label, None)
         return name
 
     def delete_class(self, label: str) -> None:
@@ -183,6 +183,7 @@ class Project:
         """
         with self.lock:
             remove(self.class_folder(label), self.ours)
+            self._known.pop(label, None)
 
     def delete_picture(self, label: str, picture_id: str) -> None:
         """Delete a picture.
@@ -229,12 +230,11 @@ class Project:
                     part.unlink(missing_ok=True)
 
     def _check_free(self, name: str, but: Path | None = None) -> None:
+        others = [label for label in self.class_names() if not but or label != but.name]
         target = self.folder / name
+        check_unlike(name, others)
         if os.path.lexists(target) and not (but and target.samefile(but)):
-            raise conflict(
-                f"Expected a name that is free. Received: {name}, which there is "
-                "already. Choose another one."
-            )
+            raise taken(name)
 
     @property
     def background(self) -> str | None:
@@ -270,7 +270,7 @@ def remove(folder: Path, trash: Path) -> None:
 
 
 def _listed(folder: Path, path: Path) -> Listed:
-    name = path.relative_to(folder).as_posix()
+    name = str(path)[len(str(folder)) + 1 :].replace(os.sep, "/")
     try:
         status = path.stat()
     except OSError:

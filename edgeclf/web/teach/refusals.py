@@ -26,6 +26,14 @@ def conflict(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.CONFLICT, "In the way", detail)
 
 
+def taken(name: str) -> ProblemError:
+    """Return the problem of a name that there is already (409)."""
+    return conflict(
+        f"Expected a name that is free. Received: {name}, which there is already. "
+        "Choose another one."
+    )
+
+
 def unprocessable(detail: str) -> ProblemError:
     """Return the problem of something that cannot be used (422)."""
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid values", detail)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError
@@ -23,7 +24,7 @@ from edgeclf.web.teach.described import (
     project_details,
     project_summary,
 )
-from edgeclf.web.teach.off_loop import off_loop
+from edgeclf.web.teach.off_loop import file_response, off_loop
 from edgeclf.web.teach.refusals import missing
 from edgeclf.web.teach.status import FINAL
 from edgeclf.web.teach.workshop import Workshop
@@ -42,8 +43,6 @@ _PROBLEM: dict[str, Any] = {
     "description": "What was expected, what came, and what to do.",
     "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-
-Result = TypeVar("Result")
 
 
 class NameGiven(BaseModel):
@@ -76,8 +75,12 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
         """List the projects."""
 
         def listed() -> list[dict[str, Any]]:
-            found = map(workshop.project, workshop.project_names())
-            return [project_summary(project) for project in found]
+            found = []
+            for name in workshop.project_names():
+                # Another tab may delete one in the midst of it.
+                with contextlib.suppress(ProblemError, FileNotFoundError):
+                    found.append(project_summary(workshop.project(name)))
+            return found
 
         return JSONResponse({"projects": await off_loop(listed)})
 
@@ -86,7 +89,7 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
         """Make a project."""
 
         def added() -> dict[str, Any]:
-            return project_details(workshop, workshop.add_project(given.name))
+            return project_details(workshop, workshop.add_project(given.name), {})
 
         return JSONResponse(await off_loop(added), HTTPStatus.CREATED)
 
@@ -98,11 +101,13 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
 
         def described() -> dict[str, Any]:
             found = workshop.project(project)
-            details = project_details(workshop, found, every=every)
+            listing = found.listing()
+            details = project_details(workshop, found, listing, every=every)
             model = details["model"]
             filled = [entry for entry in details["classes"] if entry["num_pictures"]]
             if len(filled) > 1 and not (model and model["is_current"]):
-                workshop.trainer.warm(found)  # it is likely to be trained
+                # It is likely to be trained.
+                workshop.trainer.warm(found, found.fingerprint(listing))
             return details
 
         return JSONResponse(await off_loop(described))
@@ -221,16 +226,13 @@ def _add_model(routes: APIRouter, workshop: Workshop, service: Service) -> None:
             raise missing("model", project)
         return await api.answer_classify(request, service, model)
 
-    def download(project: str, name: str, kind: str, saved: str) -> FileResponse:
+    def download(project: str, name: str, kind: str, saved: str) -> Response:
         found = workshop.project(project)
         folder = trained.current(found)
         if folder is None or not (folder / name).is_file():
             raise missing("model", project)
-        return FileResponse(
-            folder / name,
-            media_type=kind,
-            filename=saved.format(found.name) if saved else None,
-            headers={"Cache-Control": "private, no-cache"},
+        return file_response(
+            folder / name, kind, saved.format(found.name) if saved else None
         )
 
     @routes.get("/{project}/model.tflite")

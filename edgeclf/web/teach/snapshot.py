@@ -1,5 +1,7 @@
 """The pictures of a project as they are when a training begins."""
 
+# ruff: noqa: PTH103, PTH114, PTH120, PTH211
+
 from __future__ import annotations
 
 import os
@@ -56,13 +58,20 @@ def snapshot(project: Project, run: Path) -> str:
     """
     with project.lock:
         listing = project.listing()
+        # As text: of 10,000 pictures it would be felt.
+        made: set[str] = set()
         for label, pictures in listing.items():
+            below = str(run / SNAPSHOT / label)
             for picture in pictures:
-                target = run / SNAPSHOT / label / picture.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source = os.path.realpath(picture.path)
+                target = f"{below}/{picture.name}"
+                folder, source = os.path.dirname(target), str(picture.path)
+                if folder not in made:
+                    os.makedirs(folder, exist_ok=True)
+                    made.add(folder)
+                if os.path.islink(source):
+                    source = os.path.realpath(source)
                 try:
                     os.link(source, target)
                 except OSError:  # on another disk, or on one without such names
-                    target.symlink_to(source)
+                    os.symlink(os.path.realpath(source), target)
         return project.fingerprint(listing)

@@ -48,10 +48,11 @@ def new_run(project: Project) -> Path:
     """Make a folder for a training.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be made; also if the project was deleted this moment.
     """
+    project.ours.mkdir(exist_ok=True)
     run = project.ours / f"{_RUN}{uuid.uuid4().hex[:12]}"
-    run.mkdir(parents=True)
+    run.mkdir()
     return run
 
 

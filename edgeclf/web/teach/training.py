@@ -17,6 +17,7 @@ from edgeclf.console import number_of, sentence
 from edgeclf.web.problems import ProblemError
 from edgeclf.web.teach import trained
 from edgeclf.web.teach.child import Child
+from edgeclf.web.teach.names import shown_name
 from edgeclf.web.teach.project import Project, picture_id
 from edgeclf.web.teach.refusals import missing, of_disk
 from edgeclf.web.teach.snapshot import SNAPSHOT, check_enough, snapshot
@@ -106,6 +107,7 @@ class Trainer:
             self._is_ending = True
         self._child.end()
         with self._lock:
+            trained.clean(project)  # of what it wrote until it was gone
             self._is_ending = False
             self._next()
 
@@ -130,13 +132,18 @@ class Trainer:
             "was computed is kept, so it is quicker.",
         )
 
-    def warm(self, project: Project) -> None:
-        """Let bottlenecks be computed while pictures are still being added."""
-        fingerprint = project.fingerprint()
+    def warm(self, project: Project, fingerprint: str = "") -> None:
+        """Let bottlenecks be computed while pictures are still being added.
+
+        Args:
+            project: Whose.
+            fingerprint: Of its pictures: those that it was called for before are ready.
+                Empty for pictures that have just come.
+        """
         with self._lock:
             if self._is_closed or self._is_ending or self._running is not None:
                 return
-            if self._warmed.get(project.name) == fingerprint:
+            if fingerprint and self._warmed.get(project.name) == fingerprint:
                 return
             self._warmed[project.name] = fingerprint
             try:
@@ -223,13 +230,20 @@ class Trainer:
                     "message": MESSAGES.get(event["stage"], "Working."),
                 }
             elif kind == "warning":
-                run.warnings.append(event["message"])
-                logger.warning("%s: %s", run.project.name, event["message"])
+                message = shown_name(event["message"])  # it may name files
+                run.warnings.append(message)
+                logger.warning("%s: %s", run.project.name, message)
             elif kind == "done":
                 self._finish(run, event["result"])
                 self._next()
+            elif kind == "ended" and event["status"] == 0:
+                # It went for want of work just before the command came: once more.
+                self._running = None
+                self._waiting.insert(0, run)
+                self._next()
             elif kind in ("failed", "ended"):
-                self._end(run, new_status("failed", event["message"], run.began_s))
+                message = shown_name(event["message"])
+                self._end(run, new_status("failed", message, run.began_s))
                 self._next()
 
     def _finish(self, run: _Run, result: dict[str, Any]) -> None:
@@ -237,6 +251,7 @@ class Trainer:
             label, _, name = entry["name"].partition("/")
             entry["id"] = picture_id(name)
             entry["label"] = label
+            entry["name"] = shown_name(entry["name"])
         status = new_status("done", summary(result, run.warnings), run.began_s)
         status["result"] = result
         now = datetime.datetime.now(datetime.timezone.utc)

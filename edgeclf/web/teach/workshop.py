@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from edgeclf.errors import DatasetError, EdgeclfError
 from edgeclf.inputs.paths import IMAGE_ENDINGS, is_passed_over
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.teach import trained
-from edgeclf.web.teach.names import is_usable, new_project_name
+from edgeclf.web.teach.names import check_unlike, is_usable, new_project_name
 from edgeclf.web.teach.pictures import Thumbnails
 from edgeclf.web.teach.project import OURS, Project, remove
-from edgeclf.web.teach.refusals import conflict, missing
+from edgeclf.web.teach.refusals import conflict, missing, taken
 from edgeclf.web.teach.training import Trainer
 
 MOST_LOADED = 3  # models in memory, some MB each; others are loaded when asked for
@@ -51,15 +52,9 @@ class Workshop:
         self.architecture = architecture
         folder.mkdir(parents=True, exist_ok=True)
         files.check_writable(folder / ".edgeclf.part")
-        self._descriptor = os.open(folder, os.O_RDONLY)
-        if not files.lock(self._descriptor):
-            os.close(self._descriptor)
-            raise DatasetError(
-                f"Expected to be the only server that teaches in {folder}. Received: "
-                "another one has it. End that one, or give another folder."
-            )
+        self._descriptor = _locked(folder)
         self.is_single = _is_dataset(folder)
-        self.trainer = Trainer(architecture, self._forget_model)
+        self.trainer = Trainer(architecture, self._load_model)
         self.thumbnails = Thumbnails()
         self._projects: dict[str, Project] = {}
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
@@ -102,11 +97,9 @@ class Workshop:
         name = new_project_name(name)
         self._check_many("make others in")
         with self._lock:
+            check_unlike(name, self.project_names())
             if os.path.lexists(self.folder / name):
-                raise conflict(
-                    f"Expected a name that is free. Received: {name}, which there is "
-                    "already. Choose another one."
-                )
+                raise taken(name)
             (self.folder / name / OURS).mkdir(parents=True)
             return self.project(name)
 
@@ -160,7 +153,7 @@ class Workshop:
                 os.close(self._descriptor)
                 self._descriptor = -1
 
-    def _forget_model(self, project: Project) -> None:
+    def _load_model(self, project: Project) -> None:
         """Load the new model of a project now: the next picture need not wait."""
         try:
             self.model(project.name)
@@ -181,6 +174,39 @@ class Workshop:
             project = self.project(name)
             project.clean()
             trained.clean(project)
+
+
+def _locked(folder: Path) -> int:
+    """Lock a folder until the descriptor that is returned is closed.
+
+    Raises:
+        DatasetError: Another server has it, or the folder that it lies in, or one of
+            its projects.
+        OSError: It cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    near = (folder.resolve().parent, *_folders(folder))
+    taken_one = folder if not files.lock(descriptor) else _first_locked(near)
+    if taken_one is not None:
+        os.close(descriptor)
+        raise DatasetError(
+            f"Expected to be the only server that teaches in {folder}. Received: "
+            f"another one has {'it' if taken_one == folder else taken_one}. End that "
+            "one, or give another folder."
+        )
+    return descriptor
+
+
+def _first_locked(folders: Iterable[Path]) -> Path | None:
+    for folder in folders:
+        with suppress(OSError):  # one that cannot be read, nobody teaches in
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                if not files.lock(descriptor, shared=True):
+                    return folder
+            finally:
+                os.close(descriptor)
+    return None
 
 
 def _loaded(path: Path) -> LoadedModel:
