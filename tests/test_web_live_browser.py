@@ -253,7 +253,7 @@ def test_not_sure_below_the_threshold(browser, server):
         page.wait_for_function(
             "() => document.getElementById('top').textContent === 'Not sure'"
         )
-        assert shown(page, "least-shown") == "100 %"
+        assert shown(page, "least-shown") == "100%"
         page.check("#mirror")
         assert "mirrored" in page.get_attribute("#video", "class")
 
@@ -351,9 +351,9 @@ def test_bars_of_many_classes_do_not_jump(browser, server):
               return [first, second, said()];
             }"""
         )
-    assert first == [f"c{index}{50 - index} %" for index in range(8)]
-    assert second == [f"c{index}{50 + index} %" for index in range(8)]
-    assert third == [f"c{index}{50 + index} %" for index in range(11, 3, -1)]
+    assert first == [f"c{index}{50 - index}%" for index in range(8)]
+    assert second == [f"c{index}{50 + index}%" for index in range(8)]
+    assert third == [f"c{index}{50 + index}%" for index in range(11, 3, -1)]
 
 
 def test_frames_are_small_and_scores_many():

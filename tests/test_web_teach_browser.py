@@ -103,7 +103,7 @@ def test_a_model_is_taught_from_zero(browser, server, photos, tmp_path):  # noqa
         assert card(page, "red").locator(".thumbs img").count() == 12
         expect(train).to_have_attribute("aria-disabled", "false")
         train.click()
-        expect(page.locator("#accuracy")).to_have_text("100.0 % right", timeout=LONG_MS)
+        expect(page.locator("#accuracy")).to_have_text("100.0% right", timeout=LONG_MS)
         table = page.get_by_role("table")
         assert table.locator("thead th").all_inner_texts() == ["Shows", "blue", "red"]
         hits = [int(text) for text in table.locator("td.hit").all_inner_texts()]
