@@ -121,11 +121,10 @@ def test_nothing_is_sent_while_the_tab_is_hidden(browser, server):
         page.click("#start")
         page.wait_for_function(GREEN)
         page.evaluate(LOOK_AWAY % "hidden")
-        page.wait_for_timeout(300)
+        until(page, lambda: "Resting" in shown(page, "state"))
         before = len(sent)
         page.wait_for_timeout(600)
         assert len(sent) == before
-        assert "Resting" in shown(page, "state")
         page.evaluate(LOOK_AWAY % "visible")
         page.wait_for_function("() => document.getElementById('state').hidden")
         until(page, lambda: len(sent) > before)
