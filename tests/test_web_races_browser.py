@@ -177,8 +177,13 @@ def test_a_double_click_on_train_does_not_cancel(project):
     project.on("request", lambda request: asked.append(request.method))
     # A status that stays: the training itself may end before the second click.
     status = {
-        **{"state": "running", "stage": "head", "done": 0, "total": 0},
-        **{"seconds": 0.1, "message": "", "result": None},
+        "state": "running",
+        "stage": "head",
+        "done": 0,
+        "total": 0,
+        "seconds": 0.1,
+        "message": "",
+        "result": None,
     }
     project.route(
         "**/training*",
