@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -103,7 +104,7 @@ def test_a_model_is_taught_from_zero(browser, server, photos, tmp_path):  # noqa
         assert card(page, "red").locator(".thumbs img").count() == 12
         expect(train).to_have_attribute("aria-disabled", "false")
         train.click()
-        expect(page.locator("#accuracy")).to_have_text("100.0 % right", timeout=LONG_MS)
+        expect(page.locator("#accuracy")).to_have_text("100.0% right", timeout=LONG_MS)
         table = page.get_by_role("table")
         assert table.locator("thead th").all_inner_texts() == ["Shows", "blue", "red"]
         hits = [int(text) for text in table.locator("td.hit").all_inner_texts()]
@@ -146,14 +147,17 @@ def test_pictures_are_recorded_while_the_button_is_held(browser, server, worksho
         button = page.get_by_role("button", name="Hold to record red")
         expect(button).to_be_enabled()
         button.hover()
+        began = time.monotonic()
         page.mouse.down()
         expect(button).to_have_text("Recording …")
         page.wait_for_timeout(1200)
         page.mouse.up()
+        held_s = time.monotonic() - began
         expect(button).to_have_text("Hold to record")
         expect(page.locator("#said")).to_contain_text("added to red")
         by_pointer = len(list((workshop / "recorded" / "red").iterdir()))
-        assert 3 <= by_pointer <= 11  # 8 a second, fewer on a slow machine
+        # 8 a second, fewer on a slow machine.
+        assert 3 <= by_pointer <= 8 * held_s + 2
         count(page, "red", by_pointer)
         button.focus()
         page.keyboard.down(" ")

@@ -4,7 +4,7 @@
 export function renderBars(list, categories) {
   list.replaceChildren(...categories.map(({ index, label, score }) => {
     const item = document.createElement("li");
-    const name = document.createElement("span");
+    const name = document.createElement("bdi"); // It may be written from the right.
     name.className = "label";
     name.textContent = label ?? String(index);
     const meter = document.createElement("meter");
@@ -13,7 +13,7 @@ export function renderBars(list, categories) {
     meter.setAttribute("aria-hidden", "true");
     const figure = document.createElement("span");
     figure.className = "score";
-    figure.textContent = `${(100 * score).toFixed(1)} %`;
+    figure.textContent = `${(100 * score).toFixed(1)}%`;
     item.append(name, meter, figure);
     return item;
   }));

@@ -13,32 +13,64 @@ const UNSAFE = "Browsers give the camera only to pages of this machine "
   + "(http://localhost) or of https. Serve with --certificate and --key, or open the "
   + "page on the machine itself.";
 
+const GONE = "The camera has gone. Plug it in again, then start.";
+const attempts = new WeakMap(); // of each <video>: the newest counts
+
 /**
  * Open a camera into a <video>; returns a function that stops it. Throws an Error with
  * a sentence. A `deviceId` (see `listCameras`) goes before `facingMode`, which is
- * "environment" (away from the user) or "user".
+ * "environment" (away from the user) or "user". `onGone(sentence)` is called when the
+ * camera was taken away and has been stopped.
+ *
+ * Permission may take a while: returns null if `forgetCamera` or another `openCamera`
+ * of this <video> came meanwhile; the camera is then not left running.
  */
-export async function openCamera(video, facingMode = "environment", deviceId = null) {
+export async function openCamera(video, {
+  facingMode = "environment", deviceId = null, onGone = () => {},
+} = {}) {
   if (!navigator.mediaDevices?.getUserMedia) throw new Error(UNSAFE);
+  forgetCamera(video);
+  const attempt = attempts.get(video);
+  const isOld = () => attempts.get(video) !== attempt;
   const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode };
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: which, audio: false });
   } catch (error) {
+    if (isOld()) return null;
     throw new Error(SENTENCES[error.name] ?? `The camera does not start: ${error.message}`);
   }
   const stop = () => {
     for (const track of stream.getTracks()) track.stop();
     if (video.srcObject === stream) video.srcObject = null;
   };
+  if (isOld()) {
+    stop();
+    return null;
+  }
   video.srcObject = stream;
   try {
     await video.play();
   } catch (error) {
     stop();
+    if (isOld()) return null;
     throw new Error(`The camera's picture does not play: ${error.message}`);
   }
+  if (isOld()) {
+    stop();
+    return null;
+  }
+  // Not of a track that is stopped here.
+  stream.getVideoTracks()[0].addEventListener("ended", () => {
+    stop();
+    onGone(GONE);
+  });
   return stop;
+}
+
+/** Let no camera come that is being opened for a <video>. */
+export function forgetCamera(video) {
+  attempts.set(video, (attempts.get(video) ?? 0) + 1);
 }
 
 /**

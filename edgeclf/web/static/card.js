@@ -3,6 +3,7 @@
 import { askBlob, formOf } from "./api.js";
 import { renderBars } from "./bars.js";
 import { remember } from "./last.js";
+import { onSinglePress } from "./presses.js";
 import { hashtags } from "./tables.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -24,7 +25,7 @@ export class Card {
     this.part("name").title = name;
     this.part("placeholder").textContent = (name.match(/\.(\w{1,5})$/)?.[1] ?? "").toUpperCase();
     this.part("remove").setAttribute("aria-label", `Remove ${name}`);
-    this.part("remove").addEventListener("click", () => onRemove(this));
+    onSinglePress(this.part("remove"), () => onRemove(this));
     this.part("retry").addEventListener("click", () => onRetry(this));
     this.part("heat").addEventListener("click", () => this.toggleHeat());
     this.part("copy").addEventListener("click", () => this.copy());
@@ -124,6 +125,7 @@ export class Card {
     }
   }
 
+  /** Take it off the page; answers on their way are no longer waited for. */
   remove() {
     this.aborter.abort();
     for (const address of this.addresses) URL.revokeObjectURL(address);

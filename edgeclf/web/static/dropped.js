@@ -1,7 +1,17 @@
 // Pictures that are dropped or pasted, and those in dropped folders.
 
-const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|jfif|pnm|ppm|ico)$/i;
+const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|jfif|pnm|ppm|jp2|ico)$/i;
+const LITTER = new Set(["__MACOSX", "@eaDir"]); // that systems put beside pictures
 const ADDRESS = /^https?:\/\/\S+$/i;
+
+/** Say whether a file in a folder, by its path, is one of the folder's pictures. */
+export function isPicture(path) {
+  return PICTURE.test(path) && !path.split("/").some(isLitter);
+}
+
+function isLitter(name) {
+  return name.startsWith(".") || LITTER.has(name);
+}
 
 /** Return what was dropped or pasted, as [{ blob, name }]; folders give their pictures. */
 export async function picturesOf(transfer) {
@@ -27,9 +37,9 @@ async function below(folder) {
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (some.length === 0) break;
     for (const entry of some) {
-      if (entry.name.startsWith(".")) continue;
+      if (isLitter(entry.name)) continue;
       if (entry.isDirectory) found.push(...await below(entry));
-      else if (PICTURE.test(entry.name)) found.push(await opened(entry));
+      else if (isPicture(entry.name)) found.push(await opened(entry));
     }
   }
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));

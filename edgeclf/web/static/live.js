@@ -1,6 +1,6 @@
 // The page that labels a camera.
 
-import { cameraSettings, listCameras, openCamera } from "./camera.js";
+import { cameraSettings, forgetCamera, listCameras, openCamera } from "./camera.js";
 import { SteadyBars } from "./steady.js";
 import { Watcher } from "./watch.js";
 
@@ -87,6 +87,11 @@ function complain(words) {
   at("problem").hidden = !words;
 }
 
+function fail(sentence) {
+  stop();
+  complain(sentence);
+}
+
 async function start(deviceId = null) {
   if (isOpening) return;
   isOpening = true;
@@ -95,19 +100,17 @@ async function start(deviceId = null) {
   complain("");
   note("Opening the camera …");
   try {
-    close = await openCamera(video, facing, deviceId);
+    const opened = await openCamera(video, { facingMode: facing, deviceId, onGone: fail });
+    if (!opened) return; // The page was left.
+    close = opened;
+    await offerCameras();
   } catch (error) {
-    stop();
-    complain(error.message);
+    fail(error.message);
     return;
   } finally {
     isOpening = false;
   }
-  video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
-    stop();
-    complain("The camera has gone. Plug it in again, then start.");
-  });
-  await offerCameras();
+  if (!close) return; // Stopped meanwhile.
   mirror();
   begin("Stop camera");
 }
@@ -129,8 +132,7 @@ async function play(file) {
   try {
     await video.play();
   } catch {
-    stop();
-    complain(`The browser cannot play ${file.name}. Choose a video in MP4 or WebM.`);
+    if (video.src === address) fail(`The browser cannot play ${file.name}. Choose a video in MP4 or WebM.`);
     return;
   }
   begin("Stop video");
@@ -209,6 +211,7 @@ at("freeze").addEventListener("click", () => {
   at("freeze").textContent = "Go on";
   watcher.stop();
   video.pause();
+  complain("");
   note("Frozen.");
 });
 at("mirror").addEventListener("change", () => mirror(at("mirror").checked));
@@ -216,6 +219,9 @@ at("smoothing").addEventListener("change", () => {
   watcher.smoother.seconds = Number(at("smoothing").value);
 });
 at("least")?.addEventListener("input", () => {
-  at("least-shown").textContent = `${at("least").value} %`;
+  at("least-shown").textContent = `${at("least").value}%`;
 });
-window.addEventListener("pagehide", () => { if (close) stop(); });
+window.addEventListener("pagehide", () => {
+  forgetCamera(video);
+  stop();
+});

@@ -1,6 +1,6 @@
 // Taking a picture: with the camera's own program on telephones, else in a window.
 
-import { grabFrame, openCamera } from "./camera.js";
+import { forgetCamera, grabFrame, openCamera } from "./camera.js";
 
 const SIDE = 1600; // Longest side of a photograph, pixels.
 const part = id => document.getElementById(id);
@@ -14,19 +14,35 @@ async function photograph() {
   }
   part("camera").showModal();
   part("camera-error").hidden = true;
+  part("viewfinder").hidden = false;
   part("shoot").disabled = true;
   try {
-    const stop = await openCamera(part("viewfinder"));
-    if (!part("camera").open) {
-      stop();
-      return;
-    }
+    const stop = await openCamera(part("viewfinder"), { onGone: complain });
+    if (!stop) return; // The window was closed.
     stopCamera = stop;
     part("shoot").disabled = false;
     part("shoot").focus();
   } catch (error) {
-    part("camera-error").textContent = `There is no picture of the camera. ${error.message}`;
-    part("camera-error").hidden = false;
+    complain(error.message);
+  }
+}
+
+function complain(sentence) {
+  part("shoot").disabled = true;
+  part("viewfinder").hidden = true;
+  part("camera-error").textContent = sentence;
+  part("camera-error").hidden = false;
+}
+
+async function shoot(take) {
+  part("shoot").disabled = true; // A double click is one picture.
+  try {
+    const blob = await grabFrame(part("viewfinder"), SIDE);
+    if (!part("camera").open) return;
+    part("camera").close();
+    take(blob);
+  } catch (error) {
+    complain(error.message);
   }
 }
 
@@ -37,13 +53,10 @@ export function offerCamera(take) {
     for (const file of part("capture").files) take(file);
     part("capture").value = "";
   });
-  part("shoot").addEventListener("click", async () => {
-    const blob = await grabFrame(part("viewfinder"), SIDE);
-    part("camera").close();
-    take(blob);
-  });
+  part("shoot").addEventListener("click", () => shoot(take));
   part("camera-close").addEventListener("click", () => part("camera").close());
   part("camera").addEventListener("close", () => {
+    forgetCamera(part("viewfinder"));
     stopCamera();
     stopCamera = () => {};
   });

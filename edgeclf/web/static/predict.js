@@ -57,7 +57,7 @@ function announce(card) {
   if (waiting.length + working > 0) return;
   const { categories = [], error } = card.result ?? {};
   const words = categories.map(({ label, index, score }) => (
-    `${label ?? index} ${(100 * score).toFixed(0)} %`
+    `${label ?? index} ${(100 * score).toFixed(0)}%`
   ));
   part("announcer").textContent = cards.length > 1
     ? `${summary()}.`
@@ -98,13 +98,16 @@ async function work(card) {
   card.working();
   try {
     if (!card.blob) card.picture(await fetched(card.url, signal));
-    card.labelled(await classify(named(card), { signal }));
+    const answer = await classify(named(card), { signal });
+    if (!signal.aborted) card.labelled(answer);
   } catch (error) {
-    if (PAUSED.has(error.status) && error.retryAfter) {
+    if (signal.aborted) {
+      // It was removed: nothing is to be said of it.
+    } else if (PAUSED.has(error.status) && error.retryAfter) {
       waiting.unshift(card);
       card.become("waiting", "Waits: the server is busy");
       pause(error.retryAfter);
-    } else if (error.name !== "AbortError") {
+    } else {
       card.canRetry = error.status === 0 || error.status >= 500 || error.status === 401;
       card.failed(error.message, card.canRetry);
     }
@@ -138,6 +141,7 @@ function named(card) {
 }
 
 function again(card) {
+  if (card.part("retry") === document.activeElement) card.part("remove").focus();
   card.canRetry = false;
   card.become("waiting", "Waits for its turn");
   waiting.push(card);

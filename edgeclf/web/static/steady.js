@@ -69,7 +69,7 @@ class Row {
 
   show(score, isGiven) {
     this.meter.value = score;
-    this.figure.textContent = `${(100 * score).toFixed(0)} %`;
+    this.figure.textContent = `${(100 * score).toFixed(0)}%`;
     this.item.classList.toggle("given", isGiven);
   }
 }

@@ -9,6 +9,8 @@ const list = document.getElementById("projects");
 const said = document.getElementById("said");
 const trouble = document.getElementById("trouble");
 const cards = new Map(); // name -> element
+let isTroubled = false; // the last question had no answer
+let isCreating = false;
 let changes = 0; // of this page; an answer that was asked for before one is old
 
 function makeCard(name) {
@@ -56,8 +58,10 @@ async function refresh() {
   try {
     const answer = await ask(PROJECTS);
     if (seen === changes) show(answer.projects);
-    tell(trouble, null);
+    if (isTroubled) tell(trouble, null);
+    isTroubled = false;
   } catch (problem) {
+    isTroubled = true;
     document.getElementById("loading").hidden = true;
     tell(trouble, problem.message);
   }
@@ -67,6 +71,7 @@ async function deleteProject(name, card) {
   const pictures = counted(Number(card.dataset.pictures), "picture");
   if (!await confirmed(`Delete “${name}”?`, `Its ${pictures} and its model are deleted from the disk. This cannot be undone.`)) return;
   changes += 1;
+  tell(trouble, null);
   try {
     await remove(projectUrl(name));
     announce(said, `${name} is deleted.`);
@@ -85,6 +90,8 @@ document.getElementById("new-project").addEventListener("submit", async event =>
   const input = document.getElementById("project-name");
   const hint = document.getElementById("project-problem");
   const name = input.value.trim();
+  if (isCreating) return; // The button was pressed twice.
+  isCreating = true;
   tell(hint, null);
   try {
     const project = await send("POST", PROJECTS, { name });
@@ -92,6 +99,8 @@ document.getElementById("new-project").addEventListener("submit", async event =>
   } catch (problem) {
     tell(hint, problem.message);
     input.focus();
+  } finally {
+    isCreating = false;
   }
 });
 

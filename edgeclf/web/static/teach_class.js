@@ -85,7 +85,11 @@ export class ClassCard {
       event.preventDefault();
       event.stopPropagation();
       this.element.classList.remove("over");
-      this.add((await picturesOf(event.dataTransfer)).map(({ blob }) => blob));
+      try {
+        this.add((await picturesOf(event.dataTransfer)).map(({ blob }) => blob));
+      } catch (error) {
+        this.page.complain(`The browser could not read that: ${error.message}`);
+      }
     });
   }
 
@@ -214,7 +218,7 @@ export class ClassCard {
   /** It is no more: stop all that is under way for it. */
   close() {
     this.gone = true;
-    this.recorder.stop();
+    this.recorder.close();
     this.page.uploads.drop(this);
     this.element.remove();
   }

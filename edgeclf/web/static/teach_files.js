@@ -1,18 +1,12 @@
 // Files that are dropped or chosen, and the classes that their folders speak of.
 
-const LITTER = new Set(["__MACOSX", "@eaDir"]);
-const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|jfif|pnm|ppm|jp2)$/i;
+import { isPicture } from "./dropped.js";
 
 /** The pictures of an <input type="file">, as those that are dropped: [{blob, name}]. */
 export function chosenPictures(input) {
   return [...input.files]
     .map(file => ({ blob: file, name: file.webkitRelativePath || file.name }))
     .filter(({ blob, name }) => !blob.webkitRelativePath || isPicture(name));
-}
-
-function isPicture(name) {
-  const path = name.split("/");
-  return PICTURE.test(name) && !path.some(part => part.startsWith(".") || LITTER.has(part));
 }
 
 /**

@@ -23,6 +23,7 @@ class ProjectPage {
     this.cards = new Map(); // name of a class -> ClassCard
     this.wantsAll = false; // pictures, and not the newest alone
     this.changes = 0; // of this page; an answer that was asked for before one is old
+    this.asked = this.shown = 0; // numbers of questions for all there is
     this.sentences = [];
     this.uploads = new Uploads(name, {
       maxImages: Number(maxImages),
@@ -67,7 +68,11 @@ class ProjectPage {
       this.coverDrop(false);
       if (event.defaultPrevented) return;
       event.preventDefault();
-      this.addFolders(await picturesOf(event.dataTransfer));
+      try {
+        await this.addFolders(await picturesOf(event.dataTransfer));
+      } catch (error) {
+        this.complain(`The browser could not read that: ${error.message}`);
+      }
     });
     window.addEventListener("beforeunload", event => {
       if (this.uploads.left) event.preventDefault();
@@ -108,6 +113,7 @@ class ProjectPage {
   /** Ask the server for all there is, and show it. */
   async refresh() {
     const seen = this.changes;
+    const number = this.asked += 1;
     let project;
     try {
       project = await ask(this.wantsAll ? `${this.url}?all=1` : this.url);
@@ -119,7 +125,8 @@ class ProjectPage {
     }
     if (this.isTroubled) this.complain(null);
     this.isTroubled = false;
-    if (seen !== this.changes) return;
+    if (seen !== this.changes || number < this.shown) return; // There is a newer one.
+    this.shown = number;
     this.wantsAll = false;
     this.show(project);
   }
@@ -196,6 +203,8 @@ class ProjectPage {
   }
 
   async addTyped() {
+    if (this.isAdding) return; // The key was pressed twice.
+    this.isAdding = true;
     const input = get("class-name");
     const hint = get("class-problem");
     tell(hint, null);
@@ -206,6 +215,7 @@ class ProjectPage {
       input.value = "";
       this.say(`The class ${name} is added.`);
     }, problem => tell(hint, problem.message));
+    this.isAdding = false;
     input.focus();
   }
 

@@ -1,6 +1,6 @@
 // Take pictures for a class with the camera, as long as a button is held.
 
-import { grabFrame, openCamera } from "./camera.js";
+import { forgetCamera, grabFrame, openCamera } from "./camera.js";
 import { counted } from "./teach_words.js";
 
 const EVERY_MS = 125; // 8 pictures a second
@@ -23,6 +23,7 @@ export class Recorder {
     this.stopCamera = null;
     this.timer = null;
     this.busy = false;
+    this.closing = new AbortController();
     this.toggle.addEventListener("click", () => (this.box.hidden ? this.start() : this.stop()));
     this.listen();
   }
@@ -36,25 +37,36 @@ export class Recorder {
     this.button.disabled = true;
     this.hint.textContent = this.words;
     try {
-      const stop = await openCamera(this.video);
-      if (this.box.hidden) { stop(); return; }
+      const stop = await openCamera(this.video, { onGone: sentence => this.fail(sentence) });
+      if (!stop) return; // It was closed meanwhile.
       this.stopCamera = stop;
       this.button.disabled = false;
       this.button.focus();
     } catch (error) {
-      this.stop();
-      this.onProblem(error.message);
+      this.fail(error.message);
     }
+  }
+
+  fail(sentence) {
+    this.stop();
+    this.onProblem(sentence);
   }
 
   /** Close the camera. */
   stop() {
     this.end();
+    forgetCamera(this.video);
     this.stopCamera?.();
     this.stopCamera = null;
     this.box.hidden = true;
     this.toggle.setAttribute("aria-expanded", "false");
     if (open === this) open = null;
+  }
+
+  /** Close the camera for good. */
+  close() {
+    this.stop();
+    this.closing.abort();
   }
 
   listen() {
@@ -81,8 +93,9 @@ export class Recorder {
     });
     button.addEventListener("contextmenu", event => event.preventDefault()); // long press
     button.addEventListener("blur", () => this.end());
-    window.addEventListener("blur", () => this.end());
-    document.addEventListener("visibilitychange", () => { if (document.hidden) this.end(); });
+    const { signal } = this.closing;
+    window.addEventListener("blur", () => this.end(), { signal });
+    document.addEventListener("visibilitychange", () => { if (document.hidden) this.end(); }, { signal });
   }
 
   press() {

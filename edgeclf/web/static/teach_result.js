@@ -28,7 +28,7 @@ function drawAccuracy(model, message) {
   get("accuracy").textContent = isKnown ? `${percent(accuracy)} right` : "Trained";
   const sentences = message ? [message] : [];
   if (!message && !isKnown) sentences.push("There were too few pictures to measure how often it is right: add more.");
-  if (typeof low === "number") sentences.push(`With 95 % certainty between ${percent(low)} and ${percent(high)}.`);
+  if (typeof low === "number") sentences.push(`With 95% certainty between ${percent(low)} and ${percent(high)}.`);
   const when = new Date(model.trained);
   if (!Number.isNaN(when.getTime())) sentences.push(`Trained ${moment(when)}.`);
   if (model.size_bytes) sentences.push(`${sized(model.size_bytes)}.`);

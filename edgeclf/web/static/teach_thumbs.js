@@ -1,5 +1,6 @@
 // The newest pictures of a class, small, each with a button that deletes it.
 
+import { onSinglePress } from "./presses.js";
 import { pictureUrl } from "./teach_server.js";
 
 const CROSS = "M7 7l10 10M17 7L7 17";
@@ -47,7 +48,7 @@ function makeThumb(list, picture, onDelete) {
   button.title = `Delete ${picture.name}`;
   button.setAttribute("aria-label", button.title);
   button.append(cross());
-  button.addEventListener("click", () => onDelete(picture, item));
+  onSinglePress(button, () => onDelete(picture, item));
   button.addEventListener("keydown", event => walk(list, item, event));
   item.append(image, button);
   return item;

@@ -1,6 +1,7 @@
 // Training: its button, its progress, and what came of it.
 
 import { ask } from "./api.js";
+import { onSinglePress } from "./presses.js";
 import { showResult } from "./teach_result.js";
 import { projectUrl, send } from "./teach_server.js";
 import { announce, percent, tell } from "./teach_words.js";
@@ -54,7 +55,9 @@ export class Training {
     this.status = null;
     this.seen = new Set();
     get("train").addEventListener("click", () => this.start());
-    get("cancel").addEventListener("click", () => this.cancel());
+    onSinglePress(get("cancel"), () => this.cancel()); // It comes where Train was.
+    // Browsers have few connections to a server: a page that nobody sees keeps none.
+    document.addEventListener("visibilitychange", () => { if (document.hidden) this.unwatch(); });
   }
 
   get isRunning() { return UNDER_WAY.has(this.status?.state); }

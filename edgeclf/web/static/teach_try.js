@@ -2,7 +2,7 @@
 
 import { classify } from "./api.js";
 import { renderBars } from "./bars.js";
-import { openCamera } from "./camera.js";
+import { forgetCamera, openCamera } from "./camera.js";
 import { projectUrl } from "./teach_server.js";
 import { announce, percent, tell } from "./teach_words.js";
 import { Watcher } from "./watch.js";
@@ -18,19 +18,21 @@ export class TryOut {
     this.url = `${projectUrl(project)}/classify`;
     this.topK = 5;
     this.stopCamera = null;
+    this.asking = new AbortController(); // for the labels of a picture
     this.spoken = { label: null, at: 0 };
-    get("try-camera").addEventListener("click", () => (this.stopCamera ? this.stop() : this.start()));
+    get("try-camera").addEventListener("click", () => (get("try-video").hidden ? this.start() : this.stop()));
     get("try-file").addEventListener("change", () => {
       const [file] = get("try-file").files;
       get("try-file").value = "";
       if (file) this.show(file);
     });
     const panel = get("try").closest("section");
-    panel.addEventListener("dragover", event => event.preventDefault());
+    // Without a model, what is dropped here is dropped onto the page.
     panel.addEventListener("drop", event => {
-      event.preventDefault();
       const [file] = event.dataTransfer.files;
-      if (file && !get("try").hidden) this.show(file);
+      if (!file || get("try").hidden) return;
+      event.preventDefault();
+      this.show(file);
     });
   }
 
@@ -50,19 +52,23 @@ export class TryOut {
 
   async start() {
     const video = get("try-video");
+    const fail = sentence => {
+      this.stop();
+      tell(get("try-problem"), sentence);
+    };
+    this.stop();
     tell(get("try-problem"), null);
-    get("try-camera").disabled = true;
     get("try-picture").hidden = true;
     video.hidden = false;
+    get("try-camera").setAttribute("aria-pressed", "true");
     try {
-      this.stopCamera = await openCamera(video);
+      const stop = await openCamera(video, { onGone: fail });
+      if (!stop) return; // Something else was asked for meanwhile.
+      this.stopCamera = stop;
       this.watch();
     } catch (error) {
-      video.hidden = true;
-      tell(get("try-problem"), error.message);
+      fail(error.message);
     }
-    get("try-camera").disabled = false;
-    get("try-camera").setAttribute("aria-pressed", String(Boolean(this.stopCamera)));
   }
 
   watch() {
@@ -77,7 +83,10 @@ export class TryOut {
     this.watcher.start();
   }
 
+  /** Let go of the camera, and of labels that are on the way. */
   stop() {
+    forgetCamera(get("try-video"));
+    this.asking.abort();
     this.watcher?.stop();
     this.watcher = null;
     this.stopCamera?.();
@@ -88,6 +97,8 @@ export class TryOut {
 
   async show(file) {
     this.stop();
+    this.asking = new AbortController();
+    const { signal } = this.asking;
     tell(get("try-problem"), null);
     const picture = get("try-picture");
     if (picture.src) URL.revokeObjectURL(picture.src);
@@ -96,9 +107,11 @@ export class TryOut {
     picture.alt = file.name;
     picture.hidden = false;
     try {
-      const { categories, latencyMs } = await classify(file, { url: this.url, topK: this.topK });
+      const { categories, latencyMs } = await classify(file, { url: this.url, topK: this.topK, signal });
+      if (signal.aborted) return;
       this.draw(categories, latencyMs);
     } catch (problem) {
+      if (signal.aborted) return;
       renderBars(get("try-bars"), []);
       get("try-latency").textContent = "";
       tell(get("try-problem"), problem.message);

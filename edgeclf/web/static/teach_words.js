@@ -7,7 +7,7 @@ export function counted(number, noun, plural = `${noun}s`) {
 
 /** A share in [0, 1] as per cent. */
 export function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}%`;
 }
 
 /** Bytes as people read them. */

@@ -96,6 +96,7 @@ export class Watcher {
       const look = () => {
         if (document.visibilityState === "hidden" && !signal.aborted) return;
         document.removeEventListener("visibilitychange", look);
+        signal.removeEventListener("abort", look);
         resolve();
       };
       document.addEventListener("visibilitychange", look);
@@ -115,7 +116,11 @@ export class Watcher {
 /** Wait until the video has a picture that has not been sent. */
 function frame(video, signal) {
   return new Promise(resolve => {
-    const done = () => { clearTimeout(timer); resolve(); };
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done); // else one is left of each frame
+      resolve();
+    };
     const timer = setTimeout(done, 500); // of a camera that stands still
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(done);
     else requestAnimationFrame(done);
@@ -125,8 +130,13 @@ function frame(video, signal) {
 
 function passed(milliseconds, signal) {
   return new Promise(resolve => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done, { once: true });
   });
 }
 
