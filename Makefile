@@ -45,7 +45,7 @@ test-browser: $(VENV)/.browser
 	    tests/test_web_api_browser.py tests/test_web_chat_page.py \
 	    tests/test_web_cross_site.py tests/test_web_live_browser.py \
 	    tests/test_web_pages.py tests/test_web_predict.py \
-	    tests/test_web_teach_browser.py
+	    tests/test_web_races_browser.py tests/test_web_teach_browser.py
 
 # The Dockerfile's steps in an empty folder, and the server as another user with
 # everything read-only; needs root, the package registry and two minutes.
