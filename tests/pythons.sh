@@ -35,7 +35,7 @@ if [ -d "$root/../shared" ]; then
     ln -s "$root/../shared" "$work/shared"
 fi
 # Python, the NumPy of all tests, extras, and another NumPy for those of the runtime.
-for row in "3.10 numpy==1.24.* [train,bot] numpy==2.*" \
+for row in "3.10 numpy==1.24.* [train,bot,web] numpy==2.*" \
     "3.12 numpy==1.26.* [train] numpy==2.*" "3.13 numpy==2.* [train,camera]"; do
     set -f
     # shellcheck disable=SC2086 # words are meant

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import ROOT
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed: edgeclf[web]")
 
@@ -128,10 +128,11 @@ def test_an_answer_that_has_begun_is_cut(client: Any) -> None:
 
 
 def test_every_status_of_an_error_has_a_place_on_the_page() -> None:
-    template = ROOT / "edgeclf" / "web" / "templates" / "api.html"
+    package = Path(problems.__file__).parent
+    template = package / "templates" / "api.html"
     assert 'id="status-{{ status }}"' in template.read_text(encoding="utf-8")
     used = set()
-    for path in (ROOT / "edgeclf" / "web").rglob("*.py"):
+    for path in package.rglob("*.py"):
         names = re.findall(r"HTTPStatus\.([A-Z_]+)", path.read_text(encoding="utf-8"))
         used |= {int(HTTPStatus[name]) for name in names}
     assert {status for status in used if status >= 400} <= set(ERRORS)
