@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -104,7 +105,11 @@ def test_a_model_is_taught_from_zero(browser, server, photos, tmp_path):  # noqa
         assert card(page, "red").locator(".thumbs img").count() == 12
         expect(train).to_have_attribute("aria-disabled", "false")
         train.click()
-        expect(page.locator("#accuracy")).to_have_text("100.0% right", timeout=LONG_MS)
+        expect(page.locator("#accuracy")).to_have_text(
+            re.compile(r"100% of \d pictures right: too few to say"), timeout=LONG_MS
+        )
+        download = page.get_by_role("link", name="Download .tflite")
+        assert download.get_attribute("download") == "My colours.tflite"
         table = page.get_by_role("table")
         assert table.locator("thead th").all_inner_texts() == ["Shows", "blue", "red"]
         hits = [int(text) for text in table.locator("td.hit").all_inner_texts()]
@@ -250,6 +255,84 @@ def test_a_dropped_folder_of_folders_becomes_classes(
         )
 
 
+def folder_of(folder, photos, names):
+    """Make a folder of class folders, with two pictures each."""
+    for number, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for path in pictures(photos, "red")[2 * number : 2 * number + 2]:
+            (folder / name / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_no_folder_is_left_out_without_a_word(
+    browser,  # noqa: F811
+    server,
+    photos,
+    workshop,
+    tmp_path,
+):
+    (workshop / "odd" / "dog").mkdir(parents=True)
+    names = ("A etc.", "Dog", "_x", "fine", "unknown")
+    folder = folder_of(tmp_path / "odd", photos, names)
+    with project(browser, server, "odd") as visit:
+        page = visit.page
+        page.get_by_label("Choose a folder").set_input_files(folder)
+        for name in ("A etc", "x", "fine"):
+            count(page, name, 2)
+        lines = page.locator("#notes li")
+        expect(lines).to_have_count(4)
+        for said in (
+            "“A etc.” went to the class “A etc”",
+            "“_x” went to the class “x”",
+            "“Dog” with 2 pictures. Expected a name that is free. Received: dog",
+            "“unknown” with 2 pictures. Expected another name than unknown",
+        ):
+            expect(lines.filter(has_text=said)).to_have_count(1)
+        assert axe_serious(page) == []
+        count(page, "dog", 0)
+        page.locator("#notes").get_by_role("button", name="Hide").click()
+        expect(page.locator("#notes")).to_be_hidden()
+
+
+def test_pictures_for_a_class_that_is_no_more_are_told_of(
+    browser,  # noqa: F811
+    server,
+    photos,
+    workshop,
+):
+    (workshop / "renamed" / "red").mkdir(parents=True)
+    with project(browser, server, "renamed") as visit:
+        page = visit.page
+        # This page does not learn of it before it sends.
+        page.route("**/v1/teach/projects/renamed", lambda route: route.abort())
+        url = f"{server.url}/v1/teach/projects/renamed/classes/red"
+        httpx.patch(url, json={"name": "scarlet"}).raise_for_status()
+        expect(card(page, "red")).to_be_visible()
+        page.unroute("**/v1/teach/projects/renamed")
+        card(page, "red").locator(".choose").set_input_files(pictures(photos, "red"))
+        expect(card(page, "scarlet")).to_be_visible()
+        expect(page.locator("#notes")).to_contain_text(
+            "“red” is no more: it was renamed or deleted elsewhere. 12 pictures for it "
+            "were not added"
+        )
+        visit.complaints.clear()  # of the answers that were held back
+
+
+def test_all_refused_files_are_named(browser, server, workshop):  # noqa: F811
+    (workshop / "refused" / "red").mkdir(parents=True)
+    broken = [
+        {"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": b"none"}
+        for number in range(21)
+    ]
+    with project(browser, server, "refused") as visit:
+        refused = card(visit.page, "red").locator(".refused")
+        card(visit.page, "red").locator(".choose").set_input_files(broken)
+        expect(refused).to_contain_text("21 files could not be used.")
+        refused.get_by_text("and 13 more").click()
+        expect(refused.get_by_role("listitem")).to_have_count(21)
+        expect(refused.get_by_text("20.jpg")).to_be_visible()
+
+
 def throw(visit, target, path):
     """Drop a file or folder of the disk, as the desktop does."""
     target.scroll_into_view_if_needed()
@@ -362,6 +445,96 @@ def test_training_is_watched_and_cancelled(browser, server, photos, workshop):  
         expect(page.locator("#accuracy")).to_contain_text("right", timeout=LONG_MS)
 
 
+@contextmanager
+def told(page, path, change):
+    """Let the page see a changed answer."""
+
+    def answer(route):
+        response = route.fetch()
+        content = response.json()
+        change(content)
+        route.fulfill(response=response, json=content)
+
+    page.route(path, answer)
+    yield
+    page.unroute_all(behavior="wait")
+
+
+def test_a_training_that_fails_leaves_the_results_of_the_model(
+    browser,  # noqa: F811
+    server,
+    trained,
+):
+    path = f"/v1/teach/projects/{trained}"
+    result = httpx.get(f"{server.url}{path}/training").json()["result"]
+
+    def fail(details):
+        details["model"]["result"] = result
+        details["training"] = {
+            **details["training"],
+            "state": "failed",
+            "message": "It failed.",
+            "result": None,
+        }
+
+    with (
+        project(browser, server, trained) as visit,
+        told(visit.page, f"**{path}", fail),
+    ):
+        visit.page.reload()
+        expect(visit.page.locator("#training-message")).to_have_text("It failed.")
+        expect(visit.page.get_by_role("table")).to_be_visible()
+
+
+LONG_NAMES = [f"Number {number} of the very long names" for number in range(20)]
+
+
+@pytest.mark.parametrize("number", [7, 20])
+def test_nothing_of_a_large_matrix_is_cut_off(browser, server, trained, number):  # noqa: F811
+    def grow(details):
+        details["model"]["result"] = {
+            "labels": LONG_NAMES[:number],
+            "confusion_matrix": [[3] * number] * number,
+            "num_test": 3 * number * number,
+            "misclassified": [],
+        }
+
+    path = f"**/v1/teach/projects/{trained}"
+    with project(browser, server, trained) as visit, told(visit.page, path, grow):
+        page = visit.page
+        page.set_viewport_size({"width": 1280, "height": 850})
+        page.reload()
+        expect(page.locator(".confusion td")).to_have_count(number**2)
+        assert visit.width() <= 1280
+        hidden = "box => box.scrollWidth - box.clientWidth"
+        room = page.get_by_role("region", name="Confusion matrix").evaluate(hidden)
+        assert (room > 0) == (number == 20)
+        heads = page.locator(".confusion thead th").all()
+        assert max(head.bounding_box()["height"] for head in heads) < 160
+        assert max(head.bounding_box()["width"] for head in heads[1:]) < 40
+        # The page itself scrolls, and no part of it besides.
+        assert (
+            page.locator(".outcome").evaluate("box => getComputedStyle(box).overflowY")
+            == "visible"
+        )
+        page.locator("#command").scroll_into_view_if_needed()
+        expect(page.locator("#train")).to_be_in_viewport()
+
+
+def test_the_only_project_cannot_be_deleted(browser, photos, backbone):  # noqa: F811
+    def single(content):
+        content["is_single"] = True
+
+    options = ("--teach", photos, "--architecture", backbone)
+    with serving(*options) as server, Visit(browser, f"{server.url}/teach") as visit:
+        page = visit.page
+        with told(page, "**/v1/teach/projects", single):
+            page.reload()
+            expect(page.locator(".project-card")).to_be_visible()
+            expect(page.locator("#new-project")).to_be_hidden()
+            expect(page.locator(".project-card .delete")).to_be_hidden()
+
+
 def test_training_is_asked_for_where_events_do_not_come(
     browser,  # noqa: F811
     server,
@@ -422,7 +595,10 @@ def test_projects_are_listed_and_deleted(browser, tmp_path, backbone, photos):  
         expect(only).to_contain_text("Not trained yet")
         only.get_by_role("link").click()
         expect(page.locator("h1")).to_have_text(NAME)
-        expect(page.locator("#missing")).to_contain_text("“red”: each class needs 2")
+        expect(page.locator("#missing")).to_have_text(
+            "Needs 2 classes with 2 pictures each at least. "
+            "Too few: “green” (none), “red” (1)."
+        )
         page.go_back()
         page.get_by_label("New project").fill(NAME)
         page.get_by_role("button", name="Create").click()

@@ -38,7 +38,9 @@ function fill(card, project) {
   state.classList.toggle("good", hasModel);
 }
 
-function show(projects) {
+function show({ projects, is_single: isSingle = false }) {
+  // The folder of the only project is not ours to make or to delete.
+  document.getElementById("new-project").hidden = isSingle;
   const names = new Set(projects.map(project => project.name));
   for (const [name, card] of cards) {
     if (!names.has(name)) { card.remove(); cards.delete(name); }
@@ -47,6 +49,7 @@ function show(projects) {
     if (!cards.has(project.name)) cards.set(project.name, makeCard(project.name));
     const card = cards.get(project.name);
     fill(card, project);
+    card.querySelector(".delete").hidden = isSingle;
     if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
   });
   document.getElementById("loading").hidden = true;
@@ -57,7 +60,7 @@ async function refresh() {
   const seen = changes;
   try {
     const answer = await ask(PROJECTS);
-    if (seen === changes) show(answer.projects);
+    if (seen === changes) show(answer);
     if (isTroubled) tell(trouble, null);
     isTroubled = false;
   } catch (problem) {

@@ -8,7 +8,7 @@ import { removeThumb, showThumbs } from "./teach_thumbs.js";
 import { confirmed, copyOf, counted } from "./teach_words.js";
 
 const NEWEST = 60; // thumbnails, where not all are asked for
-const LISTED = 8; // errors; of more there is the number
+const LISTED = 8; // errors; more of them are folded
 
 /** A class card. `page` is the project's page: see teach_project.js. */
 export class ClassCard {
@@ -17,6 +17,7 @@ export class ClassCard {
     this.name = name;
     this.sending = null; // what Uploads keeps
     this.gone = false;
+    this.isDeleted = false; // by this page
     this.pictures = [];
     this.numPictures = 0;
     this.showsAll = false;
@@ -154,12 +155,13 @@ export class ClassCard {
       ...errors.map(({ image, error }) => (error.includes(image) ? error : `${image}: ${error}`)),
       ...warnings.map(({ warning }) => warning),
     ];
-    if (lines.length > LISTED) lines.splice(LISTED, Infinity, `and ${lines.length - LISTED} more`);
-    box.querySelector("ul").replaceChildren(...lines.map(line => {
-      const item = document.createElement("li");
-      item.textContent = line;
-      return item;
-    }));
+    const [some, others] = box.querySelectorAll("ul");
+    fillList(some, lines.slice(0, LISTED));
+    fillList(others, lines.slice(LISTED));
+    const more = box.querySelector("details");
+    more.hidden = lines.length <= LISTED;
+    more.open = false;
+    more.querySelector("summary").textContent = `and ${lines.length - LISTED} more`;
   }
 
   async rename(name) {
@@ -191,6 +193,7 @@ export class ClassCard {
     if (this.numPictures && !await confirmed(`Delete the class “${this.title}”?`, `Its ${counted(this.numPictures, "picture")} are deleted from the disk. This cannot be undone.`)) return;
     await page.change(async () => {
       await remove(classUrl(page.project, this.name));
+      this.isDeleted = true;
       page.dropClass(this);
       page.say(`The class ${this.title} is deleted.`);
       document.getElementById("class-name").focus();
@@ -222,4 +225,12 @@ export class ClassCard {
     this.page.uploads.drop(this);
     this.element.remove();
   }
+}
+
+function fillList(list, lines) {
+  list.replaceChildren(...lines.map(line => {
+    const item = document.createElement("li");
+    item.textContent = line;
+    return item;
+  }));
 }

@@ -9,6 +9,11 @@ export function chosenPictures(input) {
     .filter(({ blob, name }) => !blob.webkitRelativePath || isPicture(name));
 }
 
+/** A folder's name as one for a class: dots, blanks and underscores around it are cut. */
+export function className(folder) {
+  return folder.normalize("NFC").replace(/^[\s._]+|[\s.]+$/gu, "");
+}
+
 /**
  * Sort pictures into classes by their folders.
  *

@@ -2,12 +2,13 @@
 
 import { counted } from "./teach_words.js";
 
-/** Return a <div> with the table: counts[true][predicted], and names of the classes. */
+const MOST_LETTERS = 24; // of names side by side over the columns; of more they stand
+
+/** Return a <figure> with the table: counts[true][predicted], and names of the classes. */
 export function matrixTable(labels, counts) {
   const table = document.createElement("table");
   table.className = "confusion";
-  const caption = table.createCaption();
-  caption.textContent = "Test pictures: each row is what they show, each column what the model says.";
+  table.classList.toggle("upright", labels.join("").length > MOST_LETTERS);
   const head = table.createTHead().insertRow();
   head.append(heading("Shows", "col"), ...labels.map(label => heading(label, "col")));
   const body = table.createTBody();
@@ -23,13 +24,21 @@ export function matrixTable(labels, counts) {
   box.setAttribute("role", "region");
   box.setAttribute("aria-label", "Confusion matrix");
   box.append(table);
-  return box;
+  const figure = document.createElement("figure");
+  figure.className = "confusion-box";
+  const caption = document.createElement("figcaption");
+  caption.textContent = "Test pictures: each row is what they show, each column what the model says.";
+  figure.append(caption, box);
+  return figure;
 }
 
 function heading(text, scope) {
   const element = document.createElement("th");
   element.scope = scope;
-  element.textContent = text;
+  element.title = text;
+  const words = document.createElement("span");
+  words.textContent = text;
+  element.append(words);
   return element;
 }
 

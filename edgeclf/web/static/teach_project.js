@@ -3,7 +3,8 @@
 import { ask } from "./api.js";
 import { picturesOf } from "./dropped.js";
 import { ClassCard } from "./teach_class.js";
-import { byClass, chosenPictures } from "./teach_files.js";
+import { byClass, chosenPictures, className } from "./teach_files.js";
+import { Notes } from "./teach_notes.js";
 import { projectUrl, send } from "./teach_server.js";
 import { Training, readiness } from "./teach_training.js";
 import { TryOut } from "./teach_try.js";
@@ -25,12 +26,17 @@ class ProjectPage {
     this.changes = 0; // of this page; an answer that was asked for before one is old
     this.asked = this.shown = 0; // numbers of questions for all there is
     this.sentences = [];
+    this.notes = new Notes(get("notes"));
     this.uploads = new Uploads(name, {
       maxImages: Number(maxImages),
       maxBytes: 1e6 * Number(maxMb),
       onBatch: (card, answer) => { this.changes += 1; card.added(answer); this.count(); },
       onChange: card => card.drawSending(),
-      onEnd: (card, done) => { card.sent(done); this.refresh(); },
+      onEnd: (card, done) => {
+        card.sent(done);
+        if (done.lost && !card.isDeleted) this.noteLost(card, done.lost);
+        this.refresh();
+      },
     });
     this.training = new Training(name, {
       onBegin: () => { this.changes += 1; },
@@ -131,6 +137,11 @@ class ProjectPage {
     this.show(project);
   }
 
+  noteLost(card, number) {
+    const were = number === 1 ? "was" : "were";
+    this.notes.add(`“${card.title}” is no more: it was renamed or deleted elsewhere. ${counted(number, "picture")} for it ${were} not added; add ${number === 1 ? "it" : "them"} again to the class as it is called now.`);
+  }
+
   showGone() {
     document.querySelector(".workbench").hidden = true;
     this.complain(`There is no project “${this.project}”. It may have been deleted.`);
@@ -220,7 +231,7 @@ class ProjectPage {
   }
 
   /** Return the card of a class, which is made if it is not there; null: it cannot be. */
-  async ensureClass(wanted) {
+  async ensureClass(wanted, onProblem) {
     if (this.cards.has(wanted)) return this.cards.get(wanted);
     let card = null;
     await this.change(async () => {
@@ -228,13 +239,19 @@ class ProjectPage {
       try {
         ({ name } = await send("POST", `${this.url}/classes`, { name: wanted }));
       } catch (problem) {
-        if (problem.status !== 409) throw problem; // another tab was faster
+        // Either another tab was faster, or there is one that is called much the same.
+        if (problem.status !== 409 || !await this.isThere(wanted)) throw problem;
       }
       card = this.cards.get(name) ?? this.makeCard(name);
       card.draw();
       this.order();
-    });
+    }, onProblem);
     return card;
+  }
+
+  async isThere(name) {
+    const { classes } = await ask(this.url);
+    return classes.some(described => described.name === name);
   }
 
   async addFolders(pictures) {
@@ -245,16 +262,24 @@ class ProjectPage {
         : "Expected a folder of pictures. There are none in it.");
       return;
     }
-    for (const [name, blobs] of classes) {
-      const card = await this.ensureClass(name);
-      card?.add(blobs);
+    for (const [folder, blobs] of classes) {
+      const isKnown = folder === this.background || this.cards.has(folder);
+      const name = isKnown ? folder : className(folder);
+      const card = await this.ensureClass(name, problem => {
+        this.notes.add(`Left out: the folder “${folder}” with ${counted(blobs.length, "picture")}. ${problem.message}`);
+      });
+      if (!card) continue;
+      if (name !== folder.normalize("NFC")) this.notes.add(`The folder “${folder}” went to the class “${name}”: names begin and end with no dot and no blank, and begin with no underscore.`);
+      card.add(blobs);
     }
-    if (loose) this.complain(`${counted(loose, "picture")} in no class folder ${loose === 1 ? "was" : "were"} passed over.`);
+    if (loose) this.notes.add(`Left out: ${counted(loose, "picture")} in no class folder.`);
   }
 
   showDownloads(name) {
-    get("get-model").href = `${this.url}/model.tflite`;
-    get("get-model").download = `${name}.tflite`;
+    for (const link of document.querySelectorAll(".get-model")) {
+      link.href = `${this.url}/model.tflite`;
+      link.download = `${name}.tflite`;
+    }
     get("get-labels").href = `${this.url}/labels.txt`;
     get("get-labels").download = `${name}.txt`;
     get("get-report").href = `${this.url}/report.html`;

@@ -2,9 +2,9 @@
 
 import { ask } from "./api.js";
 import { onSinglePress } from "./presses.js";
-import { showResult } from "./teach_result.js";
+import { showResult, verdict } from "./teach_result.js";
 import { projectUrl, send } from "./teach_server.js";
-import { announce, percent, tell } from "./teach_words.js";
+import { announce, counted, tell } from "./teach_words.js";
 
 const STAGES = [
   ["pictures", "Read the pictures"],
@@ -25,17 +25,14 @@ const get = id => document.getElementById(id);
 /**
  * Say whether classes ({name, number}) can be trained: {isReady, sentence}.
  *
- * Classes without pictures are left out of the training.
+ * Classes with too few pictures are left out of the training.
  */
 export function readiness(classes) {
-  const few = classes.filter(({ number }) => number > 0 && number < LEAST);
-  const none = classes.filter(({ number }) => number === 0);
-  const quoted = found => found.map(({ name }) => `“${name}”`).join(", ");
-  const isReady = few.length === 0 && classes.length - none.length >= 2;
-  let sentence = "";
-  if (few.length) sentence = `Add pictures to ${quoted(few)}: each class needs 2 at least.`;
-  else if (!isReady) sentence = "Needs 2 classes with 2 pictures each at least.";
-  else if (none.length) sentence = `Without pictures, and left out: ${quoted(none)}.`;
+  const few = classes.filter(({ number }) => number < LEAST);
+  const isReady = classes.length - few.length >= 2;
+  const named = few.map(({ name, number }) => `“${name}” (${number || "none"})`).join(", ");
+  if (isReady) return { isReady, sentence: few.length ? `Left out until they have ${LEAST} pictures: ${named}.` : "" };
+  const sentence = `Needs 2 classes with ${counted(LEAST, "picture")} each at least.${few.length ? ` Too few: ${named}.` : ""}`;
   return { isReady, sentence };
 }
 
@@ -205,12 +202,14 @@ export class Training {
   /** Show the model that is there: of the project's answer, or null. */
   showModel(model) {
     this.hasModel = Boolean(model);
-    this.verdict = typeof model?.accuracy === "number" ? `${percent(model.accuracy)} right` : null;
+    const done = this.status?.state === "done" ? this.status : null;
+    const result = model?.result ?? done?.result;
+    this.verdict = typeof model?.accuracy === "number" ? verdict(model, result) : null;
     this.drawButton();
     get("model").hidden = !model;
     if (!model) return;
     get("stale").hidden = model.is_current || this.isRunning;
-    showResult(this.project, model, this.status?.state === "done" ? this.status : null);
+    showResult(this.project, model, result, done?.message);
   }
 }
 

@@ -14,7 +14,8 @@ const LONGEST_WAIT_S = 15;
  * `onChange(aim)` is called after each step, `onEnd(aim)` when nothing of an aim is left.
  * An aim is what the caller passed to `add`: an object with the `name` of a class, which
  * may change meanwhile, and `isRecording` while more is to come; it gets `sending` here:
- * {total, sent, added, duplicates, errors, warnings, waiting}.
+ * {total, sent, added, duplicates, errors, warnings, waiting, lost}. `lost` are pictures
+ * whose class is no more.
  */
 export class Uploads {
   constructor(project, { maxImages, maxBytes, onBatch, onChange, onEnd }) {
@@ -32,7 +33,7 @@ export class Uploads {
 
   /** Send files to a class. */
   add(aim, files) {
-    aim.sending ??= { total: 0, sent: 0, added: 0, duplicates: 0, errors: [], warnings: [], waiting: null };
+    aim.sending ??= { total: 0, sent: 0, added: 0, duplicates: 0, errors: [], warnings: [], waiting: null, lost: 0 };
     aim.sending.total += files.length;
     let batch = null;
     let bytes = 0;
@@ -56,7 +57,10 @@ export class Uploads {
 
   /** Give up what waits for a class. */
   drop(aim) {
+    const dropped = this.queue.filter(batch => batch.aim === aim);
     this.queue = this.queue.filter(batch => batch.aim !== aim);
+    for (const { files } of dropped) this.lose(aim, files);
+    this.endIfDone(aim);
   }
 
   pump() {
@@ -99,16 +103,19 @@ export class Uploads {
 
   async recover(batch, problem) {
     const { aim, files } = batch;
-    if (problem.status === 413 && files.length > 1) {
+    if (problem.status === 404 || aim.gone) {
+      this.lose(aim, files);
+    } else if (problem.status === 413 && files.length > 1) {
       this.queue.unshift(...halves(batch));
-    } else if ([0, 429, 502, 503, 504].includes(problem.status) && !aim.gone) {
+    } else if ([0, 429, 502, 503, 504].includes(problem.status)) {
       batch.attempts += 1;
       const seconds = problem.retryAfter ?? Math.min(LONGEST_WAIT_S, 2 ** (batch.attempts - 1));
       aim.sending.waiting = problem.message;
       this.onChange(aim);
       await new Promise(resolve => setTimeout(resolve, 1000 * seconds));
       // A server that is busy may have room for fewer.
-      if (!aim.gone) this.queue.unshift(...problem.status === 503 ? halves(batch) : [batch]);
+      if (aim.gone) this.lose(aim, files);
+      else this.queue.unshift(...problem.status === 503 ? halves(batch) : [batch]);
     } else {
       this.refuse(aim, files, problem.message);
     }
@@ -117,6 +124,12 @@ export class Uploads {
   refuse(aim, files, sentence) {
     aim.sending.sent += files.length;
     aim.sending.errors.push(...files.map(file => ({ image: file.name, error: sentence })));
+    this.onChange(aim);
+  }
+
+  lose(aim, files) {
+    aim.sending.sent += files.length;
+    aim.sending.lost += files.length;
     this.onChange(aim);
   }
 
