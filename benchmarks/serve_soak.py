@@ -3,7 +3,7 @@
 Pictures of all sizes, one in five no picture. The first minute is the warm-up; each
 minute's memory is the median of readings a second apart.
 
-    python -m benchmarks.serve_soak --model FILE.tflite --minutes 30
+    python -m benchmarks.serve_soak --model FILE.tflite --minutes 30 [--image PICTURE]
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import measure
-from benchmarks.classify import pictures
-from benchmarks.datasets import decor_products
-from benchmarks.label_image import PICTURE, decor_model
 from benchmarks.load import OK, REFUSED
 from benchmarks.serve import LARGE, SMALL, Server, load, mixed, ours, resident_mib
 from benchmarks.serve import running as run_server
+from benchmarks.served import add_options, model_of, pictures_of
 
 SHARE = 0.8  # of the capacity
 CLIENTS = 4
@@ -52,13 +50,11 @@ def minute(
 def main() -> int:
     """Measure; 1 if the memory is not flat, or a request failed."""
     parser = measure.parser(__doc__, runs=1)
-    parser.add_argument("--model", type=Path, help="else one for the decors is made")
-    parser.add_argument("--image", type=Path, help="else one of the decor products")
+    add_options(parser)
     parser.add_argument("--minutes", type=measure.positive, default=30)
     parser.add_argument("--seconds", type=float, default=60.0, help="of a minute")
     args = parser.parse_args()
-    model = args.model or decor_model(args.architecture)[0]
-    made = pictures(args.image or decor_products() / PICTURE)
+    model, made = model_of(args), pictures_of(args)
     paths = mixed([made[LARGE], made[SMALL]], made[LARGE].parent / "serve")
     errors: dict[str, int] = {}
     resident: list[float] = []
