@@ -1,7 +1,8 @@
 """Does the server grow under load? Minutes at a share of what it can do.
 
-Pictures of all sizes, one in five no picture. The first minute is the warm-up; each
-minute's memory is the median of readings a second apart.
+Pictures of all sizes, one in five no picture. The first minute is the warm-up, whose
+last readings are what the others are compared with; each minute's memory is the median
+of readings a second apart.
 
     python -m benchmarks.serve_soak --model FILE.tflite --minutes 30 [--image PICTURE]
 """
@@ -23,13 +24,14 @@ SHARE = 0.8  # of the capacity
 CLIENTS = 4
 MOST_GROWTH = 0.05  # of the memory after the warm-up
 CAPACITY_S = 10
+SETTLED = 10  # readings at the warm-up's end
 EXPECTED = {str(OK), str(REFUSED)}  # statuses; the second of what is no picture
 
 
 def minute(
     server: Server, paths: list[Path], rate: float, seconds: float
-) -> tuple[float, dict[str, int]]:
-    """Load the server for a while; return its memory in MiB, and statuses."""
+) -> tuple[list[float], dict[str, int]]:
+    """Load the server for a while; return its memory each second, MiB, and statuses."""
     ended = threading.Event()
     readings = [resident_mib(server.pid)]
 
@@ -44,7 +46,7 @@ def minute(
     finally:
         ended.set()
         reader.join()
-    return median(readings), statuses
+    return readings, statuses
 
 
 def main() -> int:
@@ -63,7 +65,8 @@ def main() -> int:
         most = sum(capacity["statuses"].values()) / capacity["seconds"]
         print(f"{most:.1f} requests/s at most; {SHARE * most:.1f} from now on")
         for number in range(args.minutes + 1):
-            memory, statuses = minute(server, paths, SHARE * most, args.seconds)
+            readings, statuses = minute(server, paths, SHARE * most, args.seconds)
+            memory = median(readings if number else readings[-SETTLED:])
             resident.append(memory)
             for status, count in statuses.items():
                 if status not in EXPECTED:
