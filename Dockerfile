@@ -35,16 +35,18 @@ USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# With another --port or a --certificate: -e EDGECLF_HEALTH_URL=https://127.0.0.1:8443/healthz
+COPY --chmod=644 container/health.py /opt/health.py
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+    CMD ["python", "/opt/health.py"]
 ENTRYPOINT ["edgeclf", "serve", "--host", "0.0.0.0", "--port", "8000", "--allow_remote"]
-# The token: a secret, as in compose.yaml, or the variable EDGECLF_TOKEN.
-CMD ["--model", "/models/model.tflite", "--token_file", "/run/secrets/edgeclf_token"]
+# The token: in the variable EDGECLF_TOKEN, or --token_file added, as in compose.yaml.
+CMD ["--model", "/models/model.tflite"]
 
 FROM base AS teach
 COPY --from=build-teach /opt/edgeclf /opt/edgeclf
 VOLUME /data
-CMD ["--teach", "/data", "--token_file", "/run/secrets/edgeclf_token"]
+CMD ["--teach", "/data"]
 
 # Last, so that it is what is built when no target is named.
 FROM base AS serve

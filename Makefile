@@ -57,17 +57,16 @@ SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
 ARCHITECTURE ?= $(or $(wildcard $(SHARED)),mobilenet_v1_0.50_224)
 benchmark: $(VENV)/.dev .venv-tensorflow/.done .venv-peers/.done
 	for name in retrain accuracy unknown add_class mislabelled label_image classify \
-	    decode workers memory soak tags bot; do \
+	    decode workers memory soak tags bot serve teach; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
-	$(BIN)/python -m benchmarks.serve
-	$(BIN)/python -m benchmarks.teach --architecture $(ARCHITECTURE)
 	$(BIN)/python -m benchmarks.unsplash_tables
 	$(BIN)/python -m benchmarks.collect
 
 # Half an hour at 80 % of what the web app can do: memory stays flat, nothing fails.
 soak: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.serve_soak $(ARGS)
+	$(BIN)/python -m benchmarks.serve_soak --architecture $(ARCHITECTURE) \
+	    $(ARGS)
 
 # docs/web-*.jpg: make screenshots MODEL=model.tflite PICTURES=photos/
 screenshots: $(VENV)/.browser

@@ -25,7 +25,7 @@ from benchmarks.label_image import (
 )
 from benchmarks.loaded import INVOKE, Turns, take_turns
 from benchmarks.measure import CommandError, Contender, Spread
-from edgeclf.benchmark.drawn import GRAIN, enlarge
+from edgeclf.benchmark.drawn import GRAIN
 
 BASELINE = "lean script"  # what has to be done, and nothing else
 EXACT = "ten lines, kept loaded"
@@ -80,11 +80,14 @@ def pictures(source: Path) -> dict[str, Path]:
 def draw(
     source: Path, size: tuple[int, int], path: Path, *, grain: int = GRAIN
 ) -> None:
-    """Save a picture enlarged to `size` = (width, height), with noise of its own."""
-    from PIL import Image
+    """Save a picture enlarged to `size` = (width, height), with noise of its own.
 
-    with Image.open(source) as image:
-        enlarge(image.convert("RGB"), size, grain).save(path, quality=90)
+    Raises:
+        CommandError: It is no picture, or cannot be saved.
+    """
+    command = [sys.executable, "-m", "benchmarks.enlarge"]
+    command += [str(source.resolve()), str(path.resolve()), *map(str, (*size, grain))]
+    measure.run_once(Contender("enlarge", command))
 
 
 def to_onnx(python: str, model: Path) -> Path:

@@ -14,6 +14,7 @@ from benchmarks.measure import ROOT, CommandError, Contender, positive, run_once
 
 WORK_DIR = ROOT / "benchmarks" / "work"
 SHARED_DIR = ROOT.parent / "shared"
+DECOR_DIR = SHARED_DIR / "data" / "decor"
 NUM_CLASSES = 10
 IMAGE_SIZE = (240, 240)  # (height, width)
 GRID = 8  # a picture is a random grid of colours, enlarged
@@ -29,12 +30,13 @@ def decor_products(label: str = "decor") -> Path:
         CommandError: The decor pictures are not beside the checkout, or
             `edgeclf prepare_data` failed.
     """
-    folder, source = WORK_DIR / label, SHARED_DIR / "data" / "decor"
+    folder, source = WORK_DIR / label, DECOR_DIR
     if not any(folder.glob("*/*")):
         if not source.is_dir():
             raise CommandError(
                 f"Expected the decor pictures in {source}. Received: no such folder. "
-                "Name a folder of class folders with --image_dir."
+                "Put them there, see benchmarks/README.md, or give the benchmark other "
+                "pictures: its --help says how."
             )
         say(f"Preparing {folder}")
         options = [
@@ -58,8 +60,8 @@ def flowers() -> Path:
     folder = SHARED_DIR / "data" / "flowers"
     if not folder.is_dir():
         raise CommandError(
-            f"Expected the flowers in {folder}. Received: no such folder. Name a "
-            "folder of class folders with --image_dir."
+            f"Expected the flowers in {folder}. Received: no such folder. Put them "
+            "there, or give the benchmark other pictures: its --help says how."
         )
     return folder
 

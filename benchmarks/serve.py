@@ -5,7 +5,7 @@ connections; they take turns, round after round. The clients are a process of th
 on the same processors, so that the figures of both are lower than a server's alone. At
 the end, the server's memory beside that of label_image.
 
-    python -m benchmarks.serve --model FILE.tflite
+    python -m benchmarks.serve --model FILE.tflite [--image PICTURE]
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import measure
-from benchmarks.classify import pictures
-from benchmarks.datasets import decor_products
-from benchmarks.label_image import PEERS, PICTURE, decor_model
+from benchmarks.label_image import PEERS
 from benchmarks.load import OK
 from benchmarks.measure import (
     BYTES_PER_MB,
@@ -37,6 +35,7 @@ from benchmarks.measure import (
     digits,
     environment,
 )
+from benchmarks.served import add_options, labels_of, model_of, pictures_of
 
 CLIENTS = (1, 8, 64)
 OURS, PLAIN = "edgeclf serve", "plain FastAPI"
@@ -237,20 +236,13 @@ def print_memory(memory: dict[str, float]) -> float:
 def main() -> int:
     """Measure, print the tables; 1 if a goal is missed."""
     parser = measure.parser(__doc__, runs=3)
-    parser.add_argument("--model", type=Path, help="else one for the decors is made")
-    parser.add_argument("--labels", type=Path, help="of --model, a line for each")
-    parser.add_argument("--image", type=Path, help="else one of the decor products")
+    add_options(parser)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn")
     parser.add_argument(
         "--clients", type=measure.positive, nargs="+", default=list(CLIENTS)
     )
     args = parser.parse_args()
-    model, labels = args.model, args.labels
-    if model is None:
-        model, labels = decor_model(args.architecture)
-    elif labels is None:
-        parser.error("Expected --labels with --model.")
-    made = pictures(args.image or decor_products() / PICTURE)
+    model, made = model_of(args), pictures_of(args)
     measure.print_line(
         "", "clients", "server", "pictures/s", "p50 ms", "p95 ms", "p99 ms", "ratio"
     )
@@ -260,7 +252,7 @@ def main() -> int:
     with ExitStack() as stack:
         servers = [
             stack.enter_context(running(*each))
-            for each in (ours(model), plain(model, labels))
+            for each in (ours(model), plain(model, labels_of(model)))
         ]
         for name in GOALS:
             for clients in args.clients:

@@ -1,9 +1,10 @@
 """Does the server grow under load? Minutes at a share of what it can do.
 
-Pictures of all sizes, one in five no picture. The first minute is the warm-up; each
-minute's memory is the median of readings a second apart.
+Pictures of all sizes, one in five no picture. The first minute is the warm-up, whose
+last readings are what the others are compared with; each minute's memory is the median
+of readings a second apart.
 
-    python -m benchmarks.serve_soak --model FILE.tflite --minutes 30
+    python -m benchmarks.serve_soak --model FILE.tflite --minutes 30 [--image PICTURE]
 """
 
 from __future__ import annotations
@@ -14,24 +15,23 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import measure
-from benchmarks.classify import pictures
-from benchmarks.datasets import decor_products
-from benchmarks.label_image import PICTURE, decor_model
 from benchmarks.load import OK, REFUSED
 from benchmarks.serve import LARGE, SMALL, Server, load, mixed, ours, resident_mib
 from benchmarks.serve import running as run_server
+from benchmarks.served import add_options, model_of, pictures_of
 
 SHARE = 0.8  # of the capacity
 CLIENTS = 4
 MOST_GROWTH = 0.05  # of the memory after the warm-up
 CAPACITY_S = 10
+SETTLED = 10  # readings at the warm-up's end
 EXPECTED = {str(OK), str(REFUSED)}  # statuses; the second of what is no picture
 
 
 def minute(
     server: Server, paths: list[Path], rate: float, seconds: float
-) -> tuple[float, dict[str, int]]:
-    """Load the server for a while; return its memory in MiB, and statuses."""
+) -> tuple[list[float], dict[str, int]]:
+    """Load the server for a while; return its memory each second, MiB, and statuses."""
     ended = threading.Event()
     readings = [resident_mib(server.pid)]
 
@@ -46,19 +46,17 @@ def minute(
     finally:
         ended.set()
         reader.join()
-    return median(readings), statuses
+    return readings, statuses
 
 
 def main() -> int:
     """Measure; 1 if the memory is not flat, or a request failed."""
     parser = measure.parser(__doc__, runs=1)
-    parser.add_argument("--model", type=Path, help="else one for the decors is made")
-    parser.add_argument("--image", type=Path, help="else one of the decor products")
+    add_options(parser)
     parser.add_argument("--minutes", type=measure.positive, default=30)
     parser.add_argument("--seconds", type=float, default=60.0, help="of a minute")
     args = parser.parse_args()
-    model = args.model or decor_model(args.architecture)[0]
-    made = pictures(args.image or decor_products() / PICTURE)
+    model, made = model_of(args), pictures_of(args)
     paths = mixed([made[LARGE], made[SMALL]], made[LARGE].parent / "serve")
     errors: dict[str, int] = {}
     resident: list[float] = []
@@ -67,7 +65,8 @@ def main() -> int:
         most = sum(capacity["statuses"].values()) / capacity["seconds"]
         print(f"{most:.1f} requests/s at most; {SHARE * most:.1f} from now on")
         for number in range(args.minutes + 1):
-            memory, statuses = minute(server, paths, SHARE * most, args.seconds)
+            readings, statuses = minute(server, paths, SHARE * most, args.seconds)
+            memory = median(readings if number else readings[-SETTLED:])
             resident.append(memory)
             for status, count in statuses.items():
                 if status not in EXPECTED:

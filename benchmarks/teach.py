@@ -1,7 +1,7 @@
 """Measure how long it takes to teach a model through the web app.
 
 ```
-python -m benchmarks.teach --images ../shared/data/flowers --each 40 --runs 3
+python -m benchmarks.teach --architecture FILE.tflite [--images CLASS_FOLDERS]
 ```
 
 A server of its own is started for each run, with an empty folder and no bottleneck
@@ -73,13 +73,16 @@ def served(folder: Path, architecture: str | None) -> Iterator[tuple[str, int]]:
         text=True,
     )
     try:
-        url = None
+        url, said = None, []
         for line in process.stderr or ():
+            said.append(line)
             url = re.search(r"^Serving .+ on (https?://\S+)$", line)
             if url:
                 break
         if url is None:
-            raise SystemExit("The server has not started.")
+            raise SystemExit(
+                f"Expected a server. Received: it has not started.\n{''.join(said)}"
+            )
         yield url[1], process.pid
     finally:
         process.terminate()

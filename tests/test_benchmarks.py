@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import accuracy, classify, measure, mislabelled, soak, unsplash_tables
+from benchmarks import (
+    accuracy,
+    classify,
+    measure,
+    mislabelled,
+    served,
+    soak,
+    unsplash_tables,
+)
 from benchmarks.folds import stratified_folds
 from benchmarks.label_image import PEERS
 from benchmarks.loaded import INVOKE, Turns, load, take_turns
@@ -307,3 +315,54 @@ def test_read_generated_tables_like_a_plain_program(tmp_path: Path) -> None:
     found = (len(pictures.examples), len(pictures.labels), pictures.targets.sum())
     assert found == tuple(map(int, plain.stdout.split()))
     assert found[2] > 30
+
+
+def test_who_draws_large_pictures_stays_small(tmp_path):
+    source = tmp_path / "source.png"
+    Image.new("RGB", (24, 24)).save(source)
+    program = (
+        "import sys; from os import getpid; from pathlib import Path\n"
+        "from benchmarks.classify import draw\n"
+        "from benchmarks.serve import resident_mib\n"
+        "draw(Path(sys.argv[1]), (4000, 3000), Path(sys.argv[2]))\n"
+        "print(resident_mib(getpid(), 'VmHWM'))"
+    )
+    command = [sys.executable, "-c", program, str(source), str(tmp_path / "large.jpg")]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=measure.ROOT)
+    assert float(done.stdout) < 60  # the picture alone has 34
+
+
+def test_a_server_is_measured_with_a_model_alone(
+    model_file, picture, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(served, "WORK_DIR", tmp_path / "work")
+    parser = measure.parser("Title.", runs=1)
+    served.add_options(parser)
+    model = model_file()
+    args = parser.parse_args(["--model", str(model)])
+    assert served.model_of(args) == model
+    with Classifier(model) as classifier:
+        labels = served.labels_of(model).read_text("utf-8").splitlines()
+        assert labels == list(classifier.labels)
+
+
+def test_a_server_is_measured_without_the_decor_products(tmp_path, monkeypatch):
+    drawn = tmp_path / "generated" / "class 0" / "000000.jpg"
+    drawn.parent.mkdir(parents=True)
+    Image.new("RGB", (24, 24)).save(drawn)
+    monkeypatch.setattr(served, "DECOR_DIR", tmp_path / "none")
+    monkeypatch.setattr(served, "WORK_DIR", tmp_path / "work")
+    monkeypatch.setattr(served, "generated", lambda count: tmp_path / "generated")
+    monkeypatch.setattr(served, "pictures", lambda source: {"12 MP": source})
+    commands = []
+    monkeypatch.setattr(
+        measure, "run_once", lambda contender: commands.append(contender.command)
+    )
+    parser = measure.parser("Title.", runs=1)
+    served.add_options(parser)
+    args = parser.parse_args(["--architecture", "backbone.tflite"])
+    assert served.pictures_of(args) == {"12 MP": drawn}
+    assert served.model_of(args) == tmp_path / "work" / "served" / "model.tflite"
+    (command,) = commands
+    assert command[command.index("--image_dir") + 1] == str(tmp_path / "generated")
+    assert command[command.index("--architecture") + 1] == "backbone.tflite"

@@ -41,4 +41,11 @@ def classify(image: UploadFile):
     return [{"label": labels[i], "score": float(values[i])} for i in best]
 
 
-uvicorn.run(app, port=int(sys.argv[3]), log_level="warning", access_log=False)
+uvicorn.run(
+    app,
+    port=int(sys.argv[3]),
+    loop="asyncio",  # both as edgeclf serve has them, whatever else is installed
+    http="h11",
+    log_level="warning",
+    access_log=False,
+)
