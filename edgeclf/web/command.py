@@ -167,8 +167,8 @@ def _check_backbone(architecture: str | None) -> None:
     if architecture is None:
         return
     # Here: who teaches with the default needs none of it.
-    from edgeclf.network import named_errors
     from edgeclf.interpreter import load_model
+    from edgeclf.network import named_errors
     from edgeclf.zoo.load import read_architecture
 
     content = read_architecture(architecture)

@@ -83,7 +83,9 @@ def _add_projects(routes: APIRouter, workshop: Workshop) -> None:
                     found.append(project_summary(workshop.project(name)))
             return found
 
-        return JSONResponse({"projects": await off_loop(listed)})
+        return JSONResponse(
+            {"projects": await off_loop(listed), "is_single": workshop.is_single}
+        )
 
     @routes.post("", status_code=HTTPStatus.CREATED)
     async def add_project(given: NameGiven) -> JSONResponse:
