@@ -19,8 +19,8 @@ from edgeclf.web.teach import trained
 from edgeclf.web.teach.child import Child
 from edgeclf.web.teach.names import shown_name
 from edgeclf.web.teach.project import Project, picture_id
-from edgeclf.web.teach.sentences import for_visitors
 from edgeclf.web.teach.refusals import missing, of_disk
+from edgeclf.web.teach.sentences import for_visitors
 from edgeclf.web.teach.snapshot import SNAPSHOT, Held, check_enough, snapshot
 from edgeclf.web.teach.status import (
     FINAL,
@@ -45,6 +45,9 @@ class _Run:
         self.folder: Path | None = None
         self.warnings: list[str] = []
         self.pid: int | None = None
+
+    def for_visitors(self, message: str) -> str:
+        return for_visitors(message, self.project.name, self.held.labels)
 
 
 class Trainer:
@@ -246,7 +249,7 @@ class Trainer:
                 message = shown_name(event["message"])
                 logger.warning("%s: %s", run.project.name, message)
                 if event["is_of_pictures"]:
-                    run.warnings.append(for_visitors(message, run.held.labels))
+                    run.warnings.append(run.for_visitors(message))
             elif kind == "done":
                 self._finish(run, event["result"])
                 self._next()
@@ -256,7 +259,7 @@ class Trainer:
                 self._waiting.insert(0, run)
                 self._next()
             elif kind in ("failed", "ended"):
-                message = for_visitors(event["message"], run.held.labels)
+                message = run.for_visitors(event["message"])
                 message = with_warnings(message, run.warnings)
                 self._end(run, new_status("failed", message, run.began_s))
                 self._next()

@@ -132,14 +132,16 @@ class _Worker:
         from edgeclf.training import retrain
         from edgeclf.web.teach.trained import LABELS, MODEL
 
-        config = self._config(command, command["folder"])
+        project = command["folder"]
+        config = self._config(command, project)
         with progress.observed(_Throttled()):
             result = retrain(
                 dataclasses.replace(
                     config,
                     output_graph=Path("..", MODEL),
                     output_labels=Path("..", LABELS),
-                )
+                ),
+                _as_shown(config, project),
             )
         test = result.metrics["test"] or {}
         low, high = test.get("accuracy_interval_95") or (None, None)
@@ -229,6 +231,23 @@ class _Worker:
             self._default = load_backbone(None).name
             _tell("backbone", name=self._default)
         return self._default
+
+
+def _as_shown(config: Any, project: str) -> Any:
+    """Return settings that make the same model where the projects lie.
+
+    They name no folder of the server: the backbone's file goes by its name alone.
+    """
+    architecture = config.architecture
+    if architecture is not None and Path(architecture).is_file():
+        architecture = f"./{Path(architecture).name}"
+    taken = architecture == f"./{project}.tflite"
+    return dataclasses.replace(
+        config,
+        architecture=architecture,
+        bottleneck_dir=None,
+        output_graph=f"{project}.{'model.' if taken else ''}tflite",
+    )
 
 
 class _Throttled:
