@@ -88,8 +88,10 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {*RUNTIME, "benchmark", "report", "data"},
         {"numpy", "PIL", "tqdm"},
     ),
+    "training_extra": ({"errors"}, set()),
     "training": (
-        {*RUNTIME, "benchmark", "report", "zoo", "data", "evaluation"},
+        {*RUNTIME, "benchmark", "report", "zoo", "data", "evaluation"}
+        | {"training_extra"},
         {"numpy", "PIL", "tqdm", "flatbuffers", "ai_edge_litert", "ai_edge_quantizer"}
         | {"scipy", "tensorboardX", "threadpoolctl"},
     ),
@@ -115,7 +117,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "bot": (RUNTIME, {"numpy", "PIL", "telegram", "tornado"}),
     "web": (
-        {*RUNTIME, "report", "zoo", "data", "evaluation", "training"},
+        {*RUNTIME, "report", "zoo", "data", "evaluation", "training"}
+        | {"training_extra"},
         {"numpy", "PIL", "fastapi", "starlette", "uvicorn", "jinja2", "markupsafe"}
         | {"pydantic", "python_multipart", "prometheus_client", "anyio"}
         | {"httpx", "httpx_sse"},

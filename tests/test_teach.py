@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import html
 import http.client
 import io
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -52,6 +55,14 @@ def test_from_nothing_to_a_model_that_label_image_uses(
 
     answer = teacher.call("POST", "/Colours/classify", files={"image": jpeg("red", 99)})
     assert answer.json()["results"][0]["categories"][0]["label"] == "red"
+    shown = teacher.call(
+        "POST", "/Colours/heatmap?label=red", files={"image": jpeg("red", 99)}
+    )
+    assert shown.headers["content-type"] == "image/png", shown.text
+    assert shown.content.startswith(b"\x89PNG")
+    of_none = {"image": jpeg("red", 99)}
+    answer = teacher.call("POST", "/Colours/heatmap?label=x", files=of_none)
+    assert answer.status_code == 422
 
     model = teacher.call("GET", "/Colours/model.tflite")
     assert "Colours.tflite" in model.headers["content-disposition"]
@@ -72,7 +83,14 @@ def test_from_nothing_to_a_model_that_label_image_uses(
     assert teacher.call("GET", "/Colours/labels.txt").text == "blue\ngreen\nred\n"
     report = teacher.call("GET", "/Colours/report.html")
     assert "sandbox" in report.headers["content-security-policy"]
-    assert str(folder) not in report.text
+    assert str(folder.parent) not in report.text
+    assert "<title>Colours.tflite: 3 classes, 36 pictures</title>" in report.text
+    written = html.unescape(re.findall("edgeclf retrain [^<]+", report.text)[0])
+    assert shlex.split(written.replace("\\\n", "")) == [
+        *("edgeclf", "retrain", "--image_dir", "Colours"),
+        *("--output_graph", "Colours.tflite", "--architecture", "./backbone.tflite"),
+        *("--views", "4"),
+    ]
     # The pictures are ordinary class folders.
     assert len(read_folder(folder / "Colours")) == 36
     assert set(list_folder(folder / "Colours").counts) == {"red", "green", "blue"}

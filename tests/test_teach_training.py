@@ -123,6 +123,50 @@ def test_the_model_in_use_stays_until_another_is_there(tmp_path: Path) -> None:
         assert teacher.call("GET", "/P/model.tflite").content == new
 
 
+def test_what_a_model_came_to_stays_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "projects"
+    fill(folder / "P", MANY)
+    with teaching(folder) as teacher:
+        result = teacher.train("P")["result"]
+        assert result["confusion_matrix"]
+        assert teacher.get("/P")["model"]["result"] == result
+        teacher.call("POST", "/P/training", json={})
+        assert teacher.call("DELETE", "/P/training").status_code == 204
+        assert teacher.get("/P/training")["result"] is None
+        assert teacher.get("/P")["model"]["result"] == result
+        assert teacher.get("")["is_single"] is False
+    with teaching(folder) as teacher:
+        assert teacher.get("/P")["training"]["state"] == "cancelled"
+        assert teacher.get("/P")["model"]["result"] == result
+
+
+def test_why_a_training_failed_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "projects"
+    with teaching(folder) as teacher:
+        teacher.make("My P", {"red": 2, "of blue": 0, "single": 1})
+        teacher.add("My P", "of blue", [jpeg("red", seed) for seed in range(2)])
+        status = teacher.train("My P")
+        assert status["state"] == "failed"
+        assert status["message"] == (
+            "Expected at least two classes with usable pictures in My P. Received: "
+            "none. Class single has 1 picture only and is left out: add more to it. "
+            "The same picture stands in several classes, all copies left out: a "
+            "picture in of blue, a picture in red. Class of blue has no usable "
+            "picture: left out. And 1 more."
+        )
+        # A class of one picture holds nothing else up.
+        teacher.make("Q", {"red": 2, "blue": 2, "single": 1})
+        broken = jpeg("red", 7)[:-300]
+        (folder / "Q" / "red" / f"{'a' * 24}.jpg").write_bytes(broken)
+        status = teacher.train("Q")
+        assert status["state"] == "done", status
+        assert status["result"]["labels"] == ["blue", "red"]
+        assert "single has 1 picture only" in status["message"]
+        assert "Left out a picture in red: " in status["message"]
+        assert "aaaa" not in status["message"]
+        assert teacher.get("/Q")["model"]["is_current"]
+
+
 @pytest.mark.parametrize("after_s", [0.05, 1.0])
 def test_killed_while_training(tmp_path: Path, after_s: float) -> None:
     folder = tmp_path / "projects"

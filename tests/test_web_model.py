@@ -17,6 +17,7 @@ from web_server import serving
 
 from edgeclf.classifier import Classifier
 from edgeclf.evaluation.metrics import wilson_interval
+from edgeclf.report.page import render
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.model_facts import card_text, described
 from edgeclf.web.model_page import disposition
@@ -196,7 +197,10 @@ def test_names_of_downloads_are_safe(name, header):
 
 def test_page_and_downloads(model_file):
     path = model_file(models.own(LABELS[:3], RECORD), "wzory łowickie.tflite")
-    values = write_report(path, report(tuple(LABELS[:3])))
+    values = report(tuple(LABELS[:3]))
+    values["settings"] = {"output_graph": "/home/somebody/m.tflite"}
+    values["data"]["image_dir"] = "/home/somebody/photos"
+    values = write_report(path, values, render(values, {}))
     with serving("--model", path) as server:
         page = fetch(f"{server.url}/model")
         text = page.content.decode()
@@ -217,9 +221,13 @@ def test_page_and_downloads(model_file):
         labels = fetch(f"{server.url}/model/labels.txt").content.decode()
         assert labels.splitlines() == LABELS[:3]
         written = fetch(f"{server.url}/model/report.html")
-        assert written.content == b"<p>report</p>"
+        assert b"Class by class" in written.content
+        assert b"How to make it again" not in written.content
+        assert b"somebody" not in written.content
         assert written.headers["Content-Disposition"].startswith("attachment")
-        assert json.loads(fetch(f"{server.url}/model/model.json").content) == values
+        figures = json.loads(fetch(f"{server.url}/model/model.json").content)
+        assert figures["per_class"] == values["per_class"]
+        assert "somebody" not in json.dumps(figures)
 
         facts = json.loads(fetch(f"{server.url}/v1/model").content)
         assert facts["labels"] == LABELS[:3]

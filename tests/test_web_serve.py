@@ -178,15 +178,19 @@ def test_serve_refuses_more_labels_than_the_model_has(
 def test_serve_says_what_is_wrong_with_files(
     model_file: Callable[..., Path], tmp_path: Path
 ):
-    (tmp_path / "damaged.tflite").write_bytes(b"no model")
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(b"no model")
     (tmp_path / "labels.txt").write_text("one\ntwo\n")
     (tmp_path / "bad.pem").write_text("no certificate")
     model, pem = model_file(), tmp_path / "bad.pem"
     for arguments, sentence in {
         ("--model", tmp_path / "none.tflite"): "none.tflite: No such file",
-        ("--model", tmp_path / "damaged.tflite"): "damaged.tflite: ",
+        ("--model", damaged): "damaged.tflite: ",
         ("--model", model, "--labels", tmp_path / "labels.txt"): "labels.txt",
-        ("--model", model, "--teach", pem): "bad.pem",
+        ("--model", model, "--teach", pem): "bad.pem, which is a file",
+        ("--teach", "t", "--architecture", "./no.tflite"): "no.tflite, which does not",
+        ("--teach", "t", "--architecture", tmp_path): "edgeclf convert",
+        ("--teach", "t", "--architecture", damaged): "damaged.tflite: ",
         ("--model", model, "--certificate", pem, "--key", pem): "PEM files",
         ("--model", model, "--certificate", pem, "--key", "n.pem"): "n.pem: No such",
     }.items():
@@ -195,6 +199,26 @@ def test_serve_says_what_is_wrong_with_files(
         assert sentence in done.stderr
         assert "Serving" not in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_serve_does_not_teach_without_what_trains(tmp_path: Path):
+    program = (
+        "import sys, edgeclf.training_extra as extra;"
+        "extra.PACKAGES = ('no_such_package',);"
+        "from edgeclf.web.command import main;"
+        f"sys.exit(main(['--teach', {str(tmp_path / 'new')!r}, '--port', '0']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'no_such_package. Install it with: pip install "edgeclf[' in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_serve_says_that_the_port_is_taken(model_file: Callable[..., Path]):

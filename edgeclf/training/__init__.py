@@ -6,7 +6,7 @@ views on devices that have no more than the interpreter.
 
 from typing import NoReturn
 
-from edgeclf.training.extra import check_packages, missing_packages
+from edgeclf.training_extra import check_packages, missing_packages
 
 __all__ = ["RetrainConfig", "RetrainResult", "retrain"]
 

@@ -19,7 +19,6 @@ from edgeclf.evaluation.report_files import (
 from edgeclf.image import DEFAULT_RESIZE, RESIZE_METHODS
 from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.descent import Descent
-from edgeclf.training.extra import check_packages
 from edgeclf.training.quantize import HEAD_MODES, QUANTIZE_MODES
 from edgeclf.training.views import (
     DEFAULT_VIEWS,
@@ -27,6 +26,7 @@ from edgeclf.training.views import (
     View,
     draw_variations,
 )
+from edgeclf.training_extra import check_packages
 from edgeclf.zoo.load import check_architecture
 from edgeclf.zoo.normalization import check_normalization
 

@@ -33,6 +33,7 @@ _LIBRARIES = ("ai-edge-quantizer", "scipy")
 
 def report_parts(
     config: RetrainConfig,
+    shown: RetrainConfig,
     dataset: BottleneckDataset,
     backbone: Backbone,
     fitted: FittedHead,
@@ -45,6 +46,7 @@ def report_parts(
 
     Args:
         config: Settings.
+        shown: What the report says that they were.
         dataset: The pictures.
         backbone: What the head stands on.
         fitted: The head.
@@ -57,10 +59,10 @@ def report_parts(
     """
     if config.report_paths is None:
         return {}
-    report = new_report("retrain", f"{config.model_path.name}: {_title(dataset)}")
+    report = new_report("retrain", f"{shown.model_path.name}: {_title(dataset)}")
     kind = config.kind
     with Classifier(model) as classifier:
-        report["model"] = describe_model(model, config.model_path, classifier)
+        report["model"] = describe_model(model, shown.model_path, classifier)
     report["latency"] = measure_latency(model, {})
     measured = evaluations.get(kind)
     if measured is not None:
@@ -74,12 +76,12 @@ def report_parts(
                 "rejected": rejected["background_rejected"],
             }
     report |= {
-        "data": _describe_data(config, dataset),
+        "data": _describe_data(shown, dataset),
         "learning_curve": _learning_curve(config, dataset, backbone),
         "training_curves": fitted.training_curves,
         "mislabelled": _mislabelled(dataset, probabilities),
         "versions": _versions(fitted),
-        "settings": changed_settings(config),
+        "settings": changed_settings(shown),
     }
     illustrations = illustrate(
         report,

@@ -49,11 +49,16 @@ from edgeclf.zoo.backbone import Backbone
 logger = logging.getLogger("edgeclf")
 
 
-def retrain(config: RetrainConfig) -> RetrainResult:
+def retrain(config: RetrainConfig, shown: RetrainConfig | None = None) -> RetrainResult:
     """Train a head on pictures with classes, or with tags, and write the model file.
 
     Nothing is written before everything is measured; files that stood there before
     are replaced in one step each.
+
+    Args:
+        config: Settings.
+        shown: What the report on pictures with classes says that they were: of who
+            trains for others, with the paths that these have. Default: `config`.
 
     Raises:
         DatasetError: Fewer than two classes with usable pictures, or no tag, or an
@@ -74,10 +79,10 @@ def retrain(config: RetrainConfig) -> RetrainResult:
         from edgeclf.training.retrain_tags import retrain_tags  # others go without
 
         return retrain_tags(config, source.read())
-    return _retrain_classes(config)
+    return _retrain_classes(config, shown or config)
 
 
-def _retrain_classes(config: RetrainConfig) -> RetrainResult:
+def _retrain_classes(config: RetrainConfig, shown: RetrainConfig) -> RetrainResult:
     trained = _train(config)
     dataset = trained.dataset
     metrics = describe_run(config, trained.backbone, dataset, trained.fitted)
@@ -116,6 +121,7 @@ def _retrain_classes(config: RetrainConfig) -> RetrainResult:
     progress.stage("report")
     parts = report_parts(
         config,
+        shown,
         dataset,
         trained.backbone,
         trained.fitted,

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from edgeclf.classifier import DEFAULT_TOP_K
 from edgeclf.console import Parser, run
+from edgeclf.errors import ModelError
 from edgeclf.interpreter import num_processors
 from edgeclf.labelling.arguments import (
     MAX_WORKERS,
@@ -30,6 +31,7 @@ from edgeclf.labelling.arguments import (
     seconds,
     usage_errors,
 )
+from edgeclf.training_extra import check_packages
 from edgeclf.web import settings as defaults
 from edgeclf.web.settings import TOKEN_VARIABLE, WebSettings
 from edgeclf.web.web_extra import require
@@ -68,10 +70,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
     with usage_errors(parser):
         token = checked_access(options, os.environ)
-        if options.architecture is not None:
-            from edgeclf.zoo.load import check_architecture
-
-            check_architecture(options.architecture)
+        if options.teach is not None:
+            check_packages()
+            _check_backbone(options.architecture)
     if options.certificate is not None:
         check_certificate(options.certificate, options.key)
     settings = _settings(options, token)
@@ -154,6 +155,31 @@ def _check(options: argparse.Namespace) -> None:
             "Expected --certificate and --key together, for https. "
             "Received: one of them."
         )
+
+
+def _check_backbone(architecture: str | None) -> None:
+    """Refuse now what is no backbone, as far as that is seen quickly.
+
+    Raises:
+        ValueError: There is none of this name.
+        EdgeclfError, OSError: The file is none.
+    """
+    if architecture is None:
+        return
+    # Here: who teaches with the default needs none of it.
+    from edgeclf.interpreter import load_model
+    from edgeclf.network import named_errors
+    from edgeclf.zoo.load import read_architecture
+
+    content = read_architecture(architecture)
+    if content is not None:
+        with named_errors(architecture):
+            shapes = [each["shape"] for each in load_model(content).get_input_details()]
+            if [*map(len, shapes)] != [4]:
+                raise ModelError(
+                    "Expected a model with one input, an image. Received: "
+                    f"{len(shapes)} inputs, of shape {', '.join(map(str, shapes))}."
+                )
 
 
 def _check_url(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -17,6 +18,10 @@ from edgeclf.web.service import Service
 
 _DAY_S = 86_400
 _HIDDEN = {"reproduce"}  # the command, which names folders; the versions are shown
+# The same in a report, with its line in the contents.
+_COMMAND = re.compile(
+    rb'<section id="reproduce".*?</section>|<li><a href="#reproduce">.*?</li>', re.S
+)
 
 
 class Download(NamedTuple):
@@ -205,18 +210,20 @@ def _report_page(model: LoadedModel) -> tuple[bytes, str]:
 
     page = beside(model.path, _known_ending(model))
     try:
-        return page.read_bytes(), page.name
+        return _COMMAND.sub(b"", page.read_bytes()), page.name
     except FileNotFoundError:  # it was there a moment ago
         raise _no_report(model) from None
 
 
 def _report_values(model: LoadedModel) -> tuple[bytes, str]:
     from edgeclf.evaluation.report_files import beside, read_values, report_json
+    from edgeclf.web.model_report import without_command
 
     page = beside(model.path, _known_ending(model))
     report = read_values(page)
     if report is None:
         raise _no_report(model)
+    report = without_command(report)
     # Bytes of file names that are not UTF-8 become escapes of JSON, `\udcff`.
     content = (report_json(report) + "\n").encode(errors="backslashreplace")
     return content, page.with_suffix(".json").name

@@ -51,6 +51,15 @@ def report_of(model: LoadedModel) -> dict[str, Any]:
     }
 
 
+def without_command(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report without the folders that the command was given."""
+    kept = {key: report[key] for key in report if key != "settings"}
+    for part, private in (("model", "path"), ("data", "image_dir")):
+        if isinstance(kept.get(part), dict):
+            kept[part] = {k: v for k, v in kept[part].items() if k != private}
+    return kept
+
+
 def has_own_report(model: LoadedModel, ending: str = ENDING) -> bool:
     """Tell whether a report on this very file stands beside it.
 

@@ -85,6 +85,19 @@ def load_backbone(
         ) from error
 
 
+def read_architecture(architecture: str | os.PathLike[str]) -> bytes | None:
+    """Return the file that is meant; None of a name that `load_backbone` knows.
+
+    Raises:
+        ValueError: It is neither a path nor in `architectures()`.
+        FileNotFoundError: There is no file at this path.
+        ModelError: It is one that has to be converted first.
+    """
+    check_architecture(architecture)
+    name = os.fspath(architecture)
+    return _read_file(name) if _is_path(name) else None
+
+
 def check_architecture(architecture: str | os.PathLike[str] | None) -> None:
     """Refuse a name that `load_backbone` would not know.
 
@@ -212,6 +225,12 @@ def _is_path(architecture: str) -> bool:
 def _backbone_from_file(
     name: str, normalisation: tuple[float | None, float | None]
 ) -> Backbone:
+    content, path = _read_file(name), Path(name)
+    source = f"{path.name} (SHA-256 {hashlib.sha256(content).hexdigest()})"
+    return _prepared(content, path.stem, source, normalisation)
+
+
+def _read_file(name: str) -> bytes:
     path = Path(name)
     convertible = "://" in name or path.suffix.lower() in _CONVERTED_SUFFIXES
     if convertible or path.is_dir():
@@ -221,14 +240,12 @@ def _backbone_from_file(
             f"edgeclf convert {name} --output backbone.tflite"
         )
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(
             f"Expected the path of a .tflite file. Received: {path}, which does not "
             "exist."
         ) from None
-    source = f"{path.name} (SHA-256 {hashlib.sha256(content).hexdigest()})"
-    return _prepared(content, path.stem, source, normalisation)
 
 
 def _filled(

@@ -14,7 +14,7 @@ from edgeclf.web.teach.workshop import Workshop
 NEWEST = 60  # pictures of a class that are listed unless all are asked for
 _SHOWN = (
     *("size_bytes", "accuracy", "accuracy_low", "accuracy_high", "labels"),
-    *("trained", "seconds"),
+    *("trained", "seconds", "result"),
 )
 
 

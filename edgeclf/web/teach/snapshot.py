@@ -6,20 +6,35 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.web.teach.project import Project
 from edgeclf.web.teach.refusals import unprocessable
 
-SNAPSHOT = "pictures"  # the folder's name in that of the training
+SNAPSHOT = "pictures"  # in the folder of the training, with the project's name in it
+_LEAST = 2  # pictures of a class: one to learn from, one to measure on
+
+
+class Held(NamedTuple):
+    """What a training is of.
+
+    Attributes:
+        fingerprint: Of all pictures that there were.
+        labels: Of the classes that are trained.
+        left_out: Those with too few pictures.
+    """
+
+    fingerprint: str
+    labels: list[str]
+    left_out: list[str]
 
 
 def check_enough(project: Project) -> None:
     """Refuse to train on too little.
 
     Raises:
-        ProblemError: There are fewer than two classes with two pictures in all but
-            one.
+        ProblemError: There are fewer than two classes with `_LEAST` pictures.
     """
     counts = {
         label: len(pictures)
@@ -33,25 +48,22 @@ def check_enough(project: Project) -> None:
             "Expected at least two classes with pictures, so that there is something "
             f"to tell apart. Received: {found}. Add pictures to another class."
         )
-    for label in filled:
-        if counts[label] < 2:
-            raise unprocessable(
-                f"Expected at least 2 pictures in each class. Received: 1 in {label}. "
-                "Add more pictures to it, or delete it."
-            )
+    few = [label for label in filled if counts[label] < _LEAST]
+    if len(filled) - len(few) < 2:
+        raise unprocessable(
+            f"Expected at least two classes with {_LEAST} pictures or more. Received: "
+            f"1 in {', '.join(few[:3])}. Add more pictures."
+        )
 
 
-def snapshot(project: Project, run: Path) -> str:
+def snapshot(project: Project, run: Path) -> Held:
     """Hold the pictures as they are now: what changes meanwhile does not matter.
 
     They are further names of the same files, so that takes neither time nor room.
 
     Args:
         project: Whose pictures are held.
-        run: Where, in the folder `SNAPSHOT`.
-
-    Returns:
-        The fingerprint of what is held.
+        run: Where: in the folder `SNAPSHOT`, and there in one of the project's name.
 
     Raises:
         OSError: They cannot be.
@@ -60,8 +72,12 @@ def snapshot(project: Project, run: Path) -> str:
         listing = project.listing()
         # As text: of 10,000 pictures it would be felt.
         made: set[str] = set()
+        labels = [label for label in listing if label != BACKGROUND]
+        left_out = [label for label in labels if 0 < len(listing[label]) < _LEAST]
         for label, pictures in listing.items():
-            below = str(run / SNAPSHOT / label)
+            if label in left_out:
+                continue
+            below = str(run / SNAPSHOT / project.name / label)
             for picture in pictures:
                 target = f"{below}/{picture.name}"
                 folder, source = os.path.dirname(target), str(picture.path)
@@ -74,4 +90,5 @@ def snapshot(project: Project, run: Path) -> str:
                     os.link(source, target)
                 except OSError:  # on another disk, or on one without such names
                     os.symlink(os.path.realpath(source), target)
-        return project.fingerprint(listing)
+        trained = [label for label in labels if label not in left_out]
+        return Held(project.fingerprint(listing), trained, left_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from edgeclf.console import number_of
@@ -28,7 +29,7 @@ def new_status(
 
     Args:
         state: "queued", "running", "done", "failed" or "cancelled".
-        message: A sentence.
+        message: Sentences.
         began_s: When it has begun, by `time.monotonic`; None if it has not.
         stage: One of `MESSAGES`.
     """
@@ -58,6 +59,12 @@ def summary(result: dict[str, Any], warnings: list[str]) -> str:
             f"Trained: {result['accuracy']:.0%} right of "
             f"{number_of(result['num_test'], 'picture')} that it has not seen."
         )
-    more = len(warnings) - _NAMED_AT_MOST
-    told = [*warnings[:_NAMED_AT_MOST], *([f"And {more} more."] if more > 0 else [])]
+    return with_warnings(said, warnings)
+
+
+def with_warnings(said: str, warnings: Iterable[str]) -> str:
+    """Return sentences with the first few warnings behind them."""
+    told = [*dict.fromkeys(warnings)]
+    more = len(told) - _NAMED_AT_MOST
+    told = [*told[:_NAMED_AT_MOST], *([f"And {more} more."] if more > 0 else [])]
     return " ".join([said, *(line.rstrip(".") + "." for line in told)])

@@ -20,8 +20,16 @@ from edgeclf.web.teach.child import Child
 from edgeclf.web.teach.names import shown_name
 from edgeclf.web.teach.project import Project, picture_id
 from edgeclf.web.teach.refusals import missing, of_disk
-from edgeclf.web.teach.snapshot import SNAPSHOT, check_enough, snapshot
-from edgeclf.web.teach.status import FINAL, MESSAGES, Status, new_status, summary
+from edgeclf.web.teach.sentences import for_visitors
+from edgeclf.web.teach.snapshot import SNAPSHOT, Held, check_enough, snapshot
+from edgeclf.web.teach.status import (
+    FINAL,
+    MESSAGES,
+    Status,
+    new_status,
+    summary,
+    with_warnings,
+)
 
 logger = logging.getLogger("edgeclf")
 
@@ -33,10 +41,13 @@ class _Run:
         self.project = project
         self.status = status
         self.began_s = time.monotonic()
-        self.fingerprint = ""
+        self.held = Held("", [], [])
         self.folder: Path | None = None
         self.warnings: list[str] = []
         self.pid: int | None = None
+
+    def for_visitors(self, message: str) -> str:
+        return for_visitors(message, self.project.name, self.held.labels)
 
 
 class Trainer:
@@ -196,12 +207,17 @@ class Trainer:
         try:
             run.folder = trained.new_run(run.project)
             trained.write_status(run.project, run.status)
-            run.fingerprint = snapshot(run.project, run.folder)
+            run.held = snapshot(run.project, run.folder)
+            run.warnings = [
+                f"Class {label} has 1 picture only and is left out: add more to it."
+                for label in run.held.left_out
+            ]
             command = {
                 **self._about(run.project),
                 "do": "train",
                 "run": str(run.folder.resolve()),
-                "name": SNAPSHOT,
+                "pictures": SNAPSHOT,
+                "folder": run.project.name,
             }
             run.pid = self._child.send(command)
         except (OSError, ProblemError) as error:
@@ -230,9 +246,10 @@ class Trainer:
                     "message": MESSAGES.get(event["stage"], "Working."),
                 }
             elif kind == "warning":
-                message = shown_name(event["message"])  # it may name files
-                run.warnings.append(message)
+                message = shown_name(event["message"])
                 logger.warning("%s: %s", run.project.name, message)
+                if event["is_of_pictures"]:
+                    run.warnings.append(run.for_visitors(message))
             elif kind == "done":
                 self._finish(run, event["result"])
                 self._next()
@@ -242,7 +259,8 @@ class Trainer:
                 self._waiting.insert(0, run)
                 self._next()
             elif kind in ("failed", "ended"):
-                message = shown_name(event["message"])
+                message = run.for_visitors(event["message"])
+                message = with_warnings(message, run.warnings)
                 self._end(run, new_status("failed", message, run.began_s))
                 self._next()
 
@@ -258,8 +276,9 @@ class Trainer:
         described = {
             **{name: result[name] for name in _KEPT},
             "trained": now.isoformat(timespec="seconds"),
-            "fingerprint": run.fingerprint,
+            "fingerprint": run.held.fingerprint,
             "seconds": status["seconds"],
+            "result": result,
         }
         try:
             if run.folder is None:

@@ -4,11 +4,12 @@ It reads commands, one JSON a line, and writes events likewise:
 
 ```
 {"do": "warm", "folder": …, "bottlenecks": …, "architecture": …}
-{"do": "train", "folder": …, "run": …, "name": …, "bottlenecks": …, "architecture": …}
+{"do": "train", "run": …, "pictures": …, "folder": …, "bottlenecks": …,
+ "architecture": …}
 
 {"event": "backbone", "name": …}                a default that had to be replaced
 {"event": "progress", "stage": …, "done": …, "total": …}
-{"event": "warning", "message": …}
+{"event": "warning", "message": …, "is_of_pictures": …}
 {"event": "done", "result": …}  or  {"event": "failed", "message": …}
 ```
 
@@ -37,11 +38,14 @@ IDLE_S = 180.0  # then the memory is given back
 NICE = 2  # answers to people come before training
 OOM_SCORE = 500  # of -1000 to 1000: rather this process than the server
 _AHEAD = ("edgeclf.training.report", "ai_edge_quantizer.quantizer")  # to import
+# Modules that warn of pictures, which who teaches can change.
+_OF_PICTURES = frozenset({"background", "dataset", "extracted", "folders", "labels"})
 _PROGRESS_S = 0.1  # between two events of one stage
 _STAGES = {"evaluation": "evaluate", "scanning": "pictures"}
-# Of each picture, of the bundled backbone, for people wait: `retrain` looks at 8, as is
-# done here with others, but this one takes four times as long for each.
-BUNDLED_VIEWS = 2
+# Of each picture, for people wait: `retrain` looks at 8, which takes half as long again
+# and is no better beyond chance.
+VIEWS = 4
+BUNDLED_VIEWS = 2  # of the bundled backbone, which takes four times as long for each
 
 _events = sys.stdout
 _lock = threading.Lock()
@@ -84,7 +88,8 @@ def _tell(event: str, **values: Any) -> None:
 
 class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        _tell("warning", message=record.getMessage())
+        is_of_pictures = record.module in _OF_PICTURES
+        _tell("warning", message=record.getMessage(), is_of_pictures=is_of_pictures)
 
 
 class _Worker:
@@ -109,7 +114,8 @@ class _Worker:
         logger.propagate = False
         try:
             _tell("progress", stage="pictures", done=0, total=None)
-            os.chdir(command["run"])  # so the report says nothing of the server
+            # So the report names the folder as who teaches does.
+            os.chdir(Path(command["run"], command["pictures"]))
             _tell("done", result=self._trained(command))
         except MemoryError:
             _tell("failed", message="There is not enough memory to train on so much.")
@@ -126,17 +132,16 @@ class _Worker:
         from edgeclf.training import retrain
         from edgeclf.web.teach.trained import LABELS, MODEL
 
-        # Relative to the run's folder: the report tells nobody where the server has it.
-        cache = os.path.relpath(command["bottlenecks"])
-        config = self._config({**command, "bottlenecks": cache}, command["name"])
+        project = command["folder"]
+        config = self._config(command, project)
         with progress.observed(_Throttled()):
             result = retrain(
                 dataclasses.replace(
                     config,
-                    output_graph=MODEL,
-                    output_labels=LABELS,
-                    metrics_json="metrics.json",
-                )
+                    output_graph=Path("..", MODEL),
+                    output_labels=Path("..", LABELS),
+                ),
+                _as_shown(config, project),
             )
         test = result.metrics["test"] or {}
         low, high = test.get("accuracy_interval_95") or (None, None)
@@ -210,7 +215,7 @@ class _Worker:
             image_dir=folder,
             architecture=architecture,
             bottleneck_dir=command["bottlenecks"],
-            views=BUNDLED_VIEWS if architecture == BUNDLED_ARCHITECTURE else None,
+            views=BUNDLED_VIEWS if architecture == BUNDLED_ARCHITECTURE else VIEWS,
         )
 
     def _architecture(self, asked: str | None) -> str | None:
@@ -226,6 +231,23 @@ class _Worker:
             self._default = load_backbone(None).name
             _tell("backbone", name=self._default)
         return self._default
+
+
+def _as_shown(config: Any, project: str) -> Any:
+    """Return settings that make the same model where the projects lie.
+
+    They name no folder of the server: the backbone's file goes by its name alone.
+    """
+    architecture = config.architecture
+    if architecture is not None and Path(architecture).is_file():
+        architecture = f"./{Path(architecture).name}"
+    taken = architecture == f"./{project}.tflite"
+    return dataclasses.replace(
+        config,
+        architecture=architecture,
+        bottleneck_dir=None,
+        output_graph=f"{project}.{'model.' if taken else ''}tflite",
+    )
 
 
 class _Throttled:

@@ -50,6 +50,10 @@ class Workshop:
     def __init__(self, folder: Path, architecture: str | None = None) -> None:
         self.folder = folder
         self.architecture = architecture
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(
+                f"Expected a folder of projects. Received: {folder}, which is a file."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         files.check_writable(folder / ".edgeclf.part")
         self._descriptor = _locked(folder)

@@ -1,4 +1,7 @@
-"""What training needs beyond the base, and what is missing of it here."""
+"""What training needs beyond the base, and what is missing of it here.
+
+It stands outside of `edgeclf.training`, which brings all of that with it.
+"""
 
 from __future__ import annotations
 
