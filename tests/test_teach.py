@@ -52,6 +52,14 @@ def test_from_nothing_to_a_model_that_label_image_uses(
 
     answer = teacher.call("POST", "/Colours/classify", files={"image": jpeg("red", 99)})
     assert answer.json()["results"][0]["categories"][0]["label"] == "red"
+    shown = teacher.call(
+        "POST", "/Colours/heatmap?label=red", files={"image": jpeg("red", 99)}
+    )
+    assert shown.headers["content-type"] == "image/png", shown.text
+    assert shown.content.startswith(b"\x89PNG")
+    of_none = {"image": jpeg("red", 99)}
+    answer = teacher.call("POST", "/Colours/heatmap?label=x", files=of_none)
+    assert answer.status_code == 422
 
     model = teacher.call("GET", "/Colours/model.tflite")
     assert "Colours.tflite" in model.headers["content-disposition"]

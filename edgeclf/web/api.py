@@ -43,7 +43,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/v1/heatmap", **description.HEAT_MAP)
     async def heatmap(request: Request) -> Response:
-        return await _answer_heat_map(request, service, _model(service))
+        return await answer_heat_map(request, service, _model(service))
 
     @routes.get("/v1/model", **description.MODEL)
     async def model() -> Response:
@@ -111,7 +111,7 @@ async def _answer_embed(
     return _answer(done, "vector", model, began, was_read)
 
 
-async def _answer_heat_map(
+async def answer_heat_map(
     request: Request, service: Service, model: LoadedModel
 ) -> Response:
     """Return a PNG that shows what speaks for a class; raises as `answer_classify`."""

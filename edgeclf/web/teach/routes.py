@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError
 from edgeclf.web import api
+from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.problems import CONTENT_TYPE, ProblemError
 from edgeclf.web.service import Service
 from edgeclf.web.teach import picture_routes, trained
@@ -210,11 +211,8 @@ async def _events(workshop: Workshop, project: str) -> AsyncIterator[str]:
 
 
 def _add_model(routes: APIRouter, workshop: Workshop, service: Service) -> None:
-    @routes.post("/{project}/classify")
-    async def classify(project: str, request: Request) -> Response:
-        """Label pictures with what a project was trained to, as `/v1/classify`."""
-
-        def loaded():  # type: ignore[no-untyped-def]
+    async def needed(project: str) -> LoadedModel:
+        def loaded() -> LoadedModel | None:
             name = workshop.project(project).name
             try:
                 return workshop.model(name)
@@ -224,7 +222,17 @@ def _add_model(routes: APIRouter, workshop: Workshop, service: Service) -> None:
         model = await off_loop(loaded)
         if model is None:
             raise missing("model", project)
-        return await api.answer_classify(request, service, model)
+        return model
+
+    @routes.post("/{project}/classify")
+    async def classify(project: str, request: Request) -> Response:
+        """Label pictures with what a project was trained to, as `/v1/classify`."""
+        return await api.answer_classify(request, service, await needed(project))
+
+    @routes.post("/{project}/heatmap")
+    async def heatmap(project: str, request: Request) -> Response:
+        """Show what speaks for a label of a project, as `/v1/heatmap`."""
+        return await api.answer_heat_map(request, service, await needed(project))
 
     def download(project: str, name: str, kind: str, saved: str) -> Response:
         found = workshop.project(project)
