@@ -565,3 +565,10 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
             in page
         )
     assert 'id="status-503"' in page
+
+
+def test_a_page_is_told_of_private_addresses_without_options(client: Any) -> None:
+    images = {"images": [{"url": "http://127.0.0.1:9/red.png"}]}
+    detail = problem(client.post("/predict/picture", json=images), 422)["detail"]
+    assert detail.endswith(": this server fetches only from public addresses.")
+    assert "allow_private" not in detail

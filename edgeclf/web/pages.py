@@ -142,6 +142,8 @@ async def _fetched(request: Request, service: Service) -> Response:
     if len(pictures) != 1:
         raise _refused("Expected one picture. Received: several.")
     name, content = pictures[0].name, pictures[0].content
+    if pictures[0].is_private:  # whoever uses a browser has no options to give
+        raise _refused(f"{name}: this server fetches only from public addresses.")
     if content is None:
         raise _refused(pictures[0].error or f"{name} could not be fetched.")
     try:
