@@ -159,6 +159,31 @@ def test_an_address_is_pasted(visit):
         assert best(visit.page) == "green"
 
 
+def test_text_that_is_no_address_is_told(visit):
+    code = """
+        selector => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.setData("text/plain", "a plate");
+          document.querySelector(selector).dispatchEvent(new DragEvent("drop",
+            {bubbles: true, cancelable: true, dataTransfer}));
+          return document.querySelector("#toast").textContent;
+        }
+    """
+    assert visit.page.evaluate(code, "#url") == ""  # there it is written
+    told = visit.page.evaluate(code, "#drop")
+    assert told == "That is text. Give pictures, or the address of one."
+
+
+def test_a_tall_picture_is_shown_whole(visit):
+    content = io.BytesIO()
+    Image.new("RGB", (30, 90), models.PIXELS["blue"]).save(content, "PNG")
+    tall = {"name": "a.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    visit.page.set_input_files("#files", [tall, upload("red")])
+    wait_for_picture(visit.page)
+    for image in visit.page.locator(".picture .shown").all():
+        assert image.evaluate("image => getComputedStyle(image).objectFit") == "contain"
+
+
 def test_the_button_pastes_what_the_clipboard_holds(browser, server):  # noqa: F811
     copy = """
         async () => {

@@ -164,7 +164,10 @@ async function take(event) {
   const transfer = event.dataTransfer ?? event.clipboardData;
   const hasFiles = [...transfer.types].includes("Files");
   const url = hasFiles ? null : addressOf(transfer);
-  if (!hasFiles && !url) return;
+  if (!hasFiles && !url) {
+    if (!isField(event.target)) say("That is text. Give pictures, or the address of one.");
+    return;
+  }
   event.preventDefault();
   if (url) {
     add([pictureAt(url)]);
@@ -178,8 +181,11 @@ async function take(event) {
 }
 
 function isWriting({ target, clipboardData }) {
-  const isField = target.closest?.("input:not([type=file]), textarea");
-  return isField && ![...clipboardData.types].includes("Files");
+  return isField(target) && ![...clipboardData.types].includes("Files");
+}
+
+function isField(element) {
+  return Boolean(element.closest?.("input:not([type=file]), textarea"));
 }
 
 async function pasteFromClipboard() {
