@@ -21,7 +21,7 @@ from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.model_facts import card_text, described
 from edgeclf.web.model_page import disposition
-from edgeclf.web.model_report import report_of
+from edgeclf.web.model_report import by_report
 
 # Of a label file, that is lines of UTF-8.
 LABELS = [name for name in HOSTILE if name.isprintable() or "\u202e" in name]
@@ -155,13 +155,31 @@ def test_a_report_beside_counts_only_if_it_is_of_this_file(opened, tmp_path):
     assert described(model)["measured"]["accuracy"] == 0.9
 
 
+def test_a_spoiled_report_is_none(model_file):
+    path = model_file(models.own(entry=RECORD))
+    values = report(models.COLORS)
+    with serving("--model", path) as server:
+        for name in ("model", *(values.keys() - {"model", "format_version"})):
+            for value in (5, "x", [3], {"device": 7, "sha256": 1}):
+                write_report(path, values)
+                spoiled = json.loads(path.with_suffix(".json").read_text("utf-8"))
+                spoiled[name] = value
+                path.with_suffix(".json").write_text(json.dumps(spoiled), "utf-8")
+                for page in ("/model", "/v1/model"):
+                    assert fetch(server.url + page).status == 200, (name, value)
+        values["accuracy"]["device"]["accuracy"] = float("nan")
+        write_report(path, values)
+        facts = json.loads(fetch(f"{server.url}/v1/model").content)
+        assert facts["measured"]["accuracy"] == 0.9  # of the record
+
+
 def test_what_is_shown_names_no_file_of_the_server(opened, tmp_path):
     model = opened(models.own(entry=RECORD))
     values = report(models.COLORS)
     values["model"]["path"] = "/home/somebody/model.tflite"
     values["settings"] = {"image_dir": "/home/somebody/photos"}
     write_report(tmp_path / "model.tflite", values)
-    shown = json.dumps(report_of(model))
+    shown = json.dumps(by_report(model, dict))
     for private in ("somebody", "my photos", "picture 0.jpg", "broken.jpg"):
         assert private not in shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -134,21 +135,25 @@ def disposition(name: str) -> str:
 
 
 def _described(model: LoadedModel) -> dict[str, Any]:
+    from edgeclf.web.model_report import by_report
+
+    return by_report(model, partial(_parts, model))
+
+
+def _parts(model: LoadedModel, report: dict[str, Any]) -> dict[str, Any]:
     """Return what the template shows, as parts of the report."""
     # Imported here: many who serve never ask for this page.
     from edgeclf.report.page import sections
     from edgeclf.report.performance import headline
     from edgeclf.report.tags import tag_headline
-    from edgeclf.web.model_report import report_of
 
-    report = report_of(model)
     head = (tag_headline if model.classifier.multi_label else headline)(report)
     drawn = [part for part in sections(report, {}) if part.key not in _HIDDEN]
     has_figures = {"classes", "tags"} & {part.key for part in drawn}
     return {
         "architecture": report["model"].get("architecture"),
-        "created": report.get("created"),
-        "versions": report.get("versions"),
+        "created": (report.get("created") or "")[:16].replace("T", " "),
+        "versions": sorted((report.get("versions") or {}).items()),
         "headline": None if head is None else Markup(head),  # noqa: S704 - escaped
         "sections": [
             (part.key, part.title, Markup(part.content))  # noqa: S704 - likewise
