@@ -550,6 +550,16 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
     command = [sys.executable, str(static / "client.py"), server.url, str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith("green 0.")
+    for url, file, words in (
+        (server.url, static / "client.sh", "is not a picture"),
+        (server.url, tmp_path / "none.png", "No such file"),
+        ("http://127.0.0.1:9", path, "refused"),
+    ):
+        command = [sys.executable, str(static / "client.py"), url, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     command = ["sh", str(static / "client.sh"), server.url, str(path), str(path)]
