@@ -14,6 +14,7 @@ import model_files as models
 import pytest
 from bot_process import jpeg, tag_model
 from PIL import Image
+from test_web_model import teach
 from web_browser import PHONE, Visit, axe_serious, browser  # noqa: F401 - a fixture
 from web_server import serving
 
@@ -277,6 +278,22 @@ def test_the_heat_map_comes_and_goes(visit):
     page.locator(".heat[aria-pressed=false]").wait_for()
     assert image.get_attribute("src") == before
     assert image.get_attribute("alt") == ""
+
+
+def test_the_model_of_a_project_labels_and_draws(browser, tmp_path):  # noqa: F811
+    teach(tmp_path, "my plates", models.own(["x", "y", "z"]), 1_000)
+    with serving("--teach", tmp_path) as server, Visit(browser, server.url) as visit:
+        page = visit.page
+        page.set_input_files("#files", upload("red"))
+        assert best(page) == "x"
+        page.get_by_role("button", name="Heat map").click()
+        page.locator(".heat[aria-pressed=true]").wait_for()
+        page.get_by_role("link", name="Live").click()
+        page.get_by_role("button", name="Start camera").click()
+        page.locator("#bars .label").first.wait_for()
+        labels = page.locator("#bars .label").all_inner_texts()
+        assert sorted(labels) == ["x", "y", "z"]
+        assert visit.failures == []
 
 
 def test_results_are_kept_as_files(visit):
