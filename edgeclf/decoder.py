@@ -31,6 +31,9 @@ NOT_PICTURES = {
     "MPEG": "a film",
     "WMF": "a drawing in WMF",
 }
+# What telephones write, by the brand at the file's begin. Source: ISO/IEC 23008-12,
+# annexes B and D.
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 ImageSource: TypeAlias = Union[
     str,
@@ -124,7 +127,8 @@ def translated_errors(name: str) -> Iterator[None]:
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
-            f"{name} is too large to decode safely: {error} Make it smaller first."
+            f"{name} is too large to decode safely: it has more than {MAX_PIXELS} "
+            "pixels. Make it smaller first."
         ) from error
     except ImageError as error:
         raise ImageError(f"{name} {error}") from None
@@ -169,6 +173,12 @@ def open_image(source: ImageSource, name: str) -> Image.Image:
         except UnidentifiedImageError:
             if _is_empty(file):
                 raise ImageError("is empty (0 bytes).") from None
+            if _is_heic(file):
+                raise ImageError(
+                    "is a HEIC photo, which is not read. Export it as JPEG; for new "
+                    "ones choose JPEG in the camera's settings, on an iPhone Formats, "
+                    "Most Compatible."
+                ) from None
             raise
         except Image.DecompressionBombError:
             large = _large_jpeg(file)
@@ -214,6 +224,18 @@ def _is_empty(file: Any) -> bool:
     if isinstance(file, str):
         return os.stat(file).st_size == 0  # noqa: PTH116 - pathlib costs start-up time
     return bool(file.seek(0, io.SEEK_END) == 0) if file.seekable() else False
+
+
+def _is_heic(file: Any) -> bool:
+    if isinstance(file, str):
+        with open(file, "rb") as opened:  # noqa: PTH123 - as above
+            head = opened.read(12)
+    elif file.seekable():
+        file.seek(0)
+        head = file.read(12)
+    else:
+        return False
+    return bool(head[4:8] == b"ftyp" and head[8:] in _HEIC)
 
 
 def _from_array(array: NDArray[Any]) -> Image.Image:

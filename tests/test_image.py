@@ -388,6 +388,8 @@ def test_missing_file_and_folder_stay_os_errors(tmp_path: Path) -> None:
         (b"Hello, this is text.", "is not a picture in a format that Pillow reads."),
         (encoded(scene(), "JPEG")[:2000], "is damaged or cut short:"),
         (encoded(scene(), "PNG")[:2000], "is damaged or cut short:"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" * 9, "is a HEIC photo, which is not"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" * 9, "is a HEIC photo, which is not"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is PostScript, not"),
     ],
 )

@@ -550,6 +550,16 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
     command = [sys.executable, str(static / "client.py"), server.url, str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith("green 0.")
+    for url, file, words in (
+        (server.url, static / "client.sh", "is not a picture"),
+        (server.url, tmp_path / "none.png", "No such file"),
+        ("http://127.0.0.1:9", path, "refused"),
+    ):
+        command = [sys.executable, str(static / "client.py"), url, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     command = ["sh", str(static / "client.sh"), server.url, str(path), str(path)]
@@ -565,3 +575,10 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
             in page
         )
     assert 'id="status-503"' in page
+
+
+def test_a_page_is_told_of_private_addresses_without_options(client: Any) -> None:
+    images = {"images": [{"url": "http://127.0.0.1:9/red.png"}]}
+    detail = problem(client.post("/predict/picture", json=images), 422)["detail"]
+    assert detail.endswith(": this server fetches only from public addresses.")
+    assert "allow_private" not in detail

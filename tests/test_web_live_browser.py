@@ -100,6 +100,14 @@ def test_the_camera_is_labelled_until_it_is_stopped(browser, server):
         assert visit.failures == []
 
 
+def test_without_scripts_the_page_says_that_it_needs_them(browser, server):
+    with Visit(browser, f"{server.url}/live", java_script_enabled=False) as visit:
+        page = visit.page
+        assert "needs JavaScript" in page.locator("main .notice").first.inner_text()
+        assert not page.locator("#start").is_visible()
+        assert not page.locator("#video").is_visible()
+
+
 def test_one_frame_at_a_time(browser, server):
     """However long the server takes, nothing is queued."""
     with Visit(browser, f"{server.url}/live") as visit:

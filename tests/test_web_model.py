@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import urllib.error
 import urllib.request
@@ -21,7 +22,7 @@ from edgeclf.report.page import render
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.model_facts import card_text, described
 from edgeclf.web.model_page import disposition
-from edgeclf.web.model_report import report_of
+from edgeclf.web.model_report import by_report
 
 # Of a label file, that is lines of UTF-8.
 LABELS = [name for name in HOSTILE if name.isprintable() or "\u202e" in name]
@@ -155,13 +156,31 @@ def test_a_report_beside_counts_only_if_it_is_of_this_file(opened, tmp_path):
     assert described(model)["measured"]["accuracy"] == 0.9
 
 
+def test_a_spoiled_report_is_none(model_file):
+    path = model_file(models.own(entry=RECORD))
+    values = report(models.COLORS)
+    with serving("--model", path) as server:
+        for name in ("model", *(values.keys() - {"model", "format_version"})):
+            for value in (5, "x", [3], {"device": 7, "sha256": 1}):
+                write_report(path, values)
+                spoiled = json.loads(path.with_suffix(".json").read_text("utf-8"))
+                spoiled[name] = value
+                path.with_suffix(".json").write_text(json.dumps(spoiled), "utf-8")
+                for page in ("/model", "/v1/model"):
+                    assert fetch(server.url + page).status == 200, (name, value)
+        values["accuracy"]["device"]["accuracy"] = float("nan")
+        write_report(path, values)
+        facts = json.loads(fetch(f"{server.url}/v1/model").content)
+        assert facts["measured"]["accuracy"] == 0.9  # of the record
+
+
 def test_what_is_shown_names_no_file_of_the_server(opened, tmp_path):
     model = opened(models.own(entry=RECORD))
     values = report(models.COLORS)
     values["model"]["path"] = "/home/somebody/model.tflite"
     values["settings"] = {"image_dir": "/home/somebody/photos"}
     write_report(tmp_path / "model.tflite", values)
-    shown = json.dumps(report_of(model))
+    shown = json.dumps(by_report(model, dict))
     for private in ("somebody", "my photos", "picture 0.jpg", "broken.jpg"):
         assert private not in shown
 
@@ -278,3 +297,56 @@ def test_without_a_model_the_pages_say_what_to_do(tmp_path):
         missing = fetch(f"{server.url}/model/model.tflite")
         assert missing.status == 404
         assert "--model" in missing.content.decode()
+
+
+def teach(folder: Path, name: str, content: bytes, at: int) -> None:
+    """Leave a project as a training at a time, seconds, leaves it."""
+    ours = folder / name / ".edgeclf"
+    (ours / "run-1").mkdir(parents=True)
+    (ours / "current").write_text("run-1\n", encoding="utf-8")
+    model = ours / "run-1" / "model.tflite"
+    model.write_bytes(content)
+    os.utime(model, (at, at))
+
+
+def options(page: str) -> list[tuple[str, str]]:
+    """Return what can be chosen, and which is."""
+    form = page.partition('name="project">')[2].partition("</select>")[0]
+    return re.findall(r'<option value="([^"]*)"( selected)?>', form)
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/model"])
+def test_a_page_uses_the_model_of_a_project(tmp_path, path):
+    projects = tmp_path / "projects"
+    teach(projects, "old", models.own(["a", "b", "c"]), 1_000)
+    teach(projects, "zwei & <drei>", models.own(["x", "y", "z"]), 2_000)
+    (projects / "untrained" / "a").mkdir(parents=True)
+    with serving("--teach", projects) as server:
+        shown = fetch(f"{server.url}{path}").content.decode()
+        names = ["old", "zwei &amp; &lt;drei&gt;"]
+        assert options(shown) == [(names[0], ""), (names[1], " selected")]
+        assert 'href="/live?project=zwei%20%26%20%3Cdrei%3E"' in shown
+        other = fetch(f"{server.url}{path}?project=old").content.decode()
+        assert options(other) == [(names[0], " selected"), (names[1], "")]
+        assert "/v1/teach/projects/old/" in other or path != "/model"
+        assert 'data-api="/v1/teach/projects/old"' in other or path == "/model"
+        for name in ("untrained", "none", "..%2Fold"):
+            missing = fetch(f"{server.url}{path}?project={name}")
+            assert missing.status == 404
+            assert "Expected a " in missing.content.decode()
+
+
+def test_the_served_model_goes_before_projects(tmp_path, model_file):
+    path = model_file(models.own(), "colors.tflite")
+    teach(tmp_path / "projects", "taught", models.own(["x", "y", "z"]), 1_000)
+    with serving("--model", path, "--teach", tmp_path / "projects") as server:
+        page = fetch(server.url).content.decode()
+        assert options(page) == [("", " selected"), ("taught", "")]
+        assert "colors.tflite</bdi> knows 3 classes" in page
+        assert 'data-api="/v1"' in page
+        model = fetch(f"{server.url}/model?project=taught").content.decode()
+        assert 'href="/v1/teach/projects/taught/model.tflite"' in model
+        assert "/model/model.tflite" not in model
+    with serving("--model", path) as server:
+        assert "<select" not in fetch(server.url).content.decode()
+        assert fetch(f"{server.url}/?project=taught").status == 404

@@ -14,6 +14,7 @@ import model_files as models
 import pytest
 from bot_process import jpeg, tag_model
 from PIL import Image
+from test_web_model import teach
 from web_browser import PHONE, Visit, axe_serious, browser  # noqa: F401 - a fixture
 from web_server import serving
 
@@ -159,6 +160,31 @@ def test_an_address_is_pasted(visit):
         assert best(visit.page) == "green"
 
 
+def test_text_that_is_no_address_is_told(visit):
+    code = """
+        selector => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.setData("text/plain", "a plate");
+          document.querySelector(selector).dispatchEvent(new DragEvent("drop",
+            {bubbles: true, cancelable: true, dataTransfer}));
+          return document.querySelector("#toast").textContent;
+        }
+    """
+    assert visit.page.evaluate(code, "#url") == ""  # there it is written
+    told = visit.page.evaluate(code, "#drop")
+    assert told == "That is text. Give pictures, or the address of one."
+
+
+def test_a_tall_picture_is_shown_whole(visit):
+    content = io.BytesIO()
+    Image.new("RGB", (30, 90), models.PIXELS["blue"]).save(content, "PNG")
+    tall = {"name": "a.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    visit.page.set_input_files("#files", [tall, upload("red")])
+    wait_for_picture(visit.page)
+    for image in visit.page.locator(".picture .shown").all():
+        assert image.evaluate("image => getComputedStyle(image).objectFit") == "contain"
+
+
 def test_the_button_pastes_what_the_clipboard_holds(browser, server):  # noqa: F811
     copy = """
         async () => {
@@ -252,6 +278,22 @@ def test_the_heat_map_comes_and_goes(visit):
     page.locator(".heat[aria-pressed=false]").wait_for()
     assert image.get_attribute("src") == before
     assert image.get_attribute("alt") == ""
+
+
+def test_the_model_of_a_project_labels_and_draws(browser, tmp_path):  # noqa: F811
+    teach(tmp_path, "my plates", models.own(["x", "y", "z"]), 1_000)
+    with serving("--teach", tmp_path) as server, Visit(browser, server.url) as visit:
+        page = visit.page
+        page.set_input_files("#files", upload("red"))
+        assert best(page) == "x"
+        page.get_by_role("button", name="Heat map").click()
+        page.locator(".heat[aria-pressed=true]").wait_for()
+        page.get_by_role("link", name="Live").click()
+        page.get_by_role("button", name="Start camera").click()
+        page.locator("#bars .label").first.wait_for()
+        labels = page.locator("#bars .label").all_inner_texts()
+        assert sorted(labels) == ["x", "y", "z"]
+        assert visit.failures == []
 
 
 def test_results_are_kept_as_files(visit):

@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from edgeclf.console import sentence
 from edgeclf.errors import DownloadError
+from edgeclf.inputs.connection import PRIVATE
 from edgeclf.web.limits import held
 from edgeclf.web.multipart import Multipart
 from edgeclf.web.problems import ProblemError, invalid, too_many, unprocessable
@@ -51,11 +52,13 @@ class Picture:
         name: What it is called in the answer; it never leads to a file.
         content: The encoded picture; None when it could not be had.
         error: Why not, a sentence; None otherwise.
+        is_private: Whether that is because its address is not a public one.
     """
 
     name: str
     content: bytes | None
     error: str | None = None
+    is_private: bool = False
 
 
 async def read_pictures(request: Request, service: Service) -> list[Picture]:
@@ -230,7 +233,8 @@ class _Fetcher:
                     lambda: self._content(url), _fetching.release
                 )
             except (DownloadError, OSError, ValueError) as error:
-                return Picture(name, None, shown(sentence(error, name)))
+                is_private = getattr(error, "kind", None) == PRIVATE
+                return Picture(name, None, shown(sentence(error, name)), is_private)
         self._hold(len(content))
         self._left_bytes -= len(content)
         if self._left_bytes < 0:

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edgeclf.web.chosen import chosen_model
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.service import Service
 
@@ -24,7 +25,10 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/live")
     def page(request: Request) -> Response:
-        context = {} if service.model is None else watched(service.model)
+        chosen = chosen_model(request.query_params, service)
+        context = {"model": chosen.model, "chosen": chosen}
+        if chosen.model is not None:
+            context |= watched(chosen.model)
         return service.templates.TemplateResponse(request, "live.html", context)
 
     return routes

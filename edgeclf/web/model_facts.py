@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Any
 
 from edgeclf.report.figures import count, file_size, interval, percent, plural
 from edgeclf.web.loaded_model import LoadedModel
-from edgeclf.web.model_report import report_of
+from edgeclf.web.model_report import by_report
 
 _MOST_LABELS = 100  # of a card: a chat server reads it with every question
 # Of the report's accuracy what programs ask for, by the names of `--metrics_json`.
@@ -26,10 +28,23 @@ def described(model: LoadedModel) -> dict[str, Any]:
     Raises:
         ModelError: The file was changed since it was loaded.
     """
-    classifier, report = model.classifier, report_of(model)
+    return by_report(model, partial(_facts, model))
+
+
+def card_text(model: LoadedModel) -> str:
+    """Return what is known of a model as a few lines of plain text.
+
+    Raises:
+        ModelError: The file was changed since it was loaded.
+    """
+    return by_report(model, partial(_card, model))
+
+
+def _facts(model: LoadedModel, report: dict[str, Any]) -> dict[str, Any]:
+    classifier = model.classifier
     file, data = report["model"], report.get("data") or {}
     size = classifier.input_size
-    return {
+    facts = {
         "name": model.name,
         "sha256": model.sha256,
         "size_bytes": model.size_bytes,
@@ -54,15 +69,12 @@ def described(model: LoadedModel) -> dict[str, Any]:
         "created": report.get("created"),
         "versions": report.get("versions"),
     }
+    json.dumps(facts, allow_nan=False)  # raises of what JSON has no number for
+    return facts
 
 
-def card_text(model: LoadedModel) -> str:
-    """Return what is known of a model as a few lines of plain text.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
-    """
-    facts = described(model)
+def _card(model: LoadedModel, report: dict[str, Any]) -> str:
+    facts = _facts(model, report)
     measured, size = facts["measured"] or {}, facts["input_size"]
     labels = facts["labels"] or []
     noun = ("tag", "tags") if facts["multi_label"] else ("class", "classes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edgeclf.web.chosen import Chosen, chosen_model
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.service import Service
 
 _DAY_S = 86_400
+_MODEL, _LABELS, _REPORT = "Model (.tflite)", "Labels (.txt)", "Report (.html)"
 _HIDDEN = {"reproduce"}  # the command, which names folders; the versions are shown
 # The same in a report, with its line in the contents.
 _COMMAND = re.compile(
@@ -42,9 +44,18 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/model")
     def page(request: Request) -> Response:
-        if service.model is None:
-            return render(request, service, None, [])
-        return render(request, service, service.model, _downloads(service.model))
+        chosen = chosen_model(request.query_params, service)
+        described = {} if chosen.model is None else _described(chosen.model)
+        return service.templates.TemplateResponse(
+            request,
+            "model.html",
+            {
+                "model": chosen.model,
+                "chosen": chosen,
+                "downloads": _downloads(chosen),
+                **described,
+            },
+        )
 
     @routes.get("/model/model.tflite")
     def file() -> Response:
@@ -80,33 +91,6 @@ def router(service: Service) -> APIRouter:
         return _asset(SCRIPT, "text/javascript")
 
     return routes
-
-
-def render(
-    request: Request,
-    service: Service,
-    model: LoadedModel | None,
-    downloads: Sequence[Download],
-    **context: Any,
-) -> Response:
-    """Return the page of a model; also of one that is taught.
-
-    Args:
-        request: That asks for it.
-        service: For the templates.
-        model: That is described; None: there is none yet.
-        downloads: That are offered.
-        context: What the template takes besides, such as `title`.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
-    """
-    described = {} if model is None else _described(model)
-    return service.templates.TemplateResponse(
-        request,
-        "model.html",
-        {"model": model, "downloads": downloads, **described, **context},
-    )
 
 
 def attached(content: bytes, name: str, media_type: str) -> Response:
@@ -156,21 +140,25 @@ def disposition(name: str) -> str:
 
 
 def _described(model: LoadedModel) -> dict[str, Any]:
+    from edgeclf.web.model_report import by_report
+
+    return by_report(model, partial(_parts, model))
+
+
+def _parts(model: LoadedModel, report: dict[str, Any]) -> dict[str, Any]:
     """Return what the template shows, as parts of the report."""
     # Imported here: many who serve never ask for this page.
     from edgeclf.report.page import sections
     from edgeclf.report.performance import headline
     from edgeclf.report.tags import tag_headline
-    from edgeclf.web.model_report import report_of
 
-    report = report_of(model)
     head = (tag_headline if model.classifier.multi_label else headline)(report)
     drawn = [part for part in sections(report, {}) if part.key not in _HIDDEN]
     has_figures = {"classes", "tags"} & {part.key for part in drawn}
     return {
         "architecture": report["model"].get("architecture"),
-        "created": report.get("created"),
-        "versions": report.get("versions"),
+        "created": (report.get("created") or "")[:16].replace("T", " "),
+        "versions": sorted((report.get("versions") or {}).items()),
         "headline": None if head is None else Markup(head),  # noqa: S704 - escaped
         "sections": [
             (part.key, part.title, Markup(part.content))  # noqa: S704 - likewise
@@ -193,14 +181,26 @@ def _names(model: LoadedModel) -> list[tuple[str, str | None]] | None:
     ]
 
 
-def _downloads(model: LoadedModel) -> list[Download]:
+def _downloads(chosen: Chosen) -> list[Download]:
+    if chosen.model is None:
+        return []
+    if not chosen.project:
+        return _own_downloads(chosen.model)
+    return [
+        Download(f"{chosen.api}/model.tflite", _MODEL),
+        Download(f"{chosen.api}/labels.txt", _LABELS),
+        Download(f"{chosen.api}/report.html", _REPORT),
+    ]
+
+
+def _own_downloads(model: LoadedModel) -> list[Download]:
     from edgeclf.web.model_report import report_ending
 
-    offered = [Download("/model/model.tflite", "Model (.tflite)")]
+    offered = [Download("/model/model.tflite", _MODEL)]
     if model.classifier.labels is not None:
-        offered.append(Download("/model/labels.txt", "Labels (.txt)"))
+        offered.append(Download("/model/labels.txt", _LABELS))
     if report_ending(model) is not None:
-        offered.append(Download("/model/report.html", "Report (.html)"))
+        offered.append(Download("/model/report.html", _REPORT))
         offered.append(Download("/model/model.json", "Figures (.json)"))
     return offered
 

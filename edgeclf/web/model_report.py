@@ -6,8 +6,8 @@ record inside it. A file of another maker has neither: size, input and labels ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from edgeclf.evaluation.report_files import (
@@ -27,18 +27,40 @@ _PRIVATE_DATA = ("image_dir", "conflicting", "near_duplicates", "unreadable")
 _RECORDED_DATA = ("num_train", "num_validation", "num_test", "dataset_sha256", "seed")
 _TAG_FIGURES = ("mean_average_precision", "macro_f1", "micro_f1")
 
+# What comes of a report with other kinds of values than ours have.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+Result = TypeVar("Result")
+
 _recorded: WeakKeyDictionary[LoadedModel, dict[str, Any]] = WeakKeyDictionary()
 
 
-def report_of(model: LoadedModel) -> dict[str, Any]:
-    """Return what is known of a model, as `edgeclf.report.page.sections` takes it.
+def by_report(
+    model: LoadedModel, describe: Callable[[dict[str, Any]], Result]
+) -> Result:
+    """Describe a model by what is known of it.
 
-    Nothing in it names a file or folder of the server but the model itself.
+    A report beside it that somebody has spoiled counts as none.
+
+    Args:
+        model: The model.
+        describe: Called with a report as `edgeclf.report.page.sections` takes it.
+            Nothing in it names a file or folder of the server but the model itself.
 
     Raises:
         ModelError: The file was changed since it was loaded.
     """
-    report = dict(_beside(model) or _from_record(model))
+    report = _beside(model)
+    if report is not None:
+        try:
+            return describe(_public(report, model))
+        except _MALFORMED:
+            pass
+    return describe(_public(_from_record(model), model))
+
+
+def _public(report: Mapping[str, Any], model: LoadedModel) -> dict[str, Any]:
+    report = dict(report)
     for key in _PRIVATE:
         report.pop(key, None)
     described = {**report["model"], "file": model.name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from edgeclf import __version__
 from edgeclf.decoder import open_image, pillow_settings
 from edgeclf.errors import EdgeclfError
+from edgeclf.web.chosen import Chosen, chosen_model
 from edgeclf.web.engine import BusyError
 from edgeclf.web.intake import read_pictures
 from edgeclf.web.loaded_model import LoadedModel
@@ -36,20 +38,23 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
-    async def predict(request: Request) -> Response:
-        return _predict_page(request, service)
+    def predict(request: Request) -> Response:
+        chosen = chosen_model(request.query_params, service)
+        return _predict_page(request, service, chosen)
 
     @routes.post("/")
     async def predict_without_scripts(request: Request) -> Response:
-        if service.model is None:
-            return _predict_page(request, service)
+        chosen = await asyncio.to_thread(chosen_model, request.query_params, service)
+        show = partial(_predict_page, request, service, chosen)
+        if chosen.model is None:
+            return show()
         try:
-            results = await _labelled(request, service, service.model)
+            results = await _labelled(request, service, chosen.model)
         except BusyError as error:
-            return _predict_page(request, service, problem=busy_problem(error))
+            return show(problem=busy_problem(error))
         except ProblemError as problem:
-            return _predict_page(request, service, problem=problem)
-        return _predict_page(request, service, results)
+            return show(problem=problem)
+        return show(results)
 
     @routes.post("/predict/picture")
     async def fetched_picture(request: Request) -> Response:
@@ -66,12 +71,14 @@ def router(service: Service) -> APIRouter:
 def _predict_page(
     request: Request,
     service: Service,
+    chosen: Chosen,
     results: list[dict[str, Any]] | None = None,
     problem: ProblemError | None = None,
 ) -> Response:
-    model = service.model
+    model = chosen.model
     context = {
         "model": model,
+        "chosen": chosen,
         "results": results or [],
         "complaint": problem and problem.detail,
         **({} if model is None else _knowledge(model)),
@@ -142,6 +149,8 @@ async def _fetched(request: Request, service: Service) -> Response:
     if len(pictures) != 1:
         raise _refused("Expected one picture. Received: several.")
     name, content = pictures[0].name, pictures[0].content
+    if pictures[0].is_private:  # whoever uses a browser has no options to give
+        raise _refused(f"{name}: this server fetches only from public addresses.")
     if content is None:
         raise _refused(pictures[0].error or f"{name} could not be fetched.")
     try:

@@ -10,15 +10,16 @@ import { thumbnail } from "./thumbnail.js";
 export class Card {
   /**
    * A picture on the page, made of `template`. Its `state` is "waiting", "working",
-   * "labelled" or "failed"; `onRemove(card)` and `onRetry(card)` are called when its
+   * "labelled" or "failed"; `heatUrl` answers its heat map; `onRemove(card)` and `onRetry(card)` are called when its
    * buttons are pressed, `say(sentence)` is for what somebody should hear at once.
    */
-  constructor(template, name, { onRemove, onRetry, say }) {
+  constructor(template, name, { heatUrl, onRemove, onRetry, say }) {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.name = name;
     this.blob = null;
     this.result = null;
     this.aborter = new AbortController();
+    this.heatUrl = heatUrl;
     this.say = say;
     this.addresses = [];
     this.part("name").textContent = name;
@@ -103,7 +104,7 @@ export class Card {
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
     try {
-      this.heat ??= this.address(await askBlob("/v1/heatmap", {
+      this.heat ??= this.address(await askBlob(this.heatUrl, {
         method: "POST", body: formOf(this.blob), signal: this.aborter.signal,
       }));
       const { label, index } = this.result.categories[0] ?? {};

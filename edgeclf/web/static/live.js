@@ -29,7 +29,7 @@ const STATES = {
 
 const watcher = new Watcher(video, {
   // All classes, also below a threshold that other makers recommend.
-  url: "/v1/classify?score_threshold=0",
+  url: `${page.dataset.api}/classify?score_threshold=0`,
   topK: Number(page.dataset.topK),
   side: Number(page.dataset.side),
   smoothing: Number(at("smoothing").value),

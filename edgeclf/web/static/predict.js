@@ -11,6 +11,7 @@ const TOAST_MS = 6000;
 const PAUSED = new Set([429, 503]); // Too much at once: come again later.
 
 const part = id => document.getElementById(id);
+const { api } = part("drop").dataset; // of the model that is used
 const cards = [];
 let waiting = [];
 let working = 0;
@@ -70,7 +71,7 @@ function add(pictures) {
     say("There was no picture in that.");
     return;
   }
-  const options = { onRemove: remove, onRetry: again, say };
+  const options = { heatUrl: `${api}/heatmap`, onRemove: remove, onRetry: again, say };
   const fresh = pictures.map(({ name, blob, url }) => {
     const card = new Card(part("card"), name || "picture", options);
     card.url = url;
@@ -98,7 +99,7 @@ async function work(card) {
   card.working();
   try {
     if (!card.blob) card.picture(await fetched(card.url, signal));
-    const answer = await classify(named(card), { signal });
+    const answer = await classify(named(card), { url: `${api}/classify`, signal });
     if (!signal.aborted) card.labelled(answer);
   } catch (error) {
     if (signal.aborted) {
@@ -163,7 +164,10 @@ async function take(event) {
   const transfer = event.dataTransfer ?? event.clipboardData;
   const hasFiles = [...transfer.types].includes("Files");
   const url = hasFiles ? null : addressOf(transfer);
-  if (!hasFiles && !url) return;
+  if (!hasFiles && !url) {
+    if (!isField(event.target)) say("That is text. Give pictures, or the address of one.");
+    return;
+  }
   event.preventDefault();
   if (url) {
     add([pictureAt(url)]);
@@ -177,8 +181,11 @@ async function take(event) {
 }
 
 function isWriting({ target, clipboardData }) {
-  const isField = target.closest?.("input:not([type=file]), textarea");
-  return isField && ![...clipboardData.types].includes("Files");
+  return isField(target) && ![...clipboardData.types].includes("Files");
+}
+
+function isField(element) {
+  return Boolean(element.closest?.("input:not([type=file]), textarea"));
 }
 
 async function pasteFromClipboard() {
