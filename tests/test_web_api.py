@@ -34,7 +34,7 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed: edgeclf[web
 
 from starlette.templating import Jinja2Templates  # noqa: E402
 
-from edgeclf.web import intake  # noqa: E402
+from edgeclf.web import intake, loaded_model  # noqa: E402
 from edgeclf.web.engine import Engine  # noqa: E402
 from edgeclf.web.schemas import GivenPicture  # noqa: E402
 from edgeclf.web.service import Service  # noqa: E402
@@ -347,16 +347,32 @@ def test_who_hangs_up_in_between_leaves_no_trace(
     assert "Traceback" not in server.log()
 
 
-def test_model_that_was_written_over_is_said(tmp_path: Path) -> None:
+def test_a_model_that_is_written_over_stays_what_it_was(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(models.own())
+    size_bytes = path.stat().st_size
     with serving("--model", path) as running:
-        with path.open("r+b") as file:
-            file.seek(-1, 2)
-            file.write(b"?")
-        answer = httpx.get(f"{running.url}/v1/model")
-        assert "changed since" in problem(answer, 500)["detail"]
-        assert httpx.post(f"{running.url}/v1/classify", content=png()).is_success
+        path.write_bytes(b"another model")
+        facts = httpx.get(f"{running.url}/v1/model").json()
+        assert facts["size_bytes"] == size_bytes
+        for operation in ("classify", "embed", "heatmap"):
+            answer = httpx.post(f"{running.url}/v1/{operation}", content=png())
+            assert answer.is_success, answer.text
+
+
+def test_a_model_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content := models.own())
+
+    def after_a_copy(*arguments: Any, **named: Any) -> Classifier:
+        path.write_bytes(b"another model")
+        return Classifier(*arguments, **named)
+
+    monkeypatch.setattr(loaded_model, "Classifier", after_a_copy)
+    model = loaded_model.LoadedModel(path)
+    assert model.content == content
+    assert model.classifier.labels == tuple(models.COLORS)
+    model.close()
 
 
 def test_other_addresses_and_methods_are_problems(client: Any) -> None:

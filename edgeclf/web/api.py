@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edgeclf.decoder import ImageSource
-from edgeclf.errors import ModelError
 from edgeclf.web import api_description as description
 from edgeclf.web.intake import read_pictures, shown
 from edgeclf.web.loaded_model import LoadedModel
@@ -48,7 +47,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/model", **description.MODEL)
     async def model() -> Response:
         # What a report holds may be long; few ask for it.
-        return JSONResponse(await asyncio.to_thread(_facts, _model(service)))
+        return JSONResponse(await asyncio.to_thread(described, _model(service)))
 
     @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", **description.HEALTH)
@@ -194,15 +193,6 @@ def _options(request: Request, kind: type[Given]) -> Given:
         return kind.model_validate(dict(request.query_params))
     except ValidationError as error:
         raise invalid(error.errors(include_input=False, include_url=False)) from error
-
-
-def _facts(model: LoadedModel) -> dict[str, Any]:
-    try:
-        return described(model)
-    except ModelError as error:
-        raise ProblemError(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "Model changed", str(error)
-        ) from error
 
 
 def _first(*values: Value | None) -> Value | None:

@@ -102,14 +102,13 @@ def _opened(
     """Return the model; None without one."""
     if options.model is None:
         return None
-    from edgeclf.classifier import Classifier
     from edgeclf.web.loaded_model import LoadedModel
 
     arguments = model_arguments(options)
     with usage_errors(parser):
-        classifier = stack.enter_context(
-            Classifier(options.model, options.labels, **arguments)
-        )
+        model = LoadedModel(Path(options.model), options.labels, arguments)
+        stack.callback(model.close)
+        classifier = model.classifier
         check_input_size(options, classifier.input_size)
         if options.top_k is not None and options.top_k > classifier.num_classes:
             raise ValueError(
@@ -122,8 +121,6 @@ def _opened(
         import numpy as np
 
         classifier.examine(np.zeros((1, 1, 3), np.uint8))  # loads it, checks the rule
-    model = LoadedModel(Path(options.model), classifier, options.labels, arguments)
-    stack.callback(model.close)
     return model
 
 

@@ -22,9 +22,6 @@ def described(model: LoadedModel) -> dict[str, Any]:
     """Return what is known of a model, as plain values of JSON.
 
     What is not known is None. Shares are in [0, 1].
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
     """
     classifier, report = model.classifier, report_of(model)
     file, data = report["model"], report.get("data") or {}
@@ -57,11 +54,7 @@ def described(model: LoadedModel) -> dict[str, Any]:
 
 
 def card_text(model: LoadedModel) -> str:
-    """Return what is known of a model as a few lines of plain text.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
-    """
+    """Return what is known of a model as a few lines of plain text."""
     facts = described(model)
     measured, size = facts["measured"] or {}, facts["input_size"]
     labels = facts["labels"] or []

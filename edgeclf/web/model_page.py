@@ -44,7 +44,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/model/model.tflite")
     def file() -> Response:
         model = _needed(service)
-        return attached(model.content(), model.name, "application/octet-stream")
+        return attached(model.content, model.name, "application/octet-stream")
 
     @routes.get("/model/labels.txt")
     def labels() -> Response:
@@ -92,9 +92,6 @@ def render(
         model: That is described; None: there is none yet.
         downloads: That are offered.
         context: What the template takes besides, such as `title`.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
     """
     described = {} if model is None else _described(model)
     return service.templates.TemplateResponse(

@@ -34,9 +34,6 @@ def report_of(model: LoadedModel) -> dict[str, Any]:
     """Return what is known of a model, as `edgeclf.report.page.sections` takes it.
 
     Nothing in it names a file or folder of the server but the model itself.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
     """
     report = dict(_beside(model) or _from_record(model))
     for key in _PRIVATE:
@@ -93,7 +90,7 @@ def _from_record(model: LoadedModel) -> dict[str, Any]:
         from edgeclf.evaluation.model_file import describe_model
 
         _recorded[model] = {
-            "model": describe_model(model.content(), model.path, model.classifier),
+            "model": describe_model(model.content, model.path, model.classifier),
             **_measured(model),
         }
     return _recorded[model]
