@@ -115,7 +115,7 @@ def test_classify_takes_the_picture_itself(
     headers = {} if kind is None else {"Content-Type": kind}
     answer = client.post("/v1/classify", content=png("green"), headers=headers)
     assert answer.json()["results"] == [
-        {"image": "-", "categories": expected(model, png("green"))[0]}
+        {"image": "picture 1", "categories": expected(model, png("green"))[0]}
     ]
 
 
@@ -130,9 +130,9 @@ def test_classify_takes_json(client: Any, model: Path) -> None:
     answer = client.post("/v1/classify", json={"images": images, "top_k": 1})
     first, second, third, fourth = answer.json()["results"]
     assert first == {"image": "plate.png", "categories": expected(model, red)[0][:1]}
-    assert second == {"image": "-", "categories": first["categories"]}
-    assert third["error"].startswith("-: expected base64, received: ")
-    assert fourth["error"] == "-: expected a data: URL with ;base64."
+    assert second == {"image": "picture 2", "categories": first["categories"]}
+    assert third["error"].startswith("picture 3: expected base64, received: ")
+    assert fourth["error"] == "picture 4: expected a data: URL with ;base64."
 
 
 def test_classify_fetches_addresses_from_where_it_may(client: Any, model: Path) -> None:
@@ -171,15 +171,15 @@ def test_a_text_of_blanks_takes_no_more_memory_than_it_is_long() -> None:
     blanks = "a " * 10**6
     tracemalloc.start()
     try:
-        found = intake._decoded(GivenPicture(base64=blanks))
+        found = intake._decoded(GivenPicture(base64=blanks), 1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert found is not None
     assert found.content is not None
     assert peak < 3 * len(blanks)
-    found = intake._decoded(GivenPicture(base64=f" {text[:9]}\r\n{text[9:]}\t"))
-    assert found == intake.Picture("-", png("red"))
+    found = intake._decoded(GivenPicture(base64=f" {text[:9]}\r\n{text[9:]}\t"), 1)
+    assert found == intake.Picture("picture 1", png("red"))
 
 
 def test_fetches_wait_for_each_other_without_threads(
@@ -259,7 +259,8 @@ def test_options_stand_in_the_address_and_in_json(client: Any, model: Path) -> N
         ("score_threshold=2", "score_threshold"),
         ("score_threshold=nan", "score_threshold"),
         ("reject=perhaps", "reject"),
-        ("topk=3", "topk"),
+        ("topk=3", "Known here: top_k, score_threshold, reject."),
+        ("top_k=2&top_k=3", "top_k several times"),
         ("%FF%00=%ED%A0%80", "Extra inputs"),
     ],
 )
@@ -285,6 +286,7 @@ def test_options_outside_their_range_are_named(
         (422, "application/json", b"[]", "Expected what /api describes"),
         (422, "application/json", b'{"images": []}', "images"),
         (422, "application/json", b'{"images": [], "reject": 1}', "reject"),
+        (422, "application/json", b'{"topk": 1}', "Known here: images, top_k"),
         (422, "application/json", b'{"images": [{}]}', "base64 or url"),
         (400, "application/json", b'{"\\ud800": 1}', "Expected JSON in UTF-8"),
         (422, "application/json", b'{"images": [{"url": 1}]}', "images.0.url"),
@@ -331,6 +333,10 @@ def test_too_much_is_refused(client: Any) -> None:
     large = bytes(1_000_001)
     problem(client.post("/v1/classify", content=large), 413)
     problem(client.post("/v1/classify", content=iter([large[:600_000]] * 2)), 413)
+    # A larger --max_mb would be of no use there.
+    told = problem(client.post("/v1/nothing", content=large), 413)["detail"]
+    assert "takes no pictures" in told
+    assert "--max_mb" not in told
 
 
 def test_who_hangs_up_in_between_leaves_no_trace(
@@ -384,6 +390,34 @@ def test_other_addresses_and_methods_are_problems(client: Any) -> None:
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
     assert "There is nothing at this address" in page.text
+
+
+@pytest.mark.parametrize("operation", ["embed", "heatmap"])
+def test_options_that_an_operation_has_not_are_refused_in_json_too(
+    client: Any, operation: str
+) -> None:
+    asked = {"images": [{"base64": in_base64(png())}], "top_k": 3}
+    answer = client.post(f"/v1/{operation}", json=asked)
+    assert "top_k: Extra inputs" in problem(answer, 422)["detail"]
+    del asked["top_k"]
+    assert client.post(f"/v1/{operation}", json=asked).is_success
+
+
+def test_head_is_answered_as_get_without_the_body(client: Any) -> None:
+    for path in ("/", "/healthz", "/metrics", "/v1/model", "/static/style.css"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+        assert (
+            answer.headers["content-type"] == client.get(path).headers["content-type"]
+        )
+    assert client.head("/v1/classify").headers["allow"] == "POST"
+    assert client.head("/none").status_code == 404
+    told = client.get("/metrics").text
+    assert 'method="HEAD",route="/v1/model",status="200"' in told
+    client.get("/openapi.json")
+    assert (
+        'method="GET",route="/openapi.json",status="200"' in client.get("/metrics").text
+    )
 
 
 def test_embed_gives_the_vectors_of_the_embedder(client: Any, model: Path) -> None:
