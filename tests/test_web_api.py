@@ -24,7 +24,7 @@ import model_files as models
 import numpy as np
 import pytest
 from PIL import Image
-from web_server import ROOT, WebServer, serving
+from web_server import ROOT, WebServer, environment, serving
 
 from edgeclf import Classifier
 from edgeclf.embedder import Embedder
@@ -593,6 +593,41 @@ def test_without_a_model_the_problem_says_so(tmp_path: Path) -> None:
         assert "without --model" in problem(answer, 404)["detail"]
 
 
+def test_clients_send_the_token_and_say_what_is_wrong(
+    model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "plate.png"
+    path.write_bytes(png("green"))
+    static = ROOT / "edgeclf" / "web" / "static"
+    good, bad = {"EDGECLF_TOKEN": "long-enough-and-secret"}, {"EDGECLF_TOKEN": "x"}
+    commands = [[sys.executable, str(static / "client.py")]]
+    if shutil.which("curl") is not None:
+        commands.append(["sh", str(static / "client.sh")])
+    if shutil.which("node") is not None:
+        code = (
+            f"import {{ classify }} from {json.dumps((static / 'client.mjs').as_uri())}"
+            ";import fs from 'node:fs';const [url, file] = process.argv.slice(-2);"
+            "classify(url, fs.readFileSync(file)).then((found) => "
+            "console.log(found[0].label)).catch((error) => { "
+            "console.error(error.message); process.exitCode = 1; })"
+        )
+        script = tmp_path / "call.mjs"
+        script.write_text(code)
+        commands.append(["node", str(script)])
+    with serving("--model", model, env=good) as running:
+        for command in commands:
+            for variables, said in ((good, "green"), (bad, "Expected the header")):
+                done = subprocess.run(
+                    [*command, running.url, str(path)],
+                    env=environment(variables),
+                    capture_output=True,
+                    text=True,
+                )
+                assert (done.returncode == 0) == (variables is good)
+                assert said in done.stdout + done.stderr
+                assert "Traceback" not in done.stderr
+
+
 def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
     path = tmp_path / "plate.png"
     path.write_bytes(png("green"))
@@ -602,7 +637,9 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
     assert said.startswith("green 0.")
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    command = ["sh", str(static / "client.sh"), server.url, str(path), str(path)]
+    awkward = tmp_path / 'a;b, "c" \\d.png'
+    awkward.write_bytes(png("blue"))
+    command = ["sh", str(static / "client.sh"), server.url, str(path), str(awkward)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(json.loads(done.stdout)["results"]) == 2
     page = httpx.get(f"{server.url}/api").text
