@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from edgeclf.classifier import DEFAULT_TOP_K
-from edgeclf.console import Parser, run
+from edgeclf.console import INTERRUPTED, Parser, run
 from edgeclf.interpreter import num_processors
 from edgeclf.labelling.arguments import (
     MAX_WORKERS,
@@ -91,8 +91,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             key=options.key,
             verbose=options.verbose,
         )
-    if received == signal.SIGINT:
-        raise KeyboardInterrupt
+    if received == signal.SIGINT:  # the usual way to end it
+        logger.info("Stopped.")
+        return INTERRUPTED
     return 0
 
 
@@ -241,10 +242,11 @@ def _parser() -> Parser:
 def _add_access(add: Callable[..., Any]) -> None:
     add(
         "--host",
+        type=_host,
         default=defaults.HOST,
         metavar="ADDR",
         help="address that is listened on (default: %(default)s, which only this "
-        "machine reaches)",
+        "machine reaches; 0.0.0.0: all of IPv4, :: all of IPv6 alone)",
     )
     add(
         "--port",
@@ -342,6 +344,10 @@ def _add_limits(add: Callable[..., Any]) -> None:
         metavar="S",
         help="longest that a request may take, in seconds (default: %(default).0f)",
     )
+
+
+def _host(text: str) -> str:
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def _port(text: str) -> int:
