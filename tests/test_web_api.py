@@ -428,10 +428,9 @@ def test_embed_gives_the_vectors_of_the_embedder(client: Any, model: Path) -> No
     assert answer["depth"] == len(vector)
     np.testing.assert_array_equal(np.float32(answer["results"][0]["vector"]), vector)
     assert answer["results"][1]["error"].startswith("b.txt is not a picture")
-    assert (
-        "top_k"
-        in problem(client.post("/v1/embed?top_k=3", content=png()), 422)["detail"]
-    )
+    told = problem(client.post("/v1/embed?top_k=3", content=png()), 422)["detail"]
+    assert "top_k" in told
+    assert told.endswith("Known here: none.")
 
 
 def test_heat_map_of_an_unknown_class_or_two_pictures_is_refused(client: Any) -> None:
@@ -652,3 +651,4 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
             in page
         )
     assert 'id="status-503"' in page
+    assert "but 400 for what is no HTTP, is" in page

@@ -154,12 +154,13 @@ def _problem(error: Exception) -> ProblemError:
     return ProblemError(error.status_code, title, detail, error.headers)
 
 
-def invalid(errors: Any, known: Collection[str] = ()) -> ProblemError:
+def invalid(errors: Any, known: Collection[str] | None = None) -> ProblemError:
     """Return the problem of values that pydantic refuses: where, and why.
 
     Args:
         errors: Of pydantic.
-        known: Names that there are where one of `errors` is of a name that is not.
+        known: Names that there are, to be told to who gave another. Default: they are
+            not told.
     """
     faults = [
         f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}"
@@ -169,7 +170,9 @@ def invalid(errors: Any, known: Collection[str] = ()) -> ProblemError:
         error["type"] == "extra_forbidden" and len(error["loc"]) == 1
         for error in errors
     )
-    names = f" Known here: {', '.join(known)}." if is_unknown and known else ""
+    names = ""
+    if is_unknown and known is not None:
+        names = f" Known here: {', '.join(known) or 'none'}."
     return unprocessable(
         f"Expected what /api describes. Received: {'; '.join(faults)}.{names}"
     )
