@@ -79,7 +79,8 @@ class Classifier(HoldsNetwork):
     through the interpreter one after the other.
 
     Args:
-        model: Path or content of a `.tflite` file.
+        model: Path or content of a `.tflite` file; a `BytesIO` may have a `name`, for
+            errors to say.
         labels: Names of the classes, in the order of the output: a UTF-8 file with one
             a line, or a list. Numbers before all lines of a file, `0 cat`, are left
             out. Default: the model's own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from edgeclf.tflite.verify import check_model
 MAX_OWN_SIDE = 512  # of pictures that keep their own size: they are shrunk to it
 PROBE_SIZE = (224, 224)  # that a model of any size is tried with
 
-ModelSource: TypeAlias = "str | os.PathLike[str] | bytes"
+ModelSource: TypeAlias = "str | os.PathLike[str] | bytes | io.BytesIO"
 ChooseOutputs: TypeAlias = "Callable[[bytes, ModelInfo], Sequence[int] | None]"
 
 
@@ -114,6 +115,8 @@ def read_model(model: ModelSource) -> tuple[str, bytes]:
     """
     if isinstance(model, (bytes, bytearray, memoryview)):
         return "the model", bytes(model)
+    if isinstance(model, io.BytesIO):  # of one that has been read already
+        return str(getattr(model, "name", "the model")), model.read()
     # Not pathlib: importing it takes longer than an inference.
     with open(model, "rb") as file:  # noqa: PTH123
         return os.fsdecode(model), file.read()

@@ -24,7 +24,7 @@ import model_files as models
 import numpy as np
 import pytest
 from PIL import Image
-from web_server import ROOT, WebServer, serving
+from web_server import ROOT, WebServer, environment, serving
 
 from edgeclf import Classifier
 from edgeclf.embedder import Embedder
@@ -34,7 +34,7 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed: edgeclf[web
 
 from starlette.templating import Jinja2Templates  # noqa: E402
 
-from edgeclf.web import intake  # noqa: E402
+from edgeclf.web import intake, loaded_model  # noqa: E402
 from edgeclf.web.engine import Engine  # noqa: E402
 from edgeclf.web.schemas import GivenPicture  # noqa: E402
 from edgeclf.web.service import Service  # noqa: E402
@@ -115,7 +115,7 @@ def test_classify_takes_the_picture_itself(
     headers = {} if kind is None else {"Content-Type": kind}
     answer = client.post("/v1/classify", content=png("green"), headers=headers)
     assert answer.json()["results"] == [
-        {"image": "-", "categories": expected(model, png("green"))[0]}
+        {"image": "picture 1", "categories": expected(model, png("green"))[0]}
     ]
 
 
@@ -130,9 +130,9 @@ def test_classify_takes_json(client: Any, model: Path) -> None:
     answer = client.post("/v1/classify", json={"images": images, "top_k": 1})
     first, second, third, fourth = answer.json()["results"]
     assert first == {"image": "plate.png", "categories": expected(model, red)[0][:1]}
-    assert second == {"image": "-", "categories": first["categories"]}
-    assert third["error"].startswith("-: expected base64, received: ")
-    assert fourth["error"] == "-: expected a data: URL with ;base64."
+    assert second == {"image": "picture 2", "categories": first["categories"]}
+    assert third["error"].startswith("picture 3: expected base64, received: ")
+    assert fourth["error"] == "picture 4: expected a data: URL with ;base64."
 
 
 def test_classify_fetches_addresses_from_where_it_may(client: Any, model: Path) -> None:
@@ -171,15 +171,15 @@ def test_a_text_of_blanks_takes_no_more_memory_than_it_is_long() -> None:
     blanks = "a " * 10**6
     tracemalloc.start()
     try:
-        found = intake._decoded(GivenPicture(base64=blanks))
+        found = intake._decoded(GivenPicture(base64=blanks), 1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert found is not None
     assert found.content is not None
     assert peak < 3 * len(blanks)
-    found = intake._decoded(GivenPicture(base64=f" {text[:9]}\r\n{text[9:]}\t"))
-    assert found == intake.Picture("-", png("red"))
+    found = intake._decoded(GivenPicture(base64=f" {text[:9]}\r\n{text[9:]}\t"), 1)
+    assert found == intake.Picture("picture 1", png("red"))
 
 
 def test_fetches_wait_for_each_other_without_threads(
@@ -259,7 +259,8 @@ def test_options_stand_in_the_address_and_in_json(client: Any, model: Path) -> N
         ("score_threshold=2", "score_threshold"),
         ("score_threshold=nan", "score_threshold"),
         ("reject=perhaps", "reject"),
-        ("topk=3", "topk"),
+        ("topk=3", "Known here: top_k, score_threshold, reject."),
+        ("top_k=2&top_k=3", "top_k several times"),
         ("%FF%00=%ED%A0%80", "Extra inputs"),
     ],
 )
@@ -285,6 +286,7 @@ def test_options_outside_their_range_are_named(
         (422, "application/json", b"[]", "Expected what /api describes"),
         (422, "application/json", b'{"images": []}', "images"),
         (422, "application/json", b'{"images": [], "reject": 1}', "reject"),
+        (422, "application/json", b'{"topk": 1}', "Known here: images, top_k"),
         (422, "application/json", b'{"images": [{}]}', "base64 or url"),
         (400, "application/json", b'{"\\ud800": 1}', "Expected JSON in UTF-8"),
         (422, "application/json", b'{"images": [{"url": 1}]}', "images.0.url"),
@@ -331,6 +333,10 @@ def test_too_much_is_refused(client: Any) -> None:
     large = bytes(1_000_001)
     problem(client.post("/v1/classify", content=large), 413)
     problem(client.post("/v1/classify", content=iter([large[:600_000]] * 2)), 413)
+    # A larger --max_mb would be of no use there.
+    told = problem(client.post("/v1/nothing", content=large), 413)["detail"]
+    assert "takes no pictures" in told
+    assert "--max_mb" not in told
 
 
 def test_who_hangs_up_in_between_leaves_no_trace(
@@ -347,16 +353,32 @@ def test_who_hangs_up_in_between_leaves_no_trace(
     assert "Traceback" not in server.log()
 
 
-def test_model_that_was_written_over_is_said(tmp_path: Path) -> None:
+def test_a_model_that_is_written_over_stays_what_it_was(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(models.own())
+    size_bytes = path.stat().st_size
     with serving("--model", path) as running:
-        with path.open("r+b") as file:
-            file.seek(-1, 2)
-            file.write(b"?")
-        answer = httpx.get(f"{running.url}/v1/model")
-        assert "changed since" in problem(answer, 500)["detail"]
-        assert httpx.post(f"{running.url}/v1/classify", content=png()).is_success
+        path.write_bytes(b"another model")
+        facts = httpx.get(f"{running.url}/v1/model").json()
+        assert facts["size_bytes"] == size_bytes
+        for operation in ("classify", "embed", "heatmap"):
+            answer = httpx.post(f"{running.url}/v1/{operation}", content=png())
+            assert answer.is_success, answer.text
+
+
+def test_a_model_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content := models.own())
+
+    def after_a_copy(*arguments: Any, **named: Any) -> Classifier:
+        path.write_bytes(b"another model")
+        return Classifier(*arguments, **named)
+
+    monkeypatch.setattr(loaded_model, "Classifier", after_a_copy)
+    model = loaded_model.LoadedModel(path)
+    assert model.content == content
+    assert model.classifier.labels == tuple(models.COLORS)
+    model.close()
 
 
 def test_other_addresses_and_methods_are_problems(client: Any) -> None:
@@ -370,6 +392,34 @@ def test_other_addresses_and_methods_are_problems(client: Any) -> None:
     assert "There is nothing at this address" in page.text
 
 
+@pytest.mark.parametrize("operation", ["embed", "heatmap"])
+def test_options_that_an_operation_has_not_are_refused_in_json_too(
+    client: Any, operation: str
+) -> None:
+    asked = {"images": [{"base64": in_base64(png())}], "top_k": 3}
+    answer = client.post(f"/v1/{operation}", json=asked)
+    assert "top_k: Extra inputs" in problem(answer, 422)["detail"]
+    del asked["top_k"]
+    assert client.post(f"/v1/{operation}", json=asked).is_success
+
+
+def test_head_is_answered_as_get_without_the_body(client: Any) -> None:
+    for path in ("/", "/healthz", "/metrics", "/v1/model", "/static/style.css"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+        assert (
+            answer.headers["content-type"] == client.get(path).headers["content-type"]
+        )
+    assert client.head("/v1/classify").headers["allow"] == "POST"
+    assert client.head("/none").status_code == 404
+    told = client.get("/metrics").text
+    assert 'method="HEAD",route="/v1/model",status="200"' in told
+    client.get("/openapi.json")
+    assert (
+        'method="GET",route="/openapi.json",status="200"' in client.get("/metrics").text
+    )
+
+
 def test_embed_gives_the_vectors_of_the_embedder(client: Any, model: Path) -> None:
     files = [field("a.png", png("red")), field("b.txt", TEXT)]
     answer = client.post("/v1/embed", files=files).json()
@@ -378,10 +428,9 @@ def test_embed_gives_the_vectors_of_the_embedder(client: Any, model: Path) -> No
     assert answer["depth"] == len(vector)
     np.testing.assert_array_equal(np.float32(answer["results"][0]["vector"]), vector)
     assert answer["results"][1]["error"].startswith("b.txt is not a picture")
-    assert (
-        "top_k"
-        in problem(client.post("/v1/embed?top_k=3", content=png()), 422)["detail"]
-    )
+    told = problem(client.post("/v1/embed?top_k=3", content=png()), 422)["detail"]
+    assert "top_k" in told
+    assert told.endswith("Known here: none.")
 
 
 def test_heat_map_of_an_unknown_class_or_two_pictures_is_refused(client: Any) -> None:
@@ -543,10 +592,45 @@ def test_without_a_model_the_problem_says_so(tmp_path: Path) -> None:
         assert "without --model" in problem(answer, 404)["detail"]
 
 
+def test_clients_send_the_token_and_say_what_is_wrong(
+    model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "plate.png"
+    path.write_bytes(png("green"))
+    static = Path(intake.__file__).parent / "static"
+    good, bad = {"EDGECLF_TOKEN": "long-enough-and-secret"}, {"EDGECLF_TOKEN": "x"}
+    commands = [[sys.executable, str(static / "client.py")]]
+    if shutil.which("curl") is not None:
+        commands.append(["sh", str(static / "client.sh")])
+    if shutil.which("node") is not None:
+        code = (
+            f"import {{ classify }} from {json.dumps((static / 'client.mjs').as_uri())}"
+            ";import fs from 'node:fs';const [url, file] = process.argv.slice(-2);"
+            "classify(url, fs.readFileSync(file)).then((found) => "
+            "console.log(found[0].label)).catch((error) => { "
+            "console.error(error.message); process.exitCode = 1; })"
+        )
+        script = tmp_path / "call.mjs"
+        script.write_text(code)
+        commands.append(["node", str(script)])
+    with serving("--model", model, env=good) as running:
+        for command in commands:
+            for variables, said in ((good, "green"), (bad, "Expected the header")):
+                done = subprocess.run(
+                    [*command, running.url, str(path)],
+                    env=environment(variables),
+                    capture_output=True,
+                    text=True,
+                )
+                assert (done.returncode == 0) == (variables is good)
+                assert said in done.stdout + done.stderr
+                assert "Traceback" not in done.stderr
+
+
 def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
     path = tmp_path / "plate.png"
     path.write_bytes(png("green"))
-    static = ROOT / "edgeclf" / "web" / "static"
+    static = Path(intake.__file__).parent / "static"
     command = [sys.executable, str(static / "client.py"), server.url, str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith("green 0.")
@@ -562,7 +646,9 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    command = ["sh", str(static / "client.sh"), server.url, str(path), str(path)]
+    awkward = tmp_path / 'a;b, "c" \\d.png'
+    awkward.write_bytes(png("blue"))
+    command = ["sh", str(static / "client.sh"), server.url, str(path), str(awkward)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(json.loads(done.stdout)["results"]) == 2
     page = httpx.get(f"{server.url}/api").text
@@ -575,6 +661,7 @@ def test_clients_label_a_picture(server: WebServer, tmp_path: Path) -> None:
             in page
         )
     assert 'id="status-503"' in page
+    assert "but 400 for what is no HTTP, is" in page
 
 
 def test_a_page_is_told_of_private_addresses_without_options(client: Any) -> None:

@@ -19,10 +19,12 @@ uvicorn = pytest.importorskip(
 )
 pytest.importorskip("fastapi", reason="fastapi is not installed: edgeclf[web]")
 
+from fastapi import FastAPI  # noqa: E402
 from starlette.requests import Request  # noqa: E402
+from starlette.responses import StreamingResponse  # noqa: E402
 from starlette.templating import Jinja2Templates  # noqa: E402
 
-from edgeclf.web import guards, limits  # noqa: E402
+from edgeclf.web import guards, limits, problems  # noqa: E402
 from edgeclf.web.engine import Engine  # noqa: E402
 from edgeclf.web.refusals import Refusals  # noqa: E402
 from edgeclf.web.service import Service  # noqa: E402
@@ -222,6 +224,26 @@ def test_an_early_answer_ends_the_connection_and_a_small_body_does_not():
             assert b"connection: close" not in made.recv(65536).lower()
         _, headers, _ = ask(where, "/v1/classify", "POST", bytes(20 * 10**6))
         assert headers["Connection"] == "close"
+
+
+def test_head_of_a_stream_of_events_is_refused(caplog):
+
+    async def events():
+        while True:
+            yield "data: 1\n\n"
+            await asyncio.sleep(0.01)
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def stream():
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    problems.install(app)
+    with guarded(app) as where:
+        status, headers, content = ask(where, method="HEAD")
+    assert (status, headers["allow"], content) == (405, "GET", b"")
+    assert not caplog.records
 
 
 def test_what_nobody_foresaw_is_a_problem_with_all_headers_or_a_page(caplog):

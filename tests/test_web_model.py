@@ -16,7 +16,6 @@ import pytest
 from reports import HOSTILE, report, tag_report
 from web_server import serving
 
-from edgeclf.classifier import Classifier
 from edgeclf.evaluation.metrics import wilson_interval
 from edgeclf.report.page import render
 from edgeclf.web.loaded_model import LoadedModel
@@ -50,7 +49,7 @@ def opened(model_file):
 
     def load(content: bytes, name: str = "model.tflite") -> LoadedModel:
         path = model_file(content, name)
-        loaded.append(LoadedModel(path, Classifier(path)))
+        loaded.append(LoadedModel(path))
         return loaded[-1]
 
     yield load

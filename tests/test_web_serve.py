@@ -25,6 +25,9 @@ import pytest
 from PIL import Image
 from web_server import ROOT, environment, refused, serving
 
+from edgeclf.errors import EdgeclfError
+from edgeclf.web.server import listen
+
 END_S = 8  # at most, with requests that do not end by themselves
 BOUNDARY = "--------f00d"
 
@@ -76,7 +79,7 @@ def test_serve_says_its_address_and_answers(model_file: Callable[..., Path]):
 
 @pytest.mark.parametrize(
     ("by", "status", "last"),
-    [(signal.SIGTERM, 0, "Serving"), (signal.SIGINT, 130, "error: Interrupted.")],
+    [(signal.SIGTERM, 0, "Serving"), (signal.SIGINT, 130, "Stopped.")],
 )
 def test_serve_ends_with_the_signals_status(
     model_file: Callable[..., Path], by: signal.Signals, status: int, last: str
@@ -191,7 +194,9 @@ def test_serve_says_what_is_wrong_with_files(
         ("--teach", "t", "--architecture", "./no.tflite"): "no.tflite, which does not",
         ("--teach", "t", "--architecture", tmp_path): "edgeclf convert",
         ("--teach", "t", "--architecture", damaged): "damaged.tflite: ",
-        ("--model", model, "--certificate", pem, "--key", pem): "PEM files",
+        ("--model", model, "--certificate", pem, "--key", pem): (
+            f"belong together. Received: {pem} and {pem}, which do not.\n"
+        ),
         ("--model", model, "--certificate", pem, "--key", "n.pem"): "n.pem: No such",
     }.items():
         done = refused(*arguments)
@@ -229,6 +234,31 @@ def test_serve_says_that_the_port_is_taken(model_file: Callable[..., Path]):
     assert f"Expected a free port. Received: --port {port}" in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing")
+def test_serve_says_that_a_key_has_a_password(
+    model_file: Callable[..., Path], tmp_path: Path
+):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "1"),
+            *("-subj", "/CN=localhost", "-passout", "pass:secret"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    done = refused("--model", model_file(), "--certificate", certificate, "--key", key)
+    assert done.returncode == 1
+    assert f"without a password. Received: --key {key}, which has one" in done.stderr
+    assert "Serving" not in done.stderr
+
+
+def test_serve_says_that_a_link_local_address_needs_its_interface():
+    with pytest.raises(EdgeclfError, match=r"fe80::1%eth0. Received: --host fe80::2"):
+        listen("fe80::2", 0)
+
+
 def test_serve_says_that_there_is_no_such_host(model_file: Callable[..., Path]):
     options = ("--allow_remote", "--no_auth", "--host")
     for host in ("no-such-host.invalid", "192.0.2.1"):  # RFC 6761, RFC 5737
@@ -243,9 +273,10 @@ def test_serve_listens_on_ipv6(model_file: Callable[..., Path]):
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with serving("--model", model_file(), "--host", "::1") as server:
-        assert server.url.startswith("http://[::1]:")
-        assert post(f"{server.url}/v1/classify", png())["results"]
+    for host in ("::1", "[::1]"):
+        with serving("--model", model_file(), "--host", host) as server:
+            assert server.url.startswith("http://[::1]:")
+            assert post(f"{server.url}/v1/classify", png())["results"]
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing")
@@ -267,6 +298,15 @@ def test_serve_speaks_https(model_file: Callable[..., Path], tmp_path: Path):
         context = ssl.create_default_context(cafile=certificate)
         with urllib.request.urlopen(f"{server.url}/healthz", context=context) as answer:
             assert answer.status == 200
+
+
+def test_what_is_no_http_leaves_no_line(model_file: Callable[..., Path]):
+    with serving("--model", model_file()) as server:
+        with connected(server.url) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 400")
+        server.end()
+        assert "Invalid" not in server.log()
 
 
 def test_verbose_log_has_requests_but_no_queries(model_file: Callable[..., Path]):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-from edgeclf.web.schemas import ClassifyRequest
+from edgeclf.web.schemas import ClassifyRequest, PicturesRequest
 
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -27,7 +27,12 @@ class Category(BaseModel):
 
 
 class Labelled(BaseModel):
-    """A picture's labels, the best first."""
+    """A picture's labels, the best first.
+
+    Attributes:
+        image: The name or address that it came with, else `picture 1` by its place.
+        categories: The labels.
+    """
 
     image: str
     categories: list[Category]
@@ -113,6 +118,7 @@ def schemas() -> dict[str, Any]:
     """Return the JSON schemas of all that goes in and out, by name."""
     models = (
         ClassifyRequest,
+        PicturesRequest,
         ClassifyAnswer,
         EmbedAnswer,
         ModelAnswer,

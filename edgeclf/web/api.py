@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edgeclf.decoder import ImageSource
-from edgeclf.errors import ModelError
 from edgeclf.web import api_description as description
 from edgeclf.web.intake import read_pictures, shown
 from edgeclf.web.loaded_model import LoadedModel
@@ -22,7 +21,7 @@ from edgeclf.web.metrics import Metrics
 from edgeclf.web.model_facts import described
 from edgeclf.web.picture_calls import Worked, work_on
 from edgeclf.web.problems import ProblemError, invalid, unprocessable
-from edgeclf.web.schemas import HeatMapOptions, NoOptions, Options
+from edgeclf.web.schemas import ClassifyRequest, HeatMapOptions, NoOptions, Options
 from edgeclf.web.service import Service
 
 Given = TypeVar("Given", bound=BaseModel)
@@ -48,9 +47,8 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/model", **description.MODEL)
     async def model() -> Response:
         # What a report holds may be long; few ask for it.
-        return JSONResponse(await asyncio.to_thread(_facts, _model(service)))
+        return JSONResponse(await asyncio.to_thread(described, _model(service)))
 
-    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", **description.HEALTH)
     async def healthz() -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
@@ -78,7 +76,7 @@ async def answer_classify(
     """
     began = time.perf_counter()
     given = _options(request, Options)
-    pictures = await read_pictures(request, service)
+    pictures = await read_pictures(request, service, ClassifyRequest)
     asked = getattr(request.state, "asked", Options())  # of a body of JSON
     settings = service.settings
     label = partial(
@@ -188,21 +186,20 @@ def _options(request: Request, kind: type[Given]) -> Given:
     """Return the options in the address of a request.
 
     Raises:
-        ProblemError: One is unknown or outside its range (422).
+        ProblemError: One is unknown, there twice, or outside its range (422).
     """
+    given = dict(request.query_params)
+    for name in given:
+        if len(request.query_params.getlist(name)) > 1:
+            raise unprocessable(
+                f"Expected each option once. Received: {shown(name)[:80]} several "
+                "times."
+            )
     try:
-        return kind.model_validate(dict(request.query_params))
+        return kind.model_validate(given)
     except ValidationError as error:
-        raise invalid(error.errors(include_input=False, include_url=False)) from error
-
-
-def _facts(model: LoadedModel) -> dict[str, Any]:
-    try:
-        return described(model)
-    except ModelError as error:
-        raise ProblemError(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "Model changed", str(error)
-        ) from error
+        faults = error.errors(include_input=False, include_url=False)
+        raise invalid(faults, kind.model_fields) from error
 
 
 def _first(*values: Value | None) -> Value | None:

@@ -90,53 +90,65 @@ _TIMED = {
         "schema": {"type": "string"},
     }
 }
+_RED = (  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1Pe"
+    "AAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
 _A_PICTURE = {"type": "string", "format": "binary"}
-_BODY = {
-    "required": True,
-    "description": "Pictures, in one of three ways.",
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image"],
-                "additionalProperties": False,
-                "properties": {
-                    "image": {
-                        "description": "A picture; the field may be there several "
-                        "times. Its file name is the name in the answer.",
-                        "type": "array",
-                        "minItems": 1,
-                        "items": _A_PICTURE,
-                    }
+
+
+def _body(schema: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the bodies that a route takes.
+
+    Args:
+        schema: Of JSON.
+        options: Of the example of JSON, beside the pictures.
+    """
+    return {
+        "required": True,
+        "description": "Pictures, in one of three ways.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "image": {
+                            "description": "A picture; the field may be there several "
+                            "times. Its file name is the name in the answer.",
+                            "type": "array",
+                            "minItems": 1,
+                            "items": _A_PICTURE,
+                        }
+                    },
+                },
+            },
+            "image/*": {"schema": {**_A_PICTURE, "description": "The picture itself."}},
+            "application/octet-stream": {"schema": _A_PICTURE},
+            "application/json": {
+                "schema": {"$ref": f"#/components/schemas/{schema}"},
+                "examples": {
+                    "address": {
+                        "value": {
+                            "images": [{"url": "https://example.com/plate.jpg"}],
+                            **options,
+                        }
+                    },
+                    "content": {
+                        "value": {
+                            "images": [
+                                {
+                                    "base64": _RED,
+                                    "name": "red.png",
+                                }
+                            ]
+                        }
+                    },
                 },
             },
         },
-        "image/*": {"schema": {**_A_PICTURE, "description": "The picture itself."}},
-        "application/octet-stream": {"schema": _A_PICTURE},
-        "application/json": {
-            "schema": {"$ref": "#/components/schemas/ClassifyRequest"},
-            "examples": {
-                "address": {
-                    "value": {
-                        "images": [{"url": "https://example.com/plate.jpg"}],
-                        "top_k": 5,
-                    }
-                },
-                "content": {
-                    "value": {
-                        "images": [
-                            {
-                                "base64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1Pe"
-                                "AAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC",
-                                "name": "red.png",
-                            }
-                        ]
-                    }
-                },
-            },
-        },
-    },
-}
+    }
 
 
 def _parameter(
@@ -214,7 +226,7 @@ CLASSIFY = _route(
         "headers": _TIMED,
     },
     _OF_PICTURES,
-    requestBody=_BODY,
+    requestBody=_body("ClassifyRequest", {"top_k": 5}),
     parameters=_OPTIONS,
 )
 EMBED = _route(
@@ -235,7 +247,7 @@ EMBED = _route(
         "headers": _TIMED,
     },
     _OF_PICTURES,
-    requestBody=_BODY,
+    requestBody=_body("PicturesRequest", {}),
 )
 HEAT_MAP = _route(
     "heatmap",
@@ -246,7 +258,7 @@ HEAT_MAP = _route(
         "content": {"image/png": {"schema": _A_PICTURE}},
     },
     _OF_PICTURES,
-    requestBody=_BODY,
+    requestBody=_body("PicturesRequest", {}),
     parameters=[_LABEL],
 )
 MODEL = _route(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from edgeclf.classifier import DEFAULT_TOP_K
-from edgeclf.console import Parser, run
+from edgeclf.console import INTERRUPTED, Parser, run
 from edgeclf.errors import ModelError
 from edgeclf.interpreter import num_processors
 from edgeclf.labelling.arguments import (
@@ -92,8 +92,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             key=options.key,
             verbose=options.verbose,
         )
-    if received == signal.SIGINT:
-        raise KeyboardInterrupt
+    if received == signal.SIGINT:  # the usual way to end it
+        logger.info("Stopped.")
+        return INTERRUPTED
     return 0
 
 
@@ -103,14 +104,13 @@ def _opened(
     """Return the model; None without one."""
     if options.model is None:
         return None
-    from edgeclf.classifier import Classifier
     from edgeclf.web.loaded_model import LoadedModel
 
     arguments = model_arguments(options)
     with usage_errors(parser):
-        classifier = stack.enter_context(
-            Classifier(options.model, options.labels, **arguments)
-        )
+        model = LoadedModel(Path(options.model), options.labels, arguments)
+        stack.callback(model.close)
+        classifier = model.classifier
         check_input_size(options, classifier.input_size)
         if options.top_k is not None and options.top_k > classifier.num_classes:
             raise ValueError(
@@ -123,8 +123,6 @@ def _opened(
         import numpy as np
 
         classifier.examine(np.zeros((1, 1, 3), np.uint8))  # loads it, checks the rule
-    model = LoadedModel(Path(options.model), classifier, options.labels, arguments)
-    stack.callback(model.close)
     return model
 
 
@@ -270,10 +268,11 @@ def _parser() -> Parser:
 def _add_access(add: Callable[..., Any]) -> None:
     add(
         "--host",
+        type=_host,
         default=defaults.HOST,
         metavar="ADDR",
         help="address that is listened on (default: %(default)s, which only this "
-        "machine reaches)",
+        "machine reaches; 0.0.0.0: all of IPv4, :: all of IPv6 alone)",
     )
     add(
         "--port",
@@ -371,6 +370,10 @@ def _add_limits(add: Callable[..., Any]) -> None:
         metavar="S",
         help="longest that a request may take, in seconds (default: %(default).0f)",
     )
+
+
+def _host(text: str) -> str:
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def _port(text: str) -> int:

@@ -10,6 +10,7 @@
 7. `BodyLimit`: for all below, the login form included.
 8. `Door`: the token; only with one. Strangers take no place among the requests.
 9. `RequestLimit`: how many are in work.
+10. `Head`: has HEAD answered as GET.
 
 The cheap checks come first, and none of the first five reads the body.
 `web.connections` stands before all of them: it sees bytes, not requests.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edgeclf.web.head import Head
 from edgeclf.web.headers import Headers
 from edgeclf.web.limits import BodyLimit, HeadLimit, RequestLimit, TimeLimit
 from edgeclf.web.login import Door
@@ -30,7 +32,7 @@ from edgeclf.web.service import Service
 def guarded(app: ASGIApp, service: Service) -> ASGIApp:
     """Return the app behind all guards."""
     settings = service.settings
-    inner: ASGIApp = RequestLimit(app, settings.queue + settings.workers)
+    inner: ASGIApp = RequestLimit(Head(app), settings.queue + settings.workers)
     if settings.token is not None:
         inner = Door(inner, settings.token, service.templates)
     inner = BodyLimit(inner, settings.max_mb)

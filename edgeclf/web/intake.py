@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
+from itertools import count
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -23,10 +24,10 @@ from edgeclf.inputs.connection import PRIVATE
 from edgeclf.web.limits import held
 from edgeclf.web.multipart import Multipart
 from edgeclf.web.problems import ProblemError, invalid, too_many, unprocessable
-from edgeclf.web.schemas import ClassifyRequest, GivenPicture
+from edgeclf.web.schemas import GivenPicture, PicturesRequest
 from edgeclf.web.service import Service
 
-UNNAMED = "-"  # as label_image calls what it reads from a pipe
+UNNAMED = "picture {}"  # by its place in the request, from 1 on
 FIELD = "image"
 MOST_LETTERS = 255  # of a name, as of a file's
 MOST_VALUES = 200  # of JSON for each picture that it may have; an address has some
@@ -61,42 +62,54 @@ class Picture:
     is_private: bool = False
 
 
-async def read_pictures(request: Request, service: Service) -> list[Picture]:
+async def read_pictures(
+    request: Request, service: Service, kind: type[PicturesRequest] = PicturesRequest
+) -> list[Picture]:
     """Return the pictures of a request.
 
     Its body is `multipart/form-data` with one or several fields `image`, a picture
-    itself, or JSON as `ClassifyRequest` describes it; its options are then
-    in `request.state.asked`.
+    itself, or JSON; it is then, without the pictures, in `request.state.asked`.
 
     Args:
         request: Whose body nobody has read, and which `limits.BodyLimit` has bounded.
         service: For its limits.
+        kind: What JSON may hold. Default: pictures alone.
 
     Raises:
         ProblemError: The body is too large (413), of another type (415), malformed
             (400), or without a picture, with too many, or with other fields (422); or
             all that is in memory is too much (503).
     """
-    kind, parameters = _content_type(request)
-    if kind == "multipart/form-data":
+    content_type, parameters = _content_type(request)
+    if content_type == "multipart/form-data":
         return await _of_multipart(request, parameters.get("boundary", ""), service)
-    if kind == "application/json":
-        return await _of_json(await _body(request), request, service)
-    if kind.startswith("image/") or kind in ("", "application/octet-stream"):
+    if content_type == "application/json":
+        return await _of_json(await _body(request), request, service, kind)
+    if content_type.startswith("image/") or content_type in (
+        "",
+        "application/octet-stream",
+    ):
         return [_raw(await _body(request))]
     raise ProblemError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "Unsupported type",
         "Expected multipart/form-data, application/json, or a picture itself "
-        f"(image/*). Received: {shown(kind)[:80]}.",
+        f"(image/*). Received: {shown(content_type)[:80]}.",
         {"Accept": "multipart/form-data, application/json, image/*"},
     )
 
 
-def plain(name: str) -> str:
-    """Return the last part of a name, without control characters, not too long."""
+def plain(name: str, place: int) -> str:
+    """Return the last part of a name, without control characters, not too long.
+
+    Args:
+        name: That was given; "" if none was.
+        place: Of the picture in the request, from 1 on.
+    """
     name = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return "".join(c for c in name if c.isprintable())[:MOST_LETTERS] or UNNAMED
+    return "".join(c for c in name if c.isprintable())[:MOST_LETTERS] or UNNAMED.format(
+        place
+    )
 
 
 def shown(text: str) -> str:
@@ -122,7 +135,7 @@ async def _body(request: Request) -> bytes:
 def _raw(content: bytes) -> Picture:
     if not content:
         raise unprocessable("Expected a picture. Received: an empty body.")
-    return Picture(UNNAMED, content)
+    return Picture(UNNAMED.format(1), content)
 
 
 async def _of_multipart(
@@ -132,27 +145,34 @@ async def _of_multipart(
     try:
         async for piece in request.stream():
             parser.feed(piece)
-        pictures, parts = [], parser.end()
+        pictures: list[Picture] = []
+        parts = parser.end()
         while parts:  # each is in memory twice for a moment only
             name, content = parts.popleft()
-            pictures.append(Picture(plain(name or ""), bytes(content)))
+            pictures.append(
+                Picture(plain(name or "", len(pictures) + 1), bytes(content))
+            )
         return pictures
     finally:
         parser.close()
 
 
-async def _of_json(body: bytes, request: Request, service: Service) -> list[Picture]:
+async def _of_json(
+    body: bytes, request: Request, service: Service, kind: type[PicturesRequest]
+) -> list[Picture]:
     # What becomes of two megabytes of `1,1,1,` takes one gigabyte. All values but the
     # first come after one of these.
     values = sum(map(body.count, (b",", b"[", b"{")))
     if values > MOST_VALUES * service.settings.max_images:
         raise too_many(service.settings.max_images)
-    asked = await _off_loop(len(body), lambda: _parsed(body))
+    asked = await _off_loop(len(body), lambda: _parsed(body, kind))
     if len(asked.images) > service.settings.max_images:
         raise too_many(service.settings.max_images)
     # Without the pictures: as text they would stay until the answer is there.
     request.state.asked = asked.model_copy(update={"images": []})
-    decoded = await _off_loop(len(body), lambda: [*map(_decoded, asked.images)])
+    decoded = await _off_loop(
+        len(body), lambda: [*map(_decoded, asked.images, count(1))]
+    )
     fetcher = _Fetcher(service, held(request))
     return await fetcher.fetch_all(asked.images, decoded)
 
@@ -164,14 +184,14 @@ async def _off_loop(size_bytes: int, call: Callable[[], Result]) -> Result:
     return await asyncio.to_thread(call)
 
 
-def _parsed(body: bytes) -> ClassifyRequest:
+def _parsed(body: bytes, kind: type[PicturesRequest]) -> PicturesRequest:
     try:
         # Strict: a number is no truth value, and no text is a number.
-        return ClassifyRequest.model_validate_json(body, strict=True)
+        return kind.model_validate_json(body, strict=True)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         if faults[0]["type"] != "json_invalid":
-            raise invalid(faults) from error
+            raise invalid(faults, kind.model_fields) from error
         reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
         raise ProblemError(
             HTTPStatus.BAD_REQUEST,
@@ -180,9 +200,9 @@ def _parsed(body: bytes) -> ClassifyRequest:
         ) from error
 
 
-def _decoded(given: GivenPicture) -> Picture | None:
+def _decoded(given: GivenPicture, place: int) -> Picture | None:
     """Return a picture that came as base64; None of one that is to be fetched."""
-    name = plain(given.name or "")
+    name = plain(given.name or "", place)
     if given.base64 is None:
         return None
     text = given.base64
@@ -218,14 +238,16 @@ class _Fetcher:
     ) -> list[Picture]:
         """Return all pictures, those that are there already too."""
         waiting: list[Coroutine[Any, Any, Picture]] = [
-            self._fetch(given) if picture is None else _itself(picture)
-            for given, picture in zip(images, decoded, strict=True)
+            self._fetch(given, place) if picture is None else _itself(picture)
+            for place, (given, picture) in enumerate(
+                zip(images, decoded, strict=True), 1
+            )
         ]
         return [*await asyncio.gather(*waiting)]
 
-    async def _fetch(self, given: GivenPicture) -> Picture:
+    async def _fetch(self, given: GivenPicture, place: int) -> Picture:
         url = given.url or ""
-        name = plain(given.name) if given.name else shown(url)
+        name = plain(given.name, place) if given.name else shown(url)
         async with self._places:
             try:
                 await self._wait_for_place(url)

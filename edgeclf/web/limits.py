@@ -95,7 +95,7 @@ class BodyLimit:
         if "content-length" in headers and "transfer-encoding" in headers:
             raise _two_lengths()
         if announced.isdecimal() and int(announced) > limit_mb * _MB:
-            raise _too_large(limit_mb)
+            raise _too_large(limit_mb, takes_pictures)
         received = fetched = 0
         has_begun = False
         refusal: ProblemError | None = None
@@ -107,7 +107,7 @@ class BodyLimit:
             received += size
             self._held += size
             if received > limit_mb * _MB:
-                refusal = _too_large(limit_mb)
+                refusal = _too_large(limit_mb, takes_pictures)
             elif size and self._held > BODIES * self._max_mb * _MB:
                 refusal = _busy("bodies")
             if refusal is not None:
@@ -248,12 +248,17 @@ def has_body(scope: Scope) -> bool:
     return headers.get("content-length", "0").strip("0") != ""
 
 
-def _too_large(limit_mb: int) -> ProblemError:
+def _too_large(limit_mb: int, takes_pictures: bool) -> ProblemError:
+    advice = (
+        " Send fewer or smaller pictures; whoever runs the server can give it a larger "
+        "--max_mb."
+    )
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "Request too large",
-        f"Expected {limit_mb} MB or fewer in one request. Received: more. Send fewer "
-        "or smaller pictures; whoever runs the server can give it a larger --max_mb.",
+        f"Expected {limit_mb} MB or fewer in one request"
+        f"{'.' if takes_pictures else ' to this address, which takes no pictures.'} "
+        f"Received: more.{advice if takes_pictures else ''}",
     )
 
 

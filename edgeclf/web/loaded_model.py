@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from edgeclf.classifier import Classifier
 from edgeclf.console import errors_only
 from edgeclf.decoder import ImageSource
-from edgeclf.errors import ModelError
+from edgeclf.labelling.workers import named
 from edgeclf.labels import Labels
 from edgeclf.results import Category
 
@@ -28,50 +27,49 @@ if TYPE_CHECKING:
 class LoadedModel:
     """Labels pictures, turns them into vectors, draws where the evidence is.
 
-    Threads may share it. What only some ask for is loaded when it is asked for. A file
-    that takes the place of this one on the disk changes nothing: it would be another
-    model.
+    Threads may share it. What only some ask for is loaded when it is asked for. What
+    becomes of the file on the disk meanwhile changes nothing: it is read once.
 
     Args:
         path: Of the `.tflite` file.
-        classifier: Of that file; it is closed with this.
-        labels: That the classifier was given.
-        arguments: What it was given besides, as `labelling.arguments.model_arguments`
+        labels: As for `Classifier`.
+        arguments: Of the classifier besides, as `labelling.arguments.model_arguments`
             returns it.
 
     Attributes:
         path: See above.
         name: Of the file.
-        size_bytes: Of the file.
+        content: Of the file.
         sha256: Of the file, hexadecimal.
-        classifier: See above.
+        classifier: Of the file; it is closed with this.
 
     Raises:
-        OSError: The file cannot be read.
+        EdgeclfError, OSError, TypeError, ValueError: As `Classifier`.
     """
 
     def __init__(
         self,
         path: Path,
-        classifier: Classifier,
         labels: Labels | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        # It stays open: the content is needed again only for what few ask for, and
-        # stays readable when another file takes the name.
-        self._file = path.open("rb")
-        content = self._file.read()
         self.path = path
         # Bytes of a name that are not UTF-8 cannot be in an answer.
         self.name = path.name.encode("utf-8", "replace").decode()
-        self.size_bytes = len(content)
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        self.classifier = classifier
-        self._labels = labels
+        # The interpreter holds the same bytes: they are in memory once.
+        self.content = path.read_bytes()
+        self.sha256 = hashlib.sha256(self.content).hexdigest()
         self._arguments = dict(arguments or {})
+        source = cast("io.BytesIO", named(self.content, str(path)))
+        self.classifier = Classifier(source, labels, **self._arguments)
         self._loading = threading.Lock()
         self._embedder: Embedder | None = None
         self._mapper: ClassActivationMapper | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return len(self.content)
 
     def classify(
         self,
@@ -113,24 +111,10 @@ class LoadedModel:
         overlay(image, evidence, shown[0] if shown else None).save(file, "PNG")
         return file.getvalue()
 
-    def content(self) -> bytes:
-        """Return the file as it was loaded.
-
-        Raises:
-            ModelError: It was written over since, rather than replaced.
-        """
-        content = os.pread(self._file.fileno(), self.size_bytes + 1, 0)
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise ModelError(
-                f"Expected {self.name} as it was loaded. Received: a file that was "
-                "changed since. Start the server again."
-            )
-        return content
-
     def close(self) -> None:
         """Give the memory back."""
         with self._loading:
-            for part in (self.classifier, self._embedder, self._mapper, self._file):
+            for part in (self.classifier, self._embedder, self._mapper):
                 if part is not None:
                     part.close()
 
@@ -140,7 +124,7 @@ class LoadedModel:
                 from edgeclf.embedder import Embedder
 
                 with errors_only():  # the classifier has said it already
-                    self._embedder = Embedder(self.content(), **self._arguments)
+                    self._embedder = Embedder(self.content, **self._arguments)
             return self._embedder
 
     def _loaded_mapper(self) -> ClassActivationMapper:
@@ -150,6 +134,6 @@ class LoadedModel:
 
                 with errors_only():
                     self._mapper = ClassActivationMapper(
-                        self.content(), self._labels, **self._arguments
+                        self.content, self.classifier.labels, **self._arguments
                     )
             return self._mapper

@@ -18,6 +18,7 @@ from edgeclf.web.service import Service
 REQUEST_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 PICTURE_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 OTHER = "other"  # every address that is no route: a scanner must not fill the memory
+DESCRIPTION = "/openapi.json"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
@@ -102,6 +103,8 @@ def route_of(scope: Scope) -> str:
     path = getattr(scope.get("route"), "path", None)
     if path is not None:
         return str(path)
+    if scope["path"] == DESCRIPTION:  # FastAPI's own, which does not tell its route
+        return DESCRIPTION
     return "/static" if scope["path"].startswith("/static/") else OTHER
 
 

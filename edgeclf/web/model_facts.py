@@ -24,19 +24,12 @@ def described(model: LoadedModel) -> dict[str, Any]:
     """Return what is known of a model, as plain values of JSON.
 
     What is not known is None. Shares are in [0, 1].
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
     """
     return by_report(model, partial(_facts, model))
 
 
 def card_text(model: LoadedModel) -> str:
-    """Return what is known of a model as a few lines of plain text.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
-    """
+    """Return what is known of a model as a few lines of plain text."""
     return by_report(model, partial(_card, model))
 
 

@@ -60,7 +60,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/model/model.tflite")
     def file() -> Response:
         model = _needed(service)
-        return attached(model.content(), model.name, "application/octet-stream")
+        return attached(model.content, model.name, "application/octet-stream")
 
     @routes.get("/model/labels.txt")
     def labels() -> Response:

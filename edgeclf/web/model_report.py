@@ -46,9 +46,6 @@ def by_report(
         model: The model.
         describe: Called with a report as `edgeclf.report.page.sections` takes it.
             Nothing in it names a file or folder of the server but the model itself.
-
-    Raises:
-        ModelError: The file was changed since it was loaded.
     """
     report = _beside(model)
     if report is not None:
@@ -124,7 +121,7 @@ def _from_record(model: LoadedModel) -> dict[str, Any]:
         from edgeclf.evaluation.model_file import describe_model
 
         _recorded[model] = {
-            "model": describe_model(model.content(), model.path, model.classifier),
+            "model": describe_model(model.content, model.path, model.classifier),
             **_measured(model),
         }
     return _recorded[model]

@@ -6,7 +6,7 @@ Source: RFC 9457.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -154,14 +154,27 @@ def _problem(error: Exception) -> ProblemError:
     return ProblemError(error.status_code, title, detail, error.headers)
 
 
-def invalid(errors: Any) -> ProblemError:
-    """Return the problem of values that pydantic refuses: where, and why."""
+def invalid(errors: Any, known: Collection[str] | None = None) -> ProblemError:
+    """Return the problem of values that pydantic refuses: where, and why.
+
+    Args:
+        errors: Of pydantic.
+        known: Names that there are, to be told to who gave another. Default: they are
+            not told.
+    """
     faults = [
         f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg']}"
         for error in errors[:5]
     ]
+    is_unknown = any(
+        error["type"] == "extra_forbidden" and len(error["loc"]) == 1
+        for error in errors
+    )
+    names = ""
+    if is_unknown and known is not None:
+        names = f" Known here: {', '.join(known) or 'none'}."
     return unprocessable(
-        f"Expected what /api describes. Received: {'; '.join(faults)}."
+        f"Expected what /api describes. Received: {'; '.join(faults)}.{names}"
     )
 
 

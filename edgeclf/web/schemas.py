@@ -70,11 +70,17 @@ class GivenPicture(BaseModel):
         return self
 
 
-class ClassifyRequest(Options):
+class PicturesRequest(BaseModel):
     """A body of JSON.
 
     Attributes:
         images: The pictures.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     images: Annotated[list[GivenPicture], Field(min_length=1)]
+
+
+class ClassifyRequest(Options, PicturesRequest):
+    """A body of JSON, with options beside the pictures."""

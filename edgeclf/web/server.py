@@ -91,6 +91,11 @@ def _refusal(host: str, port: int, error: Exception) -> str:
             "Expected an address of this machine. "
             f"Received: --host {host}, which is none."
         )
+    if host.lower().startswith("fe80:") and "%" not in host:
+        return (
+            "Expected a link-local address with its interface, such as fe80::1%eth0. "
+            f"Received: --host {host}."
+        )
     if number == errno.EACCES:
         return (
             "Expected a port that this user may listen on, from 1024. "
@@ -118,12 +123,26 @@ def check_certificate(certificate: Path, key: Path) -> None:
     """
     for path in (certificate, key):
         path.open("rb").close()
+    is_encrypted = False
+
+    def password() -> str:  # else OpenSSL would ask at the terminal
+        nonlocal is_encrypted
+        is_encrypted = True
+        return ""
+
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            certificate, key, password
+        )
     except OSError as error:  # of which those of `ssl` are
+        if is_encrypted:
+            raise EdgeclfError(
+                f"Expected a key without a password. Received: --key {key}, which has "
+                "one. Take it off: openssl pkey -in KEY -out NEW."
+            ) from error
         raise EdgeclfError(
             "Expected --certificate and --key to be PEM files that belong "
-            f"together. Received: {_reason(error)}."
+            f"together. Received: {certificate} and {key}, which do not."
         ) from error
 
 
@@ -225,18 +244,19 @@ def _logged(*, verbose: bool) -> Iterator[None]:
 
 # Of a wish to speak another protocol than HTTP.
 _UPGRADES = ("Unsupported upgrade request", "No supported WebSocket library")
+_NO_HTTP = "Invalid HTTP request received"  # it does not say from whom
 
 
 def _told(record: logging.LogRecord) -> bool:
     """Leave out what is no fault: requests that were cancelled at the end.
 
     And the advice to install a library, which anybody who asks for a WebSocket could
-    fill the log with.
+    fill the log with, as anybody could who speaks no HTTP.
     """
     error = record.exc_info[1] if record.exc_info else None
     return not (
         isinstance(error, asyncio.CancelledError)
-        or record.getMessage().startswith(_UPGRADES)
+        or record.getMessage().startswith((*_UPGRADES, _NO_HTTP))
         or "graceful shutdown exceeded" in record.getMessage()
         # What waits for the end of the app has it as text.
         or record.getMessage().rstrip().endswith("CancelledError")

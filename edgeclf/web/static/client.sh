@@ -1,5 +1,6 @@
-# sh client.sh http://127.0.0.1:8000 plate.jpg other.png
-server=$1
-shift
-for picture; do set -- "$@" --form "image=@$picture"; shift; done
-curl --fail-with-body --silent --show-error "$@" "$server/v1/classify"
+# EDGECLF_TOKEN=... sh client.sh http://127.0.0.1:8000 plate.jpg other.png
+server=$1; shift
+quoted() { printf '%s\n' "$1" | sed 's/[\\"]/\\&/g'; }
+for picture; do set -- "$@" --form "image=@\"$(quoted "$picture")\""; shift; done
+printf 'Authorization: Bearer %s\n' "$EDGECLF_TOKEN" |
+  curl --silent --show-error --fail-with-body --header @- "$@" "$server/v1/classify"

@@ -214,9 +214,7 @@ def _first_locked(folders: Iterable[Path]) -> Path | None:
 
 
 def _loaded(path: Path) -> LoadedModel:
-    from edgeclf.classifier import Classifier
-
-    return LoadedModel(path, Classifier(path))
+    return LoadedModel(path)
 
 
 def _is_dataset(folder: Path) -> bool:
