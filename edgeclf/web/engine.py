@@ -17,6 +17,7 @@ Result = TypeVar("Result")
 MAX_RETRY_AFTER_S = 60
 _FIRST_CALL_S = 0.05  # guessed, until the first has ended
 _NEWEST = 0.1  # weight of the newest call in the mean of their times
+_PATIENCE_S = 0.1  # before it is looked whether who asked is still there
 _END_S = 10.0  # that the end waits for a call; a picture takes less
 
 
@@ -216,6 +217,10 @@ async def _ended(done: asyncio.Future[None], request: Request) -> None:
     Raises:
         ClientDisconnect: The client is gone before.
     """
+    # To watch a connection costs as much as some of the work: most are soon answered.
+    await asyncio.wait((done,), timeout=_PATIENCE_S)
+    if done.done():
+        return
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
