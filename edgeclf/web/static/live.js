@@ -186,6 +186,7 @@ function unfreeze() {
 }
 
 at("start").addEventListener("click", () => { if (close) stop(); else start(); });
+at("start").disabled = false; // Pressed before, it would have done nothing.
 at("file").addEventListener("change", () => {
   const [file] = at("file").files;
   at("file").value = ""; // the same one may be chosen again

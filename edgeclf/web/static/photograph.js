@@ -49,6 +49,7 @@ async function shoot(take) {
 /** Let the page's buttons take pictures; `take` gets each as a Blob or File. */
 export function offerCamera(take) {
   part("photograph").addEventListener("click", photograph);
+  part("photograph").disabled = false;
   part("capture").addEventListener("change", () => {
     for (const file of part("capture").files) take(file);
     part("capture").value = "";
