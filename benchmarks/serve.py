@@ -44,7 +44,8 @@ MIXED = 200  # requests before the memory is read
 MIB = 1 << 20
 MOST_MIB = 45  # that the server may need beyond label_image
 LARGE, SMALL = "12 MP", "320 x 240"
-GOALS = {"12 MP, smooth": 3.0, LARGE: 3.0, SMALL: 1.0}  # least throughput, as a multiple of plain FastAPI's
+# Least throughput, as a multiple of plain FastAPI's.
+GOALS = {"12 MP, smooth": 3.0, LARGE: 3.0, SMALL: 1.0}
 
 
 @dataclass(frozen=True)
