@@ -29,12 +29,12 @@ from edgeclf.bot.settings import (
 from edgeclf.bot.telegram_extra import require
 from edgeclf.console import Parser, run
 from edgeclf.labelling.arguments import (
-    MAX_WORKERS,
     add_model_options,
     check_input_size,
     model_arguments,
     positive,
     usage_errors,
+    workers,
 )
 
 
@@ -209,7 +209,7 @@ def _parser() -> Parser:
     )
     add(
         "--workers",
-        type=_workers,
+        type=workers,
         default=min(os.cpu_count() or 1, defaults.MAX_WORKERS),
         metavar="N",
         help="pictures that are decoded at a time (default: one for each processor, "
@@ -260,15 +260,6 @@ def _parser() -> Parser:
     )
     add("-v", "--verbose", action="store_true", help="log each update")
     return parser
-
-
-def _workers(text: str) -> int:
-    number = positive(text)
-    if number > MAX_WORKERS:
-        raise argparse.ArgumentTypeError(
-            f"expected {MAX_WORKERS} at most, received {text}"
-        )
-    return number
 
 
 if __name__ == "__main__":

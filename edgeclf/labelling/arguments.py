@@ -58,7 +58,7 @@ def add_picture_options(add: Callable[..., Any]) -> None:
     add("--rotation", type=int, choices=ROTATIONS, default=0, help="clockwise, first")
     add(
         "--workers",
-        type=_workers,
+        type=workers,
         default=1,
         metavar="N",
         help="pictures at a time (default: %(default)s); as many as there are cores",
@@ -196,7 +196,7 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _workers(text: str) -> int:
+def workers(text: str) -> int:
     """Parse a number of workers: each has a model in memory."""
     if (number := positive(text)) > MAX_WORKERS:
         raise argparse.ArgumentTypeError(

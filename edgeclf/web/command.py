@@ -23,13 +23,13 @@ from edgeclf.console import INTERRUPTED, Parser, run
 from edgeclf.errors import ModelError
 from edgeclf.interpreter import num_processors
 from edgeclf.labelling.arguments import (
-    MAX_WORKERS,
     add_model_options,
     check_input_size,
     model_arguments,
     positive,
     seconds,
     usage_errors,
+    workers,
 )
 from edgeclf.training_extra import check_packages
 from edgeclf.web import settings as defaults
@@ -335,7 +335,7 @@ def _add_pages(add: Callable[..., Any]) -> None:
 def _add_limits(add: Callable[..., Any]) -> None:
     add(
         "--workers",
-        type=_workers,
+        type=workers,
         default=min(num_processors(), MOST_WORKERS),
         metavar="N",
         help="pictures that are worked on at a time (default: one for each processor, "
@@ -380,14 +380,6 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected 0 to 65535, received {text}")
     return int(text)
-
-
-def _workers(text: str) -> int:
-    if (number := positive(text)) > MAX_WORKERS:
-        raise argparse.ArgumentTypeError(
-            f"expected {MAX_WORKERS} at most, received {text}"
-        )
-    return number
 
 
 def _timeout(text: str) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.inputs.paths import is_passed_over
@@ -51,6 +53,19 @@ def check_unlike(name: str, others: Iterable[str]) -> None:
     for other in others:
         if _plain(other) == _plain(name):
             raise taken(other)
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Return the folders in a folder that may be projects or classes, sorted.
+
+    In code point order; none where it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(filter(is_usable, found))
 
 
 def is_usable(name: str) -> bool:

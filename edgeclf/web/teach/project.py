@@ -26,7 +26,7 @@ from typing import NamedTuple
 from edgeclf.data.listing import BACKGROUND
 from edgeclf.inputs.paths import find_images
 from edgeclf.web.problems import ProblemError
-from edgeclf.web.teach.names import check_unlike, is_usable, new_class_name
+from edgeclf.web.teach.names import check_unlike, folder_names, new_class_name
 from edgeclf.web.teach.refusals import conflict, missing, taken
 
 OURS = ".edgeclf"
@@ -78,12 +78,7 @@ class Project:
 
     def class_names(self) -> list[str]:
         """Return the classes, in code point order; `_background` is one of them."""
-        try:
-            with os.scandir(self.folder) as entries:
-                found = [entry.name for entry in entries if entry.is_dir()]
-        except OSError:
-            return []
-        return sorted(filter(is_usable, found))
+        return folder_names(self.folder)
 
     def class_folder(self, label: str) -> Path:
         """Return the folder of a class.

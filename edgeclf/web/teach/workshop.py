@@ -15,7 +15,7 @@ from edgeclf.errors import DatasetError, EdgeclfError
 from edgeclf.inputs.paths import IMAGE_ENDINGS, is_passed_over
 from edgeclf.web.loaded_model import LoadedModel
 from edgeclf.web.teach import trained
-from edgeclf.web.teach.names import check_unlike, is_usable, new_project_name
+from edgeclf.web.teach.names import check_unlike, folder_names, new_project_name
 from edgeclf.web.teach.pictures import Thumbnails
 from edgeclf.web.teach.project import OURS, Project, remove
 from edgeclf.web.teach.refusals import conflict, missing, taken
@@ -69,12 +69,7 @@ class Workshop:
         """Return the projects, in code point order."""
         if self.is_single:
             return [self.folder.resolve().name]
-        try:
-            with os.scandir(self.folder) as entries:
-                found = [entry.name for entry in entries if entry.is_dir()]
-        except OSError:
-            return []
-        return sorted(filter(is_usable, found))
+        return folder_names(self.folder)
 
     def project(self, name: str) -> Project:
         """Return a project.
