@@ -29,7 +29,7 @@ from pathlib import Path
 
 import model_files as models
 import pytest
-from bot_process import jpeg
+from teaching import jpeg
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = ROOT / "Dockerfile"

@@ -7,7 +7,7 @@ import time
 import chat_api as api
 import model_files as models
 import pytest
-from bot_process import jpeg
+from teaching import jpeg
 from web_browser import (
     DESK,
     PHONE,
