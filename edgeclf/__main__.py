@@ -38,6 +38,10 @@ COMMANDS = {
         "teach a model one more class, on the device",
     ),
     "label_image": ("edgeclf.label_image", "label pictures with a model"),
+    "label": (
+        "edgeclf.scale.command",
+        "label millions of pictures into Parquet, here or on a Ray cluster",
+    ),
     "embed": (
         "edgeclf.embed",
         "turn pictures into vectors, compare pictures by them",

@@ -70,8 +70,12 @@ def number_of(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
-def run(command: Callable[[], int]) -> int:
+def run(command: Callable[[], int], go_on: str = "") -> int:
     """Run a command's body: messages to stderr, one sentence for an expected error.
+
+    Args:
+        command: The body; returns the exit status.
+        go_on: A sentence for Ctrl-C: what is kept, and how to go on.
 
     Returns:
         The command's exit status; 1 for an `EdgeclfError` or `OSError`, 130 after
@@ -99,7 +103,7 @@ def run(command: Callable[[], int]) -> int:
         logger.error("%s", sentence(error))
         return 1
     except KeyboardInterrupt:
-        logger.error("Interrupted.")
+        logger.error("%s", f"Interrupted. {go_on}".rstrip())
         return INTERRUPTED
     finally:
         logger.propagate = propagate

@@ -71,6 +71,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "export": (RUNTIME, {"numpy"}),
     "benchmark": ({*RUNTIME, "doctor"}, {"numpy", "PIL"}),
     "report": ({"lettering"}, {"numpy", "PIL"}),
+    "engines": (BASE, {"ray"}),
     "zoo": (
         RUNTIME,
         {
@@ -91,7 +92,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "training_extra": ({"errors"}, set()),
     "training": (
         {*RUNTIME, "benchmark", "report", "zoo", "data", "evaluation"}
-        | {"training_extra"},
+        | {"training_extra", "engines"},
         {"numpy", "PIL", "tqdm", "flatbuffers", "ai_edge_litert", "ai_edge_quantizer"}
         | {"scipy", "tensorboardX", "threadpoolctl"},
     ),
@@ -123,6 +124,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         | {"pydantic", "python_multipart", "prometheus_client", "anyio"}
         | {"httpx", "httpx_sse"},
     ),
+    "scale": ({*RUNTIME, "engines"}, {"numpy", "PIL", "pyarrow", "fsspec"}),
     "demo": (
         {*RUNTIME, "zoo", "data", "evaluation", "training"},
         {"numpy", "PIL", "tqdm"},

@@ -1,0 +1,1 @@
+"""Where work on many items is done: on this machine, or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Label millions of pictures into a Parquet dataset; see `edgeclf.engines`."""
