@@ -81,9 +81,7 @@ def _worker_class() -> type:
             try:
                 if self._work is None:
                     self._work = pickle.loads(self._start)()
-                results[0] = pickle.dumps(
-                    (None, self._work(pickle.loads(batch["item"][0])))
-                )
+                results[0] = pickle.dumps((None, self._work(pickle.loads(batch["item"][0]))))
             except Exception as error:
                 results[0] = pickle.dumps((error, None))
             return {"result": results}

@@ -78,7 +78,7 @@ class Source:
         """Where files with relative names lie: in the first of these that has one."""
         if not self._is_list:
             return (self.folder,)
-        beside = os.path.split(self.place)[0]  # noqa: PTH206 - of URLs too
+        beside = os.path.split(self.place)[0]  # of URLs too
         return (beside,) if is_url(self.place) else (self.folder, beside)
 
     @property

@@ -87,7 +87,7 @@ class Store:
             OSError, UnreachableError: It cannot be read.
         """
         if not is_url(folder):
-            return os.listdir(folder) if Path(folder).is_dir() else []
+            return os.listdir(folder) if Path(folder).is_dir() else []  # noqa: PTH208
         with answering(folder):
             system, path = self.system(folder)
             system.invalidate_cache(path)
@@ -128,6 +128,6 @@ def answering(url: str) -> Iterator[None]:
         yield
     except (EdgeclfError, *OF_ONE_FILE):
         raise
-    except Exception as error:  # noqa: BLE001 - each store has errors of its own
+    except Exception as error:  # each store has errors of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreachableError(f"{printable(url)}: {reason}") from error

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeclf.scale.partitions import COMPRESSION
 
-ERRORS = b"edgeclf.errors"  # how many rows of a file have one
+ERRORS = "edgeclf.errors"  # how many rows of a file have one
 
 
 class Row(NamedTuple):
@@ -55,9 +55,8 @@ def encoded(
         vectors = [row.bottleneck for row in rows]
         columns["bottleneck"] = pa.array(vectors, pa.list_(pa.float32()))
     num_errors = sum(row.error is not None for row in rows)
-    table = pa.table(columns).replace_schema_metadata(
-        {**metadata, ERRORS: str(num_errors)}
-    )
+    schema_metadata = {**metadata, ERRORS: str(num_errors)}
+    table = pa.table(columns).replace_schema_metadata(schema_metadata)
     content = io.BytesIO()
     pq.write_table(table, content, compression=COMPRESSION)
     return content.getvalue()
@@ -67,7 +66,7 @@ def count_errors(content: bytes) -> int:
     """Return how many rows of a file of `encoded` have an error."""
     import pyarrow.parquet as pq
 
-    return int(pq.read_schema(io.BytesIO(content)).metadata[ERRORS])
+    return int(pq.read_schema(io.BytesIO(content)).metadata[ERRORS.encode()])
 
 
 def readable(name: bytes) -> str:

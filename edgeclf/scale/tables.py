@@ -65,7 +65,7 @@ class Table:
                 column = PATH
             elif len(fields) == 1:
                 (column,) = fields
-        if column not in fields:
+        if column is None or column not in fields:
             wanted = "path or image" if column is None else column
             raise DatasetError(
                 f"Expected a column {wanted} in {name}: name another with --column. "
