@@ -162,7 +162,10 @@ class Source:
                 for row in range(file.metadata.num_rows):
                     yield Name(name, row)
                 return
-            for batch in read_table_columns(file, path, [table.column]):
+            batches = read_table_columns(
+                file, path, [table.column], batch_rows=PATH_ROWS
+            )
+            for batch in batches:
                 for value in batch.column(0).to_pylist():
                     if value:
                         yield Name(os.fsencode(value))
