@@ -241,6 +241,7 @@ def test_folders_of_something_else_are_refused(
 ):
     assert label(color_folder, color_folder, model_file()) == 1
     assert "Expected a new or empty folder as --output" in capsys.readouterr().err
+    assert not (color_folder / "_edgeclf").exists()
     output = tmp_path / "out"
     assert label(color_folder, output, model_file()) == 0
     job = output / "_edgeclf" / "job.json"

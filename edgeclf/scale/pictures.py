@@ -15,13 +15,19 @@ from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError, ImageError
 from edgeclf.labelling.workers import in_order
 from edgeclf.scale.listing import NO_ROW, Name
-from edgeclf.scale.places import OF_ONE_FILE, Store, UnreachableError, is_url, joined
+from edgeclf.scale.places import (
+    OF_ONE_FILE,
+    READERS,
+    Store,
+    UnreachableError,
+    is_url,
+    joined,
+)
 from edgeclf.scale.rows import readable
 from edgeclf.scale.tables import Table, open_table
 from edgeclf.sources import is_url as is_on_the_web
 
 MAX_BYTES = 1 << 28  # of a picture that is in memory while it is encoded
-READERS = 8  # requests at a time: stores answer late, and many at once
 
 # What the system says of one file; anything else is the disk's.
 _OF_ONE_FILE = frozenset(
@@ -118,9 +124,11 @@ class Opener:
         return fetch_image(url, allow_private=self.allow_private)
 
     def _of_store(self, url: str) -> bytes:
-        content = self.store.read(url)
+        content = self.store.read(url, MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ImageError(f"is larger than {MAX_BYTES} bytes.")
+            raise ImageError(
+                f"Expected a picture of at most {MAX_BYTES} bytes. Received: more."
+            )
         return content
 
     def _in_table(self, path: str, names: Sequence[Name]) -> Iterator[Picture]:
