@@ -103,7 +103,7 @@ class Opener:
             if is_on_the_web(path):
                 return Picture(shown, self._fetched(path))
             if is_url(path):
-                return Picture(shown, self._of_store(path))
+                return Picture(shown, self.store.read(path, MAX_BYTES))
             return Picture(shown, _local(path, shown))
         except UnreachableError:
             raise
@@ -122,14 +122,6 @@ class Opener:
         from edgeclf.inputs.fetch import fetch_image  # imports ssl
 
         return fetch_image(url, allow_private=self.allow_private)
-
-    def _of_store(self, url: str) -> bytes:
-        content = self.store.read(url, MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ImageError(
-                f"Expected a picture of at most {MAX_BYTES} bytes. Received: more."
-            )
-        return content
 
     def _in_table(self, path: str, names: Sequence[Name]) -> Iterator[Picture]:
         """Yield the pictures in one Parquet file."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from edgeclf.errors import DownloadError, EdgeclfError, MissingExtraError
+from edgeclf.errors import DownloadError, EdgeclfError, ImageError, MissingExtraError
 from edgeclf.files import write_bytes
 from edgeclf.inputs.connection import printable
 
@@ -68,23 +68,22 @@ class Store:
 
         Args:
             url: Its name.
-            at_most: The bytes that are read of a file in a store. Default: all.
+            at_most: The bytes that a picture in a store may have, which is asked for
+                first. Default: any number.
 
         Raises:
+            ImageError: It is larger.
             OSError, UnreachableError: It cannot be read.
         """
         if not is_url(url):
             return Path(url).read_bytes()
         with answering(url):
             system, path = self.system(url)
-            if at_most is None:
-                return bytes(system.cat_file(path))
-            try:
-                return bytes(system.cat_file(path, 0, at_most))
-            except Exception:
-                if system.info(path)["size"]:  # S3 has no range of an empty file
-                    raise
-                return b""
+            if at_most is not None and system.info(path)["size"] > at_most:
+                raise ImageError(
+                    f"Expected a picture of at most {at_most} bytes. Received: more."
+                )
+            return bytes(system.cat_file(path))
 
     def write(self, url: str, content: bytes) -> None:
         """Write a file in one step, so that nobody ever sees half of it.
