@@ -94,7 +94,8 @@ class PictureFolder:
             if isinstance(source, bytes):
                 temporary.write_bytes(source)
             else:
-                shutil.copyfile(source, temporary)
+                with open(source, "rb") as file, temporary.open("wb") as copy:  # noqa: PTH123
+                    shutil.copyfileobj(file, copy)  # copyfile() blames the source
                 shutil.copystat(source, temporary)  # replacing() sets the mode
 
 
