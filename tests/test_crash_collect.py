@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import random
 import shutil
-import signal
 import sqlite3
 import time
 from collections import Counter
@@ -20,7 +18,6 @@ import misbehaving
 import pytest
 import tag_data
 import tiny
-from disks import mounted
 from killing import (
     KILLS,
     Ended,
@@ -31,12 +28,11 @@ from killing import (
     killed,
     leftovers,
     moments,
-    signalled,
-    started,
 )
 from misbehaving import Paths, encoded, picture, scene
 from tag_tables import write_unsplash
 
+TIMES = KILLS if KILLS > 4 else 1
 COUNT = 40
 QUICK = ["--allow_private", "--attempts", "2", "--backoff", "0.01", "--workers", "4"]
 QUICK += ["--per_host", "4", "--timeout", "20"]
@@ -184,7 +180,7 @@ def test_killed_anywhere_and_gone_on_with_is_the_same(
     wanted = outcome(undisturbed)
     assert len(wanted["manifest"]) > 20
     num_killed = 0
-    for number, after_s in enumerate(moments(max(1, KILLS // 3), len(name), took_s)):
+    for number, after_s in enumerate(moments(TIMES, len(name), took_s)):
         output = tmp_path / f"out{number}"
         ended = killed(kind.command(output), after_s, env=kind.env)
         num_killed += ended.was_killed
@@ -202,7 +198,7 @@ def test_killed_again_and_again_it_gets_there(
 ) -> None:
     kind, output = kinds["urls"], tmp_path / "out"
     paths.asked.clear()
-    kills = max(2, KILLS // 2)
+    kills = max(2, TIMES)
     for after_s in moments(kills, 5, 0.6):
         killed(kind.command(output), 0.4 + after_s, env=kind.env)
         check_half(output)

@@ -68,6 +68,7 @@ class Work:
         prepare: Called with them before.
         full: The exit status where the disk is full, and what is said.
         read_only: The same where it cannot be written to.
+        is_timed: Whether what it prints tells times.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Work:
     prepare: Callable[[World, Path], object] = lambda _, __: None
     full: tuple[int, str] = (1, "No space left on device")
     read_only: tuple[int, str] = (1, "Read-only file system")
+    is_timed: bool = False
 
 
 def _with_double(world: World, folder: Path) -> None:
@@ -103,6 +105,7 @@ WORKS = [
     Work(
         "evaluate",
         lambda w, to: ["evaluate", w.model, w.photos, "--report", to / "report.html"],
+        is_timed=True,
     ),
     Work(
         "audit to quarantine",
@@ -137,6 +140,7 @@ WORKS = [
             *_learnt(w, "image_dir", "bottleneck_dir"),
             *("--output_dir", to / "comparison"),
         ],
+        is_timed=True,
     ),
     Work(
         "tune with a cache",
@@ -146,6 +150,7 @@ WORKS = [
             *("--bottleneck_dir", to / "bottlenecks"),
         ],
         **_CACHE,
+        is_timed=True,
     ),
     Work(
         "add_class to another file",

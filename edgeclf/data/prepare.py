@@ -340,7 +340,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
-    return console.run(lambda: _command(config, args.strict))
+    return console.run(
+        lambda: _command(config, args.strict),
+        "The pictures that are written stay. The same command goes on with the rest.",
+    )
 
 
 def _command(config: PrepareConfig, strict: bool) -> int:

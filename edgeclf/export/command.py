@@ -56,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         usage.)
     """
     options = _parser().parse_args(argv)
-    return run(lambda: _export(options))
+    return run(
+        lambda: _export(options),
+        "Nothing half-written is left. The same command begins anew.",
+    )
 
 
 def _export(options: argparse.Namespace) -> int:
