@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment: a second at most, a line that says how to go on, and it does."""
+"""Ctrl-C at any moment: it ends within a second, and says how to go on."""
 
 from __future__ import annotations
 

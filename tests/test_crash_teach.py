@@ -26,7 +26,7 @@ BATCHES, BATCH = 6, 4
 OURS = ".edgeclf"
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The server was killed while it was asked."""
 
 
@@ -68,14 +68,14 @@ class Script:
         """Do what is left to do.
 
         Raises:
-            Gone: The server went.
+            GoneError: The server went.
         """
         try:
             while self.at < len(self.steps):
                 self.steps[self.at](teacher)
                 self.at += 1
         except (httpx.HTTPError, OSError) as error:
-            raise Gone from error
+            raise GoneError from error
 
     def _ask(
         self,
@@ -110,7 +110,7 @@ class Script:
         assert begun.status_code in (202, 409), begun.text
         status = teacher.wait("P")
         if status["state"] == "failed" and "ended the training" in status["message"]:
-            raise Gone
+            raise GoneError
         assert status["state"] == "done", status
 
     def _rename(self, teacher: Teacher) -> None:
@@ -197,7 +197,7 @@ def test_killed_anywhere_and_gone_on_with_is_the_same(
         script, server = Script(), serving(folder)
         killer = threading.Timer(after_s, kill, (server, whom))
         killer.start()
-        with suppress(Gone):
+        with suppress(GoneError):
             follow(server, script)
         killer.join()
         if whom != "child":
