@@ -25,6 +25,7 @@ from typing import NamedTuple
 from PIL import Image
 
 KILLS = int(os.environ.get("EDGECLF_KILLS", "4"))
+SLOW_KILLS = int(os.environ.get("EDGECLF_KILLS", "1"))  # of what takes seconds
 LONGEST_S = 300.0  # of a run that is left alone
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 

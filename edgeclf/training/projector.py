@@ -41,13 +41,13 @@ _CONFIG = """embeddings {{
 """
 
 
-def write_projector(folder: Path, dataset: ExtractedPictures) -> None:
-    """Write the bottlenecks of up to `MAX_PICTURES` pictures.
+def projector_files(folder: Path, dataset: ExtractedPictures) -> dict[Path, bytes]:
+    """Return files with the bottlenecks of up to `MAX_PICTURES` pictures.
 
     Of more, as many are left out between any two that stay.
 
     Args:
-        folder: Of one run in TensorBoard's `--logdir`; files in it are replaced.
+        folder: Of one run in TensorBoard's `--logdir`, where they go.
         dataset: The pictures.
     """
     count = len(dataset.examples)
@@ -62,16 +62,13 @@ def write_projector(folder: Path, dataset: ExtractedPictures) -> None:
     np.savetxt(vectors, dataset.bottlenecks[chosen], fmt="%.4g", delimiter="\t")
     picture = io.BytesIO()
     sprite([dataset.examples[row] for row in chosen]).save(picture, "PNG")
-    files.write_together(
-        {
-            folder / "tensors.tsv": vectors.getvalue().encode(),
-            folder / "metadata.tsv": files.encoded("\n".join(lines) + "\n"),
-            folder / "sprite.png": picture.getvalue(),
-            folder / "projector_config.pbtxt": _CONFIG.format(
-                side=SPRITE_SIDE
-            ).encode(),
-        }
-    )
+    config = _CONFIG.format(side=SPRITE_SIDE)
+    return {
+        folder / "tensors.tsv": vectors.getvalue().encode(),
+        folder / "metadata.tsv": files.encoded("\n".join(lines) + "\n"),
+        folder / "sprite.png": picture.getvalue(),
+        folder / "projector_config.pbtxt": config.encode(),
+    }
 
 
 def sprite(examples: Sequence[Example]) -> Image.Image:
