@@ -119,7 +119,7 @@ WORKS = [
         "audit of a disk",
         lambda w, to: [
             *("audit", to / "photos", "--no_model", "--fail_on", "none"),
-            *("--quarantine", w.folder / "bad"),
+            *("--quarantine", to.with_name(f"{to.name}_bad")),
         ],
         lambda w, to: _with_double(w, to / "photos"),
         full=(0, "Moved to"),  # what is moved away needs no room here

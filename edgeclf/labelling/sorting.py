@@ -13,7 +13,7 @@ from PIL import Image
 
 from edgeclf.decoder import ImageSource, open_image, pillow_settings
 from edgeclf.errors import EdgeclfError
-from edgeclf.files import check_writable, replacing
+from edgeclf.files import check_writable, replacing, sweep
 from edgeclf.inputs.paths import IMAGE_ENDINGS
 from edgeclf.labels import UNKNOWN
 from edgeclf.results import Category, label_of
@@ -66,6 +66,9 @@ class PictureFolder:
                 f"{self._folder}."
             )
         check_writable(self._folder / "picture")
+        for folder in self._folder.iterdir():
+            if folder.is_dir():
+                sweep(folder)
 
     def add(self, name: str, source: str | bytes) -> None:
         """Keep a copy of a picture.
