@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import re
 import shutil
 import sqlite3
 import time
@@ -18,6 +19,7 @@ import misbehaving
 import pytest
 import tag_data
 import tiny
+from disks import mounted
 from killing import (
     KILLS,
     Ended,
@@ -210,3 +212,32 @@ def test_killed_again_and_again_it_gets_there(
     clean = tmp_path / "clean"
     assert run(kind, clean).status == 0
     assert outcome(output) == outcome(clean)
+
+
+@pytest.mark.parametrize("name", ["urls", "no_store"])
+def test_a_disk_that_fills_up_or_is_read_only_is_a_sentence(
+    name: str, kinds: dict[str, Kind], tmp_path: Path
+) -> None:
+    kind = kinds[name]
+    undisturbed = tmp_path / "undisturbed"
+    assert run(kind, undisturbed).status == 0
+    wanted = outcome(undisturbed)
+    with mounted(tmp_path / "disk", 2 << 20) as disk:
+        output = disk.folder / "out"
+        for left in (0, 8_192, 30_000):
+            disk.fill(but_bytes=left)
+            ended = run(kind, output)
+            assert ended.status == 1, ended.stderr
+            assert re.search("No space left|disk is full", ended.stderr)
+            assert "Traceback" not in ended.stderr
+            check_half(output)
+            disk.make_room()
+        disk.be_read_only()
+        ended = run(kind, output)
+        assert (ended.status, "Traceback" in ended.stderr) == (1, False)
+        assert re.search("Read-only file system|cannot be written", ended.stderr)
+        disk.be_writable()
+        again = run(kind, output)
+        assert again.status == 0, again.stderr
+        assert outcome(output) == wanted
+        assert leftovers(output) == []
