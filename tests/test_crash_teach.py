@@ -17,10 +17,11 @@ import pytest
 import tiny
 from killing import KILLS, content_of, half_written, leftovers, moments
 from teaching import Teacher, jpeg
-from test_teach_training import children
+from test_teach_training import children, is_alive, wait_until
 from web_server import WebServer
 
 TIMES = KILLS if KILLS > 4 else 1  # each takes seconds
+SLACK_S = 3.0  # on a machine that does much else
 WHOM = ("both", "child", "server")
 BATCHES, BATCH = 6, 4
 OURS = ".edgeclf"
@@ -224,3 +225,33 @@ def kill(server: WebServer, whom: str) -> None:
         for pid in below:
             with suppress(ProcessLookupError):  # it has ended by itself
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_server_ends_within_a_second(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    folder = tmp_path / "projects"
+    server = serving(folder)
+    teacher = Teacher(server)
+    with teacher.client:
+        teacher.make("P", {"red": 12, "blue": 12})
+        teacher.call("POST", "/P/training", json={}).raise_for_status()
+        wait_until(lambda: children(server.process.pid))
+        (below,) = children(server.process.pid)
+        began = time.monotonic()
+        assert server.end(number) == (130 if number == signal.SIGINT else 0)
+        took_s = time.monotonic() - began
+    assert not is_alive(below)
+    assert took_s < 1 + SLACK_S
+    if number == signal.SIGINT:
+        assert server.log().count("Stopped. Pictures and models stay.") == 1
+        assert "a training that was under way is to be begun again" in server.log()
+    assert "Traceback" not in server.log()
+    server = serving(folder)
+    teacher = Teacher(server)
+    with teacher.client:
+        status = teacher.get("/P/training")
+        assert status["state"] in ("failed", "done")
+        assert teacher.train("P")["state"] == "done"
+    assert server.end() == 0
