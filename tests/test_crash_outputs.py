@@ -20,6 +20,7 @@ FILLER = ("filler",)
 MOST_LEFT = 40_000  # bytes: about as much as all outputs here
 
 Run = Callable[[Work, Path], tuple[int, str]]
+many_times = pytest.mark.skipif(KILLS <= 4, reason="takes long: EDGECLF_KILLS=50")
 every_work = pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
 
 
@@ -93,6 +94,7 @@ def test_a_full_disk_is_a_sentence(
     check_whole(disk.folder, {k: v for k, v in before.items() if ".sqlite" not in k})
 
 
+@many_times
 @every_work
 def test_a_disk_that_fills_up_is_a_sentence(
     work: Work, tmp_path: Path, world: World, run: Run
