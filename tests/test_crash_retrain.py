@@ -122,7 +122,7 @@ def test_retrain_killed_and_run_again_ends_the_same(data, kind):
         assert runs.result() == runs.whole
         for folder in (runs.out / "logs").iterdir():
             assert len(list(folder.glob("events*"))) == 1
-    print(f"{kind}: killed {count} of {SLOW_KILLS} times")
+    assert count >= SLOW_KILLS / 2, "killed too late to say anything"
 
 
 def test_a_kill_leaves_each_old_file_or_the_new_one(data):
@@ -193,7 +193,7 @@ def truncated(path, source):
 
 
 def other_picture(path, source):
-    other = source.choice([each for each in files_below(path.parent.parent)])
+    other = source.choice(files_below(path.parent.parent))
     path.write_bytes(other.read_bytes())
 
 
@@ -205,28 +205,33 @@ def gone(path, source):
 def test_a_picture_that_changes_meanwhile_is_never_used_silently(data, change):
     """The model is that of before or of after, or the picture is named."""
     runs = Runs(data, *RETRAIN, *KINDS["classes"], "--views", "3")
-    source = random.Random(change.__name__)
-    named = 0
+    source = random.Random(change.__name__)  # noqa: S311 - no secret
     for moment in moments(SLOW_KILLS, 6, runs.seconds):
         runs.clear()
         path = source.choice(files_below(data / "photos"))
         content = path.read_bytes()
         process = started(runs.command, cwd=data)
-        time.sleep(moment)
-        change(path, source)
-        _, told = process.communicate(timeout=120)
+        try:
+            time.sleep(moment)
+            change(path, source)
+            _, told = process.communicate(timeout=120)
+            meanwhile = runs.said()
+            after = runs.result()  # with the cache of the disturbed run
+            runs.clear()
+            assert runs.result() == after, "a wrong entry in the cache"
+        finally:
+            path.write_bytes(content)
         assert "Traceback" not in told
         assert process.returncode == 0, told
-        meanwhile = runs.said()
-        after = runs.result()  # with the cache of the disturbed run
-        runs.clear()
-        assert runs.result() == after, "a wrong entry in the cache"
-        if meanwhile not in (runs.whole, after):
-            assert path.name in told
-            named += 1
-        path.write_bytes(content)
-    print(f"{change.__name__}: named {named} times")
+        if path.name not in told:
+            assert differing(meanwhile, runs.whole) == [] or (
+                differing(meanwhile, after) == []
+            )
     runs.clear()
+
+
+def differing(one, other):
+    return sorted(name for name in one | other if one.get(name) != other.get(name))
 
 
 def test_a_clock_that_jumps_changes_nothing(data, tmp_path):
@@ -272,7 +277,7 @@ def test_augment_killed_and_run_again_ends_the_same(data):
         assert not half_written(runs.out)
         assert content_of(runs.out).items() <= runs.whole.items()
         assert runs.result() == runs.whole
-    print(f"augment: killed {count} of {2 * SLOW_KILLS} times")
+    assert count >= SLOW_KILLS, "killed too late to say anything"
 
 
 def clearing(runs, endings):
