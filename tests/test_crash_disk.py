@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 import tiny
-from killing import content_of, edgeclf, finished, half_written, leftovers
+from killing import content_of, edgeclf, finished, half_written, leftovers, thorough
 
 from edgeclf.training.cache import FILE_NAME, BottleneckCache
 
@@ -65,8 +65,8 @@ def out(data):
     "more",
     [
         (),
-        ("--no_report", "--summaries_dir", "out/logs"),
-        ("--no_report", "--metrics_json", "out/m.json", "--output_labels", "out/l.txt"),
+        pytest.param(("--no_report", "--summaries_dir", "out/logs"), marks=thorough),
+        pytest.param(("--no_report", "--metrics_json", "out/m.json"), marks=thorough),
     ],
 )
 def test_a_full_disk_for_the_outputs_is_a_sentence(data, out, more):
@@ -124,6 +124,7 @@ def test_a_read_only_folder_for_the_outputs_is_a_sentence(data, out):
         assert (out / "m.tflite").read_bytes() == OLD
 
 
+@thorough
 @pytest.mark.parametrize("is_filled", [False, True])
 def test_a_read_only_cache_is_used_and_not_written(data, out, is_filled):
     shutil.rmtree(data / "cache", ignore_errors=True)
