@@ -277,7 +277,7 @@ int clock_gettime(clockid_t id, struct timespec *now) {
 
 
 def test_augment_killed_and_run_again_ends_the_same(data):
-    runs = Runs(data, "augment", "photos", "--output", "out", "--copies", "20")
+    runs = Runs(data, "augment", "photos", "--output", "out", "--copies", "6")
     count = 0
     for ended in clearing(
         runs, killed_runs(runs.command, SLOW_KILLS, 7, runs.seconds, cwd=data)
