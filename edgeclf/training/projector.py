@@ -8,6 +8,7 @@ by row.
 from __future__ import annotations
 
 import io
+import logging
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeclf import files, image
+from edgeclf.console import sentence
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.interpreter import num_processors
 from edgeclf.training.extracted import ExtractedPictures
+
+logger = logging.getLogger("edgeclf")
 
 PROJECTOR = "bottlenecks"  # the run that TensorBoard shows them in
 MAX_PICTURES = 1000
@@ -85,5 +89,6 @@ def sprite(examples: Sequence[Example]) -> Image.Image:
 def _small(example: Example) -> NDArray[np.uint8]:
     try:
         return image.load(example.read(), (SPRITE_SIDE, SPRITE_SIDE))
-    except (ImageError, OSError):  # it was there a moment ago
+    except (ImageError, OSError) as error:  # it was there a moment ago
+        logger.warning("Gray in the projector: %s", sentence(error))
         return np.full((SPRITE_SIDE, SPRITE_SIDE, 3), _GRAY, np.uint8)

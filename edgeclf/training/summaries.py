@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from edgeclf import image
+from edgeclf.console import sentence
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION
 from edgeclf.errors import ImageError
@@ -26,6 +28,8 @@ from edgeclf.training.head import FittedHead, accuracy, cross_entropy
 from edgeclf.training.projector import PROJECTOR, projector_files
 from edgeclf.training.tag_dataset import TagDataset
 from edgeclf.training.tag_measurements import mistagged
+
+logger = logging.getLogger("edgeclf")
 
 # The tags are those of tensorflow-for-poets.
 ACCURACY, CROSS_ENTROPY = "accuracy_1", "cross_entropy_1"
@@ -211,7 +215,8 @@ def _captioned(example: Example, lines: Sequence[str]) -> Image.Image | None:
     """Return a picture with three lines below; None if it is gone."""
     try:
         pixels = image.load(example.read(), (PICTURE_SIDE, PICTURE_SIDE))
-    except (ImageError, OSError):  # it was there a moment ago
+    except (ImageError, OSError) as error:  # it was there a moment ago
+        logger.warning("Not shown in TensorBoard: %s", sentence(error))
         return None
     sheet = Image.new("RGB", (PICTURE_SIDE, PICTURE_SIDE + CAPTION), PAPER)
     sheet.paste(Image.fromarray(pixels), (0, 0))
