@@ -49,6 +49,11 @@ WORK = {
         while True:
             try: time.sleep(60)
             except KeyboardInterrupt: pass""",
+    "what makes another error of it": """
+        import time
+        try: time.sleep(60)
+        except KeyboardInterrupt: raise ImportError("initialization failed") from None
+        """,
     "a child of another session": """
         import subprocess
         subprocess.run(["sleep", "60"], start_new_session=True)""",
@@ -56,7 +61,6 @@ WORK = {
 
 
 CASES = [(work, signal.SIGINT) for work in WORK] + [
-    ("sleep", signal.SIGTERM),
     ("deaf", signal.SIGTERM),
     ("a process that is joined", signal.SIGTERM),
 ]
