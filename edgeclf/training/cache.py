@@ -92,6 +92,11 @@ class BottleneckCache:
         except sqlite3.DatabaseError as error:
             self._set_aside(error)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is put here is there for the next run."""
+        return self._is_kept
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
