@@ -143,9 +143,7 @@ def test_a_picture_that_changes_meanwhile_is_left_out(tmp_path, folder):
     assert "changed" in first.reason
     assert not any(isinstance(result, Unreadable) for result in others)
     # The next run takes it as it is now: nothing was kept under the old file's name.
-    check_same(
-        extract(tmp_path / "cache", items), extract(tmp_path / "fresh", items)
-    )
+    check_same(extract(tmp_path / "cache", items), extract(tmp_path / "fresh", items))
 
 
 def test_a_cache_that_keeps_nothing_is_an_error(tmp_path, folder):
