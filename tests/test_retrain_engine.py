@@ -20,6 +20,11 @@ from edgeclf.training.spread import CHUNK_SIZE
 from edgeclf.training.views import View, draw_variations
 
 
+def sent(value):
+    """Return what arrives in another process."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
 class Here:
     """An engine of one worker, in this process, that takes the last item first."""
 
@@ -28,13 +33,13 @@ class Here:
         self._before, self._after = before, after
 
     def map(self, start, items):
-        work = pickle.loads(pickle.dumps(start))()
-        for item in pickle.loads(pickle.dumps(list(reversed(items)))):
+        work = sent(start)()
+        for item in sent(items[::-1]):
             self.pictures += item
             self._before()
             result = work(item)
             self._after()
-            yield pickle.loads(pickle.dumps(result))
+            yield sent(result)
 
 
 @pytest.fixture
@@ -128,8 +133,8 @@ def test_pictures_that_workers_do_not_find_are_an_error(tmp_path, folder):
     engine = Here(lambda: folder.rename(away), lambda: away.rename(folder))
     with pytest.raises(
         DatasetError,
-        match=r"(?s)same path on every machine.*Received: .*pictures.*: No such file or "
-        r"directory, on .+\. Share",
+        match=r"(?s)same path on every machine.*Received: .*pictures.*: No such file "
+        r"or directory, on .+\. Share",
     ):
         extract(tmp_path / "cache", plain(read_folder(folder)), engine)
 

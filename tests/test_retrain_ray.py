@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tiny
@@ -56,7 +57,7 @@ def on_ray(options, address, folder):
     """Run the command, in a folder that names the pictures as they are named here."""
     command = [sys.executable, "-m", "edgeclf", "retrain", "--engine", "ray"]
     command += ["--address", address, *options]
-    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True
