@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from typing import Any
 
 from edgeclf.errors import MissingExtraError
 
-# Read by Ray when it is imported. It reports to nobody, and what it has to say goes to
-# its own log files: these lines would break our line of progress.
+# Read by Ray when it is imported: it reports to nobody, and writes nothing beside our
+# line of progress.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
 def require() -> Any:
-    """Import Ray and Ray Data, quiet and without telemetry; return the module.
+    """Import Ray and Ray Data, quiet and without telemetry; return the module `ray`.
 
     Raises:
         MissingExtraError: It is not installed.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = QUIET["RAY_USAGE_STATS_ENABLED"]
+    os.environ.update(QUIET)
     try:
         importlib.import_module("ray.data")
     except ImportError as error:
@@ -34,4 +32,7 @@ def require() -> Any:
             f"Expected ray[data], which spreads the work ({error}). "
             'Install it with: pip install "edgeclf[ray]"'
         ) from error
+    # What goes wrong comes back as an error; the rest is in Ray's own log files.
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return importlib.import_module("ray")
