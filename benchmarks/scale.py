@@ -10,8 +10,8 @@ grows a hundredfold, small ones, for which what is done around the work counts m
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -262,7 +262,7 @@ def print_growth(name: str, runs: Sequence[Labelled]) -> None:
     print_line(*["---"] * 5)
     rates = [
         (more.count - few.count) / (more.wall_s - few.wall_s)
-        for few, more in zip(runs, runs[1:], strict=False)
+        for few, more in itertools.pairwise(runs)
     ]
     cells = ["", *map(digits, rates)]
     for run, rate in zip(runs, cells, strict=True):
