@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from benchmarks.measure import ROOT, CommandError, environment, positive
 
@@ -34,16 +34,24 @@ def cluster(nodes: int, cpus: int) -> Iterator[str]:
     """
     command = [sys.executable, "-m", "benchmarks.ray_nodes"]
     command += ["--nodes", str(nodes), "--cpus", str(cpus)]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-        env={**environment(), "RAY_USAGE_STATS_ENABLED": "0"},
-    )
-    with process:
+    with ExitStack() as stack:
+        # Ray's sockets lie there, and their names must be short.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray"))
+        settings = {
+            "HOME": folder,
+            "RAY_TMPDIR": folder,
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+            env={**environment(), **settings},
+        )
+        stack.enter_context(process)
         for line in process.stdout or ():
             if line.startswith("{"):  # Ray has its say there too
                 yield json.loads(line)["address"]
@@ -58,7 +66,6 @@ def main() -> int:
     parser.add_argument("--nodes", type=positive, required=True)
     parser.add_argument("--cpus", type=positive, required=True)
     args = parser.parse_args()
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read by the next line
 
     from ray.cluster_utils import Cluster
 

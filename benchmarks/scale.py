@@ -159,9 +159,10 @@ def label(way: Way, address: str, folder: Path, count: int) -> Labelled:
     with Watch() as watch:
         run = run_once(Contender(way.name, command))
     line = " ".join(command)
-    driver = min(
-        (process for process in watch.seen.values() if process.command == line),
-        key=lambda process: process.pid,
+    (driver,) = (
+        process
+        for process in watch.seen.values()
+        if (process.parent, process.command) == (os.getpid(), line)
     )
     workers = [
         process.peak_mb

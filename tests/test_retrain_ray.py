@@ -3,33 +3,20 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import tiny
+from ray_cluster import ray_cluster
 
 from edgeclf.training.command import main
 
-ray = pytest.importorskip("ray", reason="Ray is not installed")
+pytest.importorskip("ray.data", reason="Ray is not installed")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """Yield the address of a cluster of two nodes, each a process, and what to set."""
-    from ray.cluster_utils import Cluster
-
-    home = tmp_path_factory.mktemp("home")  # Ray writes there
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(home))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        node = {"num_cpus": 1, "object_store_memory": 100_000_000}
-        started = Cluster(initialize_head=True, head_node_args=node)
-        try:
-            started.add_node(**node)
-            started.wait_for_nodes()
-            yield started.address
-        finally:
-            started.shutdown()
+def cluster():
+    with ray_cluster() as started:
+        yield started
 
 
 @pytest.fixture
@@ -53,14 +40,12 @@ def options(tmp_path):
     return build
 
 
-def on_ray(options, address, folder):
+def on_ray(options, cluster, folder):
     """Run the command, in a folder that names the pictures as they are named here."""
-    command = [sys.executable, "-m", "edgeclf", "retrain", "--engine", "ray"]
-    command += ["--address", address, *options]
-    path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-P", "-m", "edgeclf", "retrain", "--engine", "ray"]
+    command += ["--address", cluster.address, *options]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True
+        command, cwd=folder, env=cluster.environment, capture_output=True, text=True
     )
 
 

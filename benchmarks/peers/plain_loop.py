@@ -39,7 +39,10 @@ with (Path(output) / f"{first}.csv").open("w") as file:
         image = Image.open(path)
         image.draft("RGB", (2 * width, 2 * height))
         image = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-        interpreter.set_tensor(model_input["index"], np.asarray(image)[None])
+        pixels = np.asarray(image)
+        if model_input["dtype"] == np.float32:
+            pixels = (pixels - np.float32(127.5)) / np.float32(127.5)
+        interpreter.set_tensor(model_input["index"], pixels[None])
         interpreter.invoke()
         scores = interpreter.get_tensor(model_output["index"])[0]
         print(path, scores.argmax(), sep=",", file=file)
