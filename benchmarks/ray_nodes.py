@@ -57,7 +57,10 @@ def cluster(nodes: int, cpus: int) -> Iterator[str]:
                 yield json.loads(line)["address"]
                 break
         else:
-            raise CommandError("Expected a Ray cluster. Received: none, see its logs.")
+            raise CommandError(
+                "Expected a Ray cluster within half a minute, which is what Ray gives "
+                "itself. Received: none. Try again when the machine is less busy."
+            )
 
 
 def main() -> int:
