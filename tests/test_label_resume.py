@@ -206,7 +206,7 @@ def test_other_spellings_of_the_source_are_the_same_inputs(
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--top_k", 1), 'begun with: top_k=null. Received: top_k=1.'),
+        (("--top_k", 1), "begun with: top_k=null. Received: top_k=1."),
         (("--bottleneck",), "bottleneck=null. Received: bottleneck=true."),
         (("--deny", "red"), 'deny=null. Received: deny=["red"].'),
         (("--region", 0, 0, 0.5, 1), "Received: region=[0, 0, 0.5, 1]."),
@@ -224,9 +224,7 @@ def test_other_answers_are_refused(
     assert parts(output) == before
 
 
-def test_another_model_or_source_is_refused(
-    tmp_path, color_folder, model_file, capsys
-):
+def test_another_model_or_source_is_refused(tmp_path, color_folder, model_file, capsys):
     import model_files as models
 
     output, model = tmp_path / "out", model_file()
@@ -251,7 +249,7 @@ def test_folders_of_something_else_are_refused(
     assert "Expected results of this version of edgeclf" in capsys.readouterr().err
     job.write_text("{")
     assert label(color_folder, output, model_file()) == 1
-    assert "Expected JSON in" in capsys.readouterr().err
+    assert f"Expected {job} as edgeclf label writes it." in capsys.readouterr().err
 
 
 def test_two_processes_on_one_output(tmp_path, model_file):

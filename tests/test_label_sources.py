@@ -48,8 +48,8 @@ def test_a_folder_gives_what_the_classifier_says(tmp_path, color_folder, model_f
 def test_names_are_those_of_label_image(tmp_path, color_folder, model_file, capsys):
     from edgeclf import label_image
 
-    os.symlink(color_folder / "red", color_folder / "again")
-    os.symlink("nowhere", color_folder / "broken.png")
+    (color_folder / "again").symlink_to(color_folder / "red")
+    (color_folder / "broken.png").symlink_to("nowhere")
     (color_folder / "empty").mkdir()
     model = str(model_file())
     label_image.main(["--model", model, "--image", str(color_folder), "--json"])
@@ -64,10 +64,10 @@ def test_names_are_those_of_label_image(tmp_path, color_folder, model_file, caps
 def test_one_picture_and_bytes_that_are_no_text(tmp_path, picture, model_file):
     assert label(picture("red"), tmp_path / "one", model_file()) == 0
     assert list(rows(tmp_path / "one")) == [str(picture("red"))]
-    folder = os.fsencode(tmp_path) + b"/\xff"
-    os.mkdir(folder)
-    os.rename(picture("green"), folder + b"/green.png")
-    assert label(os.fsdecode(folder), tmp_path / "out", model_file()) == 0
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    picture("green").rename(folder / "green.png")
+    assert label(folder, tmp_path / "out", model_file()) == 0
     assert list(rows(tmp_path / "out")) == [rf"{tmp_path}/\xff/green.png"]
 
 

@@ -16,6 +16,7 @@ from itertools import islice
 
 from edgeclf.scale.listing import Name
 from edgeclf.scale.places import Store, joined
+from edgeclf.scale.tables import open_table
 
 FOLDER = "_edgeclf/inputs"
 MAX_SIZE = 1000
@@ -23,7 +24,7 @@ MIN_SIZE = 16
 SHARES = 256  # partitions that a smaller source is cut into, for all of 64 cores
 COMPRESSION = "zstd"
 
-_CACHE_KIB = 32 << 10  # of memory, beyond which SQLite sorts on disk
+_CACHE_KIB = 4 << 10  # of memory, beyond which SQLite sorts on disk
 _FULL = "database or disk is full"  # Source: SQLite's text for SQLITE_FULL
 
 
@@ -56,12 +57,12 @@ class Partitions:
         """Return the inputs of a partition, in order.
 
         Raises:
-            OSError: Its file cannot be read.
+            DatasetError: Its file is damaged.
+            OSError: It cannot be read.
         """
-        import pyarrow.parquet as pq
-
-        content = self._store.read(joined(self._folder, _file_name(number)))
-        table = pq.read_table(io.BytesIO(content), use_threads=False)
+        path = joined(self._folder, _file_name(number))
+        with open_table(self._store, path) as file:
+            table = file.read(use_threads=False)
         names = table["name"].to_pylist()
         return list(map(Name, names, table["row"].to_pylist()))
 

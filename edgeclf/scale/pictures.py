@@ -191,7 +191,7 @@ def _local(path: str, shown: str) -> str:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), shown)
     if not stat.S_ISREG(mode):
-        raise ImageError(f"Expected a file. Received: {shown}, a pipe or a device.")
+        raise ImageError("Expected a file. Received: a pipe or a device.")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,12 @@ from edgeclf.files import write_bytes
 from edgeclf.inputs.connection import printable
 
 # What a store says of one file, and not of itself.
-OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError)
+_CODES = {
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    IsADirectoryError: errno.EISDIR,
+}
+OF_ONE_FILE = tuple(_CODES)
 
 
 class UnreachableError(DownloadError):
@@ -126,8 +132,14 @@ def answering(url: str) -> Iterator[None]:
     """Turn what stores raise into an `UnreachableError`, but for `OF_ONE_FILE`."""
     try:
         yield
-    except (EdgeclfError, *OF_ONE_FILE):
+    except EdgeclfError:
         raise
+    except OF_ONE_FILE as error:
+        if error.strerror:
+            raise
+        # Stores say the name alone. The code decides which error it is.
+        code = next(_CODES[kind] for kind in OF_ONE_FILE if isinstance(error, kind))
+        raise OSError(code, os.strerror(code), printable(url)) from error
     except Exception as error:  # each store has errors of its own
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreachableError(f"{printable(url)}: {reason}") from error
+        raise UnreachableError(f"{printable(url)}: {reason.rstrip('.')}.") from error
