@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.measure import BYTES_PER_MB, positive, print_line
-from benchmarks.scale import ONE_NODE, TWO_NODES, Labelled, Steady
+from benchmarks.scale import LOCAL, ONE_NODE, TWO_NODES, Labelled, Steady
 
 PICTURES = 100_000_000
 CORES = (1, 16, 256, 1024)
@@ -39,7 +39,7 @@ class Measured:
     """What one picture takes.
 
     Attributes:
-        core_s: Of one core of a Ray cluster, wall time in seconds.
+        core_s: Of one core, wall time in seconds.
         driver_s: Of the process that lists pictures and hands them out, processor time.
         read_bytes: Size of its file.
         written_bytes: Its part of the results.
@@ -58,15 +58,13 @@ class Measured:
     def of(cls, figures: Mapping[str, Any]) -> Measured:
         """Take it from the content of a file of `benchmarks.scale --json`."""
         rounds = [
-            [Labelled(**run) for run in runs]
-            for runs in figures["measured"].get(TWO_NODES)
-            or figures["measured"][ONE_NODE]
+            [Labelled(**run) for run in runs] for runs in furthest(figures["measured"])
         ]
         rates = [
             Steady.between(few, many, figures["cores"]).per_core_s
             for few, many in rounds
         ]
-        growth = [Labelled(**run) for run in figures["growth"][ONE_NODE]]
+        growth = [Labelled(**run) for run in furthest(figures["growth"])]
         few, many = growth[-2:]
         return cls(
             core_s=1 / median(rates),
@@ -76,6 +74,12 @@ class Measured:
             worker_mb=max(run.worker_mb for runs in rounds for run in runs),
             driver_mb=max(run.driver_mb for run in growth),
         )
+
+
+def furthest(measured: Mapping[str, Any]) -> Any:
+    """Return what was measured on most nodes: without Ray, on this machine alone."""
+    name = next(name for name in (TWO_NODES, ONE_NODE, LOCAL) if name in measured)
+    return measured[name]
 
 
 def per_picture(few: Labelled, many: Labelled, field: str) -> float:

@@ -81,6 +81,10 @@ class Watch:
 
     def _look(self) -> None:
         for process in descendants():
+            known = self.seen.get(process.pid)
+            if known is not None and not process.command:  # it has ended, unwaited for
+                known.cpu_s = process.cpu_s
+                continue
             process.peak_mb = peak_mb(process.pid)
             self.seen[process.pid] = process
 
