@@ -17,13 +17,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import BYTES_PER_MB, positive, print_line
+from benchmarks.measure import BYTES_PER_MB, digits, positive, print_line
 from benchmarks.scale import LOCAL, ONE_NODE, TWO_NODES, Labelled, Steady
 
 PICTURES = 100_000_000
 CORES = (1, 16, 256, 1024)
 CORES_EACH = 16  # of a machine, as clouds rent them
 PARTITION = 1000  # pictures in a file of results, when there are many
+REQUESTS_EACH = 3  # its inputs are written and read, its results written
 # Requests a second that S3 answers at least for one prefix. Source: Amazon S3 User
 # Guide, "Best practices design patterns: optimizing Amazon S3 performance".
 GETS_PER_PREFIX = 5500
@@ -96,7 +97,7 @@ def totals(one: Measured, count: int) -> list[tuple[str, str]]:
         ("read, TB", f"{count * one.read_bytes / 1e12:.1f}"),
         ("results, GB", f"{count * one.written_bytes / 1e9:.1f}"),
         ("requests for pictures", f"{count:,}"),
-        ("requests for results", f"{2 * count // PARTITION:,}"),
+        ("requests for parts", f"{REQUESTS_EACH * count // PARTITION:,}"),
         ("requests that list", f"{count // NAMES_PER_LIST:,}"),
         (
             f"memory of a machine of {CORES_EACH} cores, GB",
@@ -127,7 +128,7 @@ def row(one: Measured, count: int, cores: int) -> Sequence[str]:
         f"{work_hours:,.1f}",
         f"{driver_hours:.1f}",
         f"{list_hours:.1f}",
-        f"{rate * one.read_bytes * 8 / 1e9:.2g}",
+        digits(rate * one.read_bytes * 8 / 1e9),
         f"{rate / GETS_PER_PREFIX:.1f}",
         slowest[1],
     )

@@ -6,6 +6,8 @@ is starting. The Ray cluster stands when the time begins. Then the number of pic
 grows a hundredfold, small ones, for which what is done around the work counts most.
 
     python -m benchmarks.scale --model FILE.tflite --json scale.json
+
+`benchmarks.paper` works out from that file what a hundred million pictures cost.
 """
 
 from __future__ import annotations
