@@ -108,10 +108,12 @@ def main(num_nodes: int) -> None:
     cluster = Cluster(initialize_head=True, head_node_args=options)
     nodes = [cluster.add_node(**options) for _ in range(num_nodes - 1)]
     cluster.wait_for_nodes()
-    print(cluster.address, flush=True)
+    sys.stdout.write(f"{cluster.address}\n")
+    sys.stdout.flush()
     for _ in sys.stdin:
         cluster.remove_node(nodes.pop(), allow_graceful=False)
-        print("lost", flush=True)
+        sys.stdout.write("lost\n")
+        sys.stdout.flush()
     cluster.shutdown()
 
 

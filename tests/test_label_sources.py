@@ -110,6 +110,21 @@ def test_tables_of_paths(tmp_path, model_file, is_folder):
     assert are_right(found)
 
 
+def test_tables_that_do_not_fit_together(tmp_path, model_file, capsys):
+    folder, model = tmp_path / "t", model_file()
+    folder.mkdir()
+    pq.write_table(pa.table({"path": ["a.png"]}), folder / "a.parquet")
+    pq.write_table(pa.table({"image": [b"x"], "path": [b"y"]}), folder / "b.parquet")
+    assert label(folder, tmp_path / "out", model) == 1
+    assert f"Received: {folder}/b.parquet, which differs" in capsys.readouterr().err
+    pq.write_table(pa.table({"x": [1]}), folder / "b.parquet")
+    assert label(folder, tmp_path / "out", model) == 1
+    assert f"Expected a column path in {folder}/b.parquet" in capsys.readouterr().err
+    assert label(folder, folder / "out", model) == 1
+    assert f"Expected --output outside of {folder}" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "_edgeclf").exists()
+
+
 def test_tables_of_pictures(tmp_path, model_file):
     colors = ["red", "green", "blue", "red", "green"]
     pictures = [encoded(color) for color in colors]

@@ -14,13 +14,13 @@ from pathlib import Path
 import model_files as models
 import numpy as np
 import pytest
-from killing import Ended, edgeclf, finished, signalled, started
+from killing import edgeclf, finished, started
 from PIL import Image
 
 pytest.importorskip("ray.data", reason="ray[data] is not installed: edgeclf[ray]")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from ray_cluster import RayCluster, descendants, ray_cluster  # noqa: E402
+from ray_cluster import RayCluster, ray_cluster  # noqa: E402
 
 NUM_PICTURES = int(os.environ.get("EDGECLF_RAY_PICTURES", "2000"))
 NUM_FILES = 50  # of different content

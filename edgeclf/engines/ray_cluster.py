@@ -23,7 +23,9 @@ KNOCK_TIMEOUT_S = 5.0  # Ray itself tries for two minutes
 # the frame that the server must answer with; Ray speaks gRPC. Source: RFC 9113,
 # sections 3.4 and 6.5.
 HTTP2_SETTINGS = b"\4"
-HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + HTTP2_SETTINGS + bytes(5)
+HTTP2_PREFACE = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + HTTP2_SETTINGS + bytes(5)
+)
 # Of shared memory, for a cluster of our own: items and results are small. Ray takes
 # 30 % of the machine otherwise.
 OBJECT_STORE_BYTES = 200_000_000

@@ -56,7 +56,7 @@ class RayEngine:
                 try:
                     for row in results:
                         heard()
-                        error, result = pickle.loads(row["result"])
+                        error, result = pickle.loads(row["result"])  # noqa: S301
                         if error is not None:
                             raise _explained(error)
                         yield result
@@ -108,15 +108,17 @@ def _worker_class() -> type:
             import pickle
 
             import ray
+            from ray.cloudpickle import dumps
 
+            error = result = None
             try:
                 if self._work is None:
-                    self._work = pickle.loads(ray.get(self._start))()
+                    self._work = pickle.loads(ray.get(self._start))()  # noqa: S301
                 [item] = batch["item"]
-                answer = (None, self._work(pickle.loads(item)))
-            except Exception as error:  # whatever it is, the driver raises it
-                answer = (error, None)
-            return {"result": [ray.cloudpickle.dumps(answer)]}
+                result = self._work(pickle.loads(item))  # noqa: S301
+            except Exception as raised:  # noqa: BLE001 - the driver raises it
+                error = raised
+            return {"result": [dumps((error, result))]}
 
     return Worker
 
@@ -127,7 +129,7 @@ def _explained(error: Exception) -> Exception:
         return error
     return EdgeclfError(
         f"Expected edgeclf's dependencies on every machine of the cluster. Received "
-        f"there: {error}. Install them there with: pip install \"edgeclf[ray]\""
+        f'there: {error}. Install them there with: pip install "edgeclf[ray]"'
     )
 
 

@@ -134,6 +134,8 @@ def held(output: str) -> Iterator[None]:
         finally:
             _tidy(output)
     finally:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was begun
         os.close(descriptor)
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from edgeclf.errors import DownloadError, EdgeclfError, MissingExtraError
+from edgeclf.errors import DownloadError, EdgeclfError, ImageError, MissingExtraError
 from edgeclf.files import write_bytes
 from edgeclf.inputs.connection import printable
+
+READERS = 8  # requests at a time: stores answer late, and many at once
 
 # What a store says of one file, and not of itself.
 _CODES = {
@@ -61,16 +63,26 @@ class Store:
             system, path = self.system(url)
             return cast("IO[bytes]", system.open(path, "rb"))
 
-    def read(self, url: str) -> bytes:
+    def read(self, url: str, at_most: int | None = None) -> bytes:
         """Return the content of a file.
 
+        Args:
+            url: Its name.
+            at_most: The bytes that a picture in a store may have, which is asked for
+                first. Default: any number.
+
         Raises:
+            ImageError: It is larger.
             OSError, UnreachableError: It cannot be read.
         """
         if not is_url(url):
             return Path(url).read_bytes()
         with answering(url):
             system, path = self.system(url)
+            if at_most is not None and system.info(path)["size"] > at_most:
+                raise ImageError(
+                    f"Expected a picture of at most {at_most} bytes. Received: more."
+                )
             return bytes(system.cat_file(path))
 
     def write(self, url: str, content: bytes) -> None:

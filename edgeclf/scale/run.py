@@ -109,6 +109,7 @@ class Job:
     ) -> LabelResult:
         """Label what is not labelled yet; see `label` for all of it."""
         started = time.monotonic()
+        self._begun()  # refuses a folder of something else before it is touched
         with jobs.held(self._output):
             begun = self._begun()
             start = self._start()
@@ -141,11 +142,17 @@ class Job:
 
     def _start(self) -> Start:
         source = self._source
+        table = source.table()
+        if table is not None and f"{self._output}/".startswith(f"{source.place}/"):
+            raise DatasetError(
+                f"Expected --output outside of {source.argument}, so that results are "
+                f"not taken for inputs. Received: {self._config.output}"
+            )
         opener = Opener(
             self._store,
             source.folders,
             source.root,
-            source.table(),
+            table,
             self._config.allow_private,
         )
         metadata = {
@@ -163,11 +170,10 @@ class Job:
         """
         sizes: dict[int, int] = {}
         with closing(Inventory()) as inventory:
-            for number in self._partitions.numbers():
-                names = self._partitions.inputs(number)
+            for number, names in self._partitions.all():
                 sizes[number] = inventory.add(iter(names), is_new=False)
             inventory.add(self._source.names(), is_new=True)
-            num_new = inventory.count_new()
+            num_new = inventory.sort()
             if not sizes and not num_new:
                 raise DatasetError(
                     f"Expected pictures in {self._config.source}, or their paths. "
