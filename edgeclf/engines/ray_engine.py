@@ -105,8 +105,6 @@ def _worker_class() -> type:
             self._work: Any = None
 
         def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-            import pickle
-
             import ray.cloudpickle
 
             error = result = None
