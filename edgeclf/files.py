@@ -11,6 +11,8 @@ from pathlib import Path
 
 _PUBLIC = 0o004  # others may read it
 _LONGEST_SECRET = 1000  # bytes
+_MARK = ".edgeclf-"  # of temporary files: none of others is taken away
+_HAS_LOCKS = os.name == "posix"
 
 logger = logging.getLogger("edgeclf")
 
@@ -37,24 +39,68 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent
-    )
-    os.close(descriptor)
-    temporary = Path(name)
     try:
-        try:
+        with _temporary(target) as temporary:
             yield temporary
-        except OSError as error:
-            if error.filename is None:
-                error.filename = str(target)  # write() does not say which file
-            raise
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp gives 0600
-        os.replace(temporary, target)
+            os.replace(temporary, target)
+    except OSError as error:
+        if error.filename is None or _MARK in str(error.filename):
+            # write() does not say which file, and nobody asked for the temporary one
+            error.filename = str(target)
+        raise
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """Make an empty file beside another; remove it at the end if it is still there.
+
+    Meanwhile it is locked: that tells it from what a killed run has left.
+    """
+    path, descriptor = _made(target)
+    if not _HAS_LOCKS:  # on Windows an open file cannot be moved
+        os.close(descriptor)
+    try:
+        yield path
     finally:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        if _HAS_LOCKS:
+            os.close(descriptor)
+
+
+def _made(target: Path) -> tuple[Path, int]:
+    while True:
+        name = f".{target.name[:40]}{_MARK}{os.urandom(4).hex()}.part"
+        path = target.with_name(name)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        try:
+            if lock(descriptor) and os.path.lexists(path):
+                return path, descriptor
+        except OSError:  # a file system without locks: nobody sweeps there
+            return path, descriptor
+        os.close(descriptor)  # somebody who sweeps was quicker
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed runs have left in a folder.
+
+    Those that a process is writing are locked, and stay. Without locks all do.
+    """
+    if not _HAS_LOCKS:
+        return
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _MARK in entry.name and entry.name.endswith(".part"):
+                _remove_dead(Path(entry.path))
+
+
+def _remove_dead(temporary: Path) -> None:
+    with suppress(OSError):  # it is gone, or there are no locks
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            if lock(descriptor):
+                temporary.unlink()
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -103,6 +149,8 @@ def encoded(text: str) -> bytes:
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Fail now rather than after the work when `path` could not be written.
 
+    What killed runs have left in its folder is removed.
+
     Raises:
         IsADirectoryError: There is a folder of that name.
         OSError: Its folder cannot be made or written to.
@@ -121,6 +169,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         error.filename = str(target)
         raise
+    sweep(target.parent)
 
 
 def lock(descriptor: int, *, shared: bool = False) -> bool:

@@ -22,9 +22,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from PIL import Image
 
 KILLS = int(os.environ.get("EDGECLF_KILLS", "4"))
+SLOW_KILLS = int(os.environ.get("EDGECLF_KILLS", "1"))  # of what takes seconds
+thorough = pytest.mark.skipif(
+    "EDGECLF_KILLS" not in os.environ, reason="for `make test-crash`: EDGECLF_KILLS"
+)
 LONGEST_S = 300.0  # of a run that is left alone
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tiny
@@ -12,7 +14,7 @@ from edgeclf.training.bottlenecks import (
     plain,
 )
 from edgeclf.training.cache import BottleneckCache
-from edgeclf.training.views import View
+from edgeclf.training.views import PLAIN, View
 
 
 @pytest.fixture
@@ -157,3 +159,32 @@ def test_an_interrupted_run_keeps_its_full_batches(tmp_path, examples):
             next(results)
         results.close()
     assert cached(tmp_path) == len(examples)
+
+
+def test_ctrl_c_in_a_batch_keeps_what_is_done(tmp_path, examples):
+    with BottleneckCache(tmp_path) as cache:
+        extractor = BottleneckExtractor(tiny.backbone(), cache, resize="antialias")
+        results = extractor.extract(plain(examples), "test")
+        keys = [next(results) for _ in range(5)]
+        with pytest.raises(KeyboardInterrupt):
+            results.throw(KeyboardInterrupt)
+        assert len(keys) == 5
+    assert cached(tmp_path) >= 5
+
+
+def test_a_picture_that_was_read_is_not_read_as_another(tmp_path, examples):
+    """Nothing is kept under the hash of what it was."""
+    (features,) = extract(tmp_path, plain(examples[:1]))
+    known = dataclasses.replace(examples[0], digest=features.digest)
+    known.path.write_bytes(examples[-1].path.read_bytes())
+    view = View(None, False, 1.2)
+    (same,) = extract(tmp_path, [(known, PLAIN)])
+    (changed,) = extract(tmp_path, [(known, view)])
+    assert same.digest == features.digest
+    assert (same.bottleneck == features.bottleneck).all()
+    assert isinstance(changed, Unreadable)
+    assert changed.reason == (
+        f"Expected {known.path} to stay as it was at the beginning. Received: other "
+        "content. Run again to use it."
+    )
+    assert cached(tmp_path) == 1

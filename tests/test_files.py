@@ -1,5 +1,8 @@
 import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,3 +70,49 @@ def test_a_pipe_is_written_into(tmp_path):
         assert stat.S_ISFIFO(pipe.stat().st_mode)
     finally:
         os.close(reader)
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path):
+    program = (
+        "import os, sys; from edgeclf.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    target = tmp_path / "a.txt"
+    subprocess.run([sys.executable, "-c", program, target], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".a.txt.edgeclf-")
+    assert left.suffix == ".part"
+    files.check_writable(tmp_path / "b.txt")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX locks")
+def test_what_is_being_written_is_not_swept(tmp_path):
+    (tmp_path / ".other.part").write_bytes(b"not ours")
+    with files.replacing(tmp_path / "a.txt") as temporary:
+        files.sweep(tmp_path)
+        assert temporary.exists()
+        temporary.write_bytes(b"whole")
+        files.sweep(tmp_path)
+    assert (tmp_path / "a.txt").read_bytes() == b"whole"
+    assert (tmp_path / ".other.part").exists()
+
+
+def test_threads_that_write_and_sweep_lose_nothing(tmp_path):
+    """Nor do they change which rights files get: umask belongs to the process."""
+
+    def write(number):
+        files.write_bytes(tmp_path / f"{number % 7}", b"%d" % (number % 7))
+        files.sweep(tmp_path)
+
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(400)))
+    finally:
+        assert os.umask(before) == 0o027
+    found = sorted(tmp_path.iterdir())
+    assert [path.read_bytes() for path in found] == [b"%d" % n for n in range(7)]
+    assert {path.stat().st_mode & 0o777 for path in found} == {0o640}

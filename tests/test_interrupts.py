@@ -56,7 +56,6 @@ WORK = {
 
 
 CASES = [(work, signal.SIGINT) for work in WORK] + [
-    ("sleep", signal.SIGTERM),
     ("deaf", signal.SIGTERM),
     ("a process that is joined", signal.SIGTERM),
 ]

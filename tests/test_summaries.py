@@ -8,10 +8,11 @@ import tiny
 import training_data
 from PIL import Image
 
+from edgeclf.files import write_together
 from edgeclf.training import RetrainConfig, retrain
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FineTuning
-from edgeclf.training.summaries import clear_summaries, write_summaries
+from edgeclf.training.summaries import clear_summaries, summary_files
 
 pytest.importorskip("tensorboard", reason="needs tensorboard to read event files")
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -92,7 +93,7 @@ def test_epochs_of_fine_tuning_have_a_folder_of_their_own(config, tmp_path):
         fitted = fit_head(config, extractor, dataset)
     tuning = FineTuning(True, 0.5, 3, {}, {}, "", "", curves)
     fitted = dataclasses.replace(fitted, fine_tuning=tuning)
-    write_summaries(tmp_path / "logs", dataset, fitted, {}, "int8")
+    write_together(summary_files(tmp_path / "logs", dataset, fitted, {}, "int8"))
     for part in ("train", "validation"):
         read = events(tmp_path / "logs" / "fine_tuning" / part)
         for tag in ("accuracy_1", "cross_entropy_1"):

@@ -38,7 +38,7 @@ from edgeclf.data.duplicates import NOHASH
 from edgeclf.data.splits import TRAIN, read_split_file
 from edgeclf.data.stamp import begins_with, is_stamped
 from edgeclf.errors import DatasetError, ImageError
-from edgeclf.files import write_bytes
+from edgeclf.files import sweep, write_bytes
 from edgeclf.inputs.paths import find_images
 from edgeclf.interpreter import num_processors
 
@@ -136,6 +136,9 @@ def augment(config: AugmentConfig) -> Augmented:
         raise DatasetError(
             f"Expected pictures below {config.folder}. Received: none to copy."
         )
+    parents = {path.relative_to(config.folder).parent for path, _ in sources}
+    for parent in parents:
+        sweep(config.output / parent)
     unreadable: list[str] = []
     written: list[Path] = []
     num_pictures = num_written = num_removed = 0

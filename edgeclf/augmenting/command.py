@@ -15,6 +15,8 @@ from edgeclf.console import Parser, number_of, run
 
 logger = logging.getLogger("edgeclf")
 
+GO_ON = "The copies so far are whole: the same command writes only those that miss."
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `edgeclf augment` and return its exit status."""
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
-    return run(lambda: _command(config, as_json=options.json))
+    return run(lambda: _command(config, as_json=options.json), go_on=GO_ON)
 
 
 def _command(config: AugmentConfig, *, as_json: bool) -> int:

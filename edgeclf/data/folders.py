@@ -14,6 +14,7 @@ photos/
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 from edgeclf.console import number_of
 from edgeclf.data.listing import BACKGROUND
-from edgeclf.errors import DatasetError
+from edgeclf.errors import DatasetError, ImageError
 from edgeclf.inputs.paths import IMAGE_ENDINGS, find_images, is_passed_over
 
 logger = logging.getLogger("edgeclf")
@@ -37,7 +38,7 @@ class Example:
         path: Where the picture is.
         name: Its path relative to the dataset's folder, with forward slashes.
         label: Name of its class.
-        digest: SHA-256 of its file, where that is known without reading it.
+        digest: SHA-256 of its file, where that is known.
     """
 
     path: Path
@@ -50,8 +51,15 @@ class Example:
 
         Raises:
             OSError: It cannot be read.
+            ImageError: It is not the file any more that `digest` is of.
         """
-        return self.path.read_bytes()
+        content = self.path.read_bytes()
+        if self.digest is not None and hashlib.sha256(content).digest() != self.digest:
+            raise ImageError(
+                f"Expected {self.path} to stay as it was at the beginning. Received: "
+                "other content. Run again to use it."
+            )
+        return content
 
 
 def read_folder(image_dir: str | os.PathLike[str], at_least: int = 2) -> list[Example]:

@@ -146,7 +146,7 @@ def count_rejected(
 
     def is_unknown(example: Example) -> bool | None:
         try:
-            (best,) = classifier.classify(example.path, top_k=1, reject=True)
+            (best,) = classifier.classify(example.read(), top_k=1, reject=True)
             return best.index is None
         except (ImageError, OSError) as error:
             logger.warning("Not measured: %s", sentence(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,8 @@ def load_background(
         elif result.digest in classified:
             logger.warning("Left out %s: it stands in a class too.", example.path)
         else:
-            usable.setdefault(result.digest, (example, result.bottleneck))
+            known = replace(example, digest=result.digest)
+            usable.setdefault(result.digest, (known, result.bottleneck))
     ordered = [usable[digest] for digest in sorted(usable)]
     # The first of each pair fits: of a single picture nothing is left to measure.
     bottlenecks = [bottleneck for _, bottleneck in ordered[::2]]

@@ -113,18 +113,20 @@ class BottleneckExtractor:
         with bar, ThreadPoolExecutor(self._num_workers) as executor:
             while batch := list(itertools.islice(pictures, BATCH_SIZE)):
                 fresh = []
-                for results in executor.map(self._look_up_or_compute, batch):
-                    for result in results:
-                        bar.update()
-                        if isinstance(result, Unreadable):
-                            yield result
-                            continue
-                        key, features, is_new = result
-                        if is_new:
-                            fresh.append((key, pack(features)))
-                        yield features
-                with self._cache_lock:
-                    self._cache.put(fresh)
+                try:
+                    for results in executor.map(self._look_up_or_compute, batch):
+                        for result in results:
+                            bar.update()
+                            if isinstance(result, Unreadable):
+                                yield result
+                                continue
+                            key, features, is_new = result
+                            if is_new:
+                                fresh.append((key, pack(features)))
+                            yield features
+                finally:  # after Ctrl-C too: what is done is kept
+                    with self._cache_lock:
+                        self._cache.put(fresh)
 
     def keep(self, content: bytes, views: Sequence[View]) -> None:
         """Compute the features of views of one encoded picture into the cache.

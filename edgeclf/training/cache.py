@@ -52,7 +52,7 @@ class BottleneckCache:
         self.path = Path(folder) / FILE_NAME
         self._is_kept = True
         self._has_told = self._has_mended = False
-        self._lock: int | None = None  # descriptor of the folder: who mends is alone
+        self._lock: int | None = None  # who mends the file is alone with it
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._take_lock()
@@ -139,12 +139,24 @@ class BottleneckCache:
         """
         if os.name != "posix":  # there an open file cannot be moved away
             return
-        self._lock = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            path = self.path.with_suffix(".lock")
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:  # read-only: nobody can mend it either
+            return
         ends_at = time.monotonic() + cache_file.LOCK_TIMEOUT_S
-        while not files.lock(self._lock, shared=True):
+        while not self._locks(shared=True):
             if time.monotonic() > ends_at:
                 raise OSError("another process mends it")
             time.sleep(0.05)
+
+    def _locks(self, *, shared: bool) -> bool:
+        if self._lock is None:
+            return True
+        try:
+            return files.lock(self._lock, shared=shared)
+        except OSError:  # a file system without locks
+            return True
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -168,13 +180,12 @@ class BottleneckCache:
     def _set_aside(self, error: Exception) -> None:
         if self._has_mended:
             raise OSError(f"it is damaged again: {error}")
-        if self._lock is not None and not files.lock(self._lock):
+        if not self._locks(shared=False):
             raise OSError(f"it is damaged, {error}, and in use by another process")
         self._has_mended = True
         damaged = self.path.with_suffix(".damaged")
         count = cache_file.mend(self.path, damaged)
-        if self._lock is not None:
-            files.lock(self._lock, shared=True)
+        self._locks(shared=True)
         logger.warning(
             "The bottleneck cache %s was damaged (%s): mended, with %s; the damaged "
             "file is %s.",

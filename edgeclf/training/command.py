@@ -25,6 +25,10 @@ from edgeclf.training.retrain import retrain
 from edgeclf.training.tag_options import add_tag_options
 from edgeclf.training.views import DEFAULT_VIEWS
 
+GO_ON = (
+    "The bottlenecks so far are kept, and no file is half-written: the same command "
+    "goes on from there."
+)
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(RetrainConfig)}
 
 
@@ -46,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Done in {time.monotonic() - start:.1f} s.", file=sys.stderr)
         return 0
 
-    return console.run(command)
+    return console.run(command, go_on=GO_ON)
 
 
 def _parser() -> console.Parser:

@@ -86,7 +86,7 @@ def load_dataset(
     left_out = {readable[copy] for group in conflicts for copy in group}
     rows = [row for row in readable if row not in left_out]
 
-    examples = [found[row] for row in rows]
+    examples = [table.known(found[row], row) for row in rows]
     labels = tuple(sorted({example.label for example in examples}))
     _check_classes(labels, sorted({example.label for example in found}), config)
     index = {label: position for position, label in enumerate(labels)}

@@ -36,9 +36,7 @@ def prepare_outputs(config: RetrainConfig) -> None:
         files.check_writable(path)
     for folder in (config.summaries_dir, config.intermediate_output_graphs_dir):
         if folder is not None:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-    if config.summaries_dir is not None:
-        clear_summaries(config.summaries_dir)
+            files.check_writable(Path(folder, "any"))
 
 
 def check_no_picture_is_written(
@@ -91,6 +89,8 @@ def write_outputs(
         contents[Path(config.metrics_json)] = files.encoded(text + "\n")
     outdated = outdated_files(config.model_path, model, contents)
     files.write_together(contents)
+    if config.summaries_dir is not None:
+        clear_summaries(config.summaries_dir, contents)
     if outdated:
         logger.warning(
             "Of an earlier model, and not written anew: %s.",

@@ -8,6 +8,7 @@ by row.
 from __future__ import annotations
 
 import io
+import logging
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeclf import files, image
+from edgeclf.console import sentence
 from edgeclf.data.folders import Example
 from edgeclf.errors import ImageError
 from edgeclf.interpreter import num_processors
 from edgeclf.training.extracted import ExtractedPictures
+
+logger = logging.getLogger("edgeclf")
 
 PROJECTOR = "bottlenecks"  # the run that TensorBoard shows them in
 MAX_PICTURES = 1000
@@ -41,13 +45,13 @@ _CONFIG = """embeddings {{
 """
 
 
-def write_projector(folder: Path, dataset: ExtractedPictures) -> None:
-    """Write the bottlenecks of up to `MAX_PICTURES` pictures.
+def projector_files(folder: Path, dataset: ExtractedPictures) -> dict[Path, bytes]:
+    """Return files with the bottlenecks of up to `MAX_PICTURES` pictures.
 
     Of more, as many are left out between any two that stay.
 
     Args:
-        folder: Of one run in TensorBoard's `--logdir`; files in it are replaced.
+        folder: Of one run in TensorBoard's `--logdir`, where they go.
         dataset: The pictures.
     """
     count = len(dataset.examples)
@@ -62,16 +66,13 @@ def write_projector(folder: Path, dataset: ExtractedPictures) -> None:
     np.savetxt(vectors, dataset.bottlenecks[chosen], fmt="%.4g", delimiter="\t")
     picture = io.BytesIO()
     sprite([dataset.examples[row] for row in chosen]).save(picture, "PNG")
-    files.write_together(
-        {
-            folder / "tensors.tsv": vectors.getvalue().encode(),
-            folder / "metadata.tsv": files.encoded("\n".join(lines) + "\n"),
-            folder / "sprite.png": picture.getvalue(),
-            folder / "projector_config.pbtxt": _CONFIG.format(
-                side=SPRITE_SIDE
-            ).encode(),
-        }
-    )
+    config = _CONFIG.format(side=SPRITE_SIDE)
+    return {
+        folder / "tensors.tsv": vectors.getvalue().encode(),
+        folder / "metadata.tsv": files.encoded("\n".join(lines) + "\n"),
+        folder / "sprite.png": picture.getvalue(),
+        folder / "projector_config.pbtxt": config.encode(),
+    }
 
 
 def sprite(examples: Sequence[Example]) -> Image.Image:
@@ -88,5 +89,6 @@ def sprite(examples: Sequence[Example]) -> Image.Image:
 def _small(example: Example) -> NDArray[np.uint8]:
     try:
         return image.load(example.read(), (SPRITE_SIDE, SPRITE_SIDE))
-    except (ImageError, OSError):  # it was there a moment ago
+    except (ImageError, OSError) as error:  # it was there a moment ago
+        logger.warning("Gray in the projector: %s", sentence(error))
         return np.full((SPRITE_SIDE, SPRITE_SIDE, 3), _GRAY, np.uint8)

@@ -41,7 +41,7 @@ from edgeclf.training.record import describe_run, with_record
 from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.report import report_parts
 from edgeclf.training.result import RetrainResult
-from edgeclf.training.summaries import write_summaries
+from edgeclf.training.summaries import summary_files
 from edgeclf.training.survey import survey
 from edgeclf.training.trials import DEFAULT_SHRINKAGE
 from edgeclf.zoo.backbone import Backbone
@@ -130,15 +130,15 @@ def _retrain_classes(config: RetrainConfig, shown: RetrainConfig) -> RetrainResu
         probabilities,
         metrics["reject"],
     )
-    write_outputs(config, dataset, model, metrics, parts)
     if config.summaries_dir is not None:
-        write_summaries(
+        parts |= summary_files(
             config.summaries_dir,
             dataset,
             trained.fitted,
             evaluations,
             kind,
         )
+    write_outputs(config, dataset, model, metrics, parts)
     wrong = misclassified(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, wrong)
 

@@ -25,7 +25,7 @@ from edgeclf.training.outputs import (
 from edgeclf.training.record import describe_tag_run, with_record
 from edgeclf.training.repair import Exported, export_repaired
 from edgeclf.training.result import RetrainResult
-from edgeclf.training.summaries import write_tag_summaries
+from edgeclf.training.summaries import tag_summary_files
 from edgeclf.training.tag_dataset import TagDataset, load_tags
 from edgeclf.training.tag_head import fit_tags
 from edgeclf.training.tag_measurements import measure_tags, mistagged, tag_figures
@@ -63,9 +63,11 @@ def retrain_tags(config: RetrainConfig, found: TaggedPictures) -> RetrainResult:
     parts = tag_report_parts(
         config, dataset, trained.backbone, fitted, evaluations, model
     )
-    write_outputs(config, dataset, model, metrics, parts)
     if config.summaries_dir is not None:
-        write_tag_summaries(config.summaries_dir, dataset, fitted, evaluations, kind)
+        parts |= tag_summary_files(
+            config.summaries_dir, dataset, fitted, evaluations, kind
+        )
+    write_outputs(config, dataset, model, metrics, parts)
     measured = evaluations.get(kind)
     wrong = mistagged(measured, dataset.labels) if measured else ()
     return RetrainResult(config.model_path, config.split_path, metrics, wrong)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from edgeclf import image
+from edgeclf.console import sentence
 from edgeclf.data.folders import Example
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION
 from edgeclf.errors import ImageError
@@ -20,11 +22,14 @@ from edgeclf.evaluation.tag_metrics import TagEvaluation
 from edgeclf.lettering import INK, PAPER, SOFT_INK, draw_text
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.descent import DescentStep
+from edgeclf.training.event_files import EventFiles
 from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.head import FittedHead, accuracy, cross_entropy
-from edgeclf.training.projector import PROJECTOR, write_projector
+from edgeclf.training.projector import PROJECTOR, projector_files
 from edgeclf.training.tag_dataset import TagDataset
 from edgeclf.training.tag_measurements import mistagged
+
+logger = logging.getLogger("edgeclf")
 
 # The tags are those of tensorflow-for-poets.
 ACCURACY, CROSS_ENTROPY = "accuracy_1", "cross_entropy_1"
@@ -36,28 +41,32 @@ CAPTION = 62  # height of three lines below a picture
 _EVENTS = "events.out.tfevents.*"
 
 
-def clear_summaries(folder: str | os.PathLike[str]) -> None:
+def clear_summaries(
+    folder: str | os.PathLike[str], kept: Collection[Path] = ()
+) -> None:
     """Remove the event files of an earlier run: TensorBoard would mix them.
 
-    Only what `write_summaries` calls its own is removed.
+    Only what `summary_files` calls its own is removed.
 
     Args:
         folder: TensorBoard's `--logdir`.
+        kept: The files of this run.
     """
     tuning = (f"{FINE_TUNING}/{run}" for run in (TRAIN, VALIDATION))
     for run in (TRAIN, VALIDATION, TEST, PROJECTOR, *tuning):
         for path in Path(folder, run).glob(_EVENTS):
-            path.unlink()
+            if path not in kept:
+                path.unlink()
 
 
-def write_summaries(
+def summary_files(
     folder: str | os.PathLike[str],
     dataset: BottleneckDataset,
     fitted: FittedHead,
     evaluations: Mapping[str, Evaluation],
     kind: str,
-) -> None:
-    """Write what is known at the end of a run.
+) -> dict[Path, bytes]:
+    """Return files that say what is known at the end of a run.
 
     `train` and `validation` get the figures of the head by step, or at step 0 if it was
     fitted without steps; the same folders in `fine_tuning` get those of the backbone
@@ -73,20 +82,21 @@ def write_summaries(
         evaluations: Of each kind of model, on test pictures; empty without any.
         kind: Of the file that is written.
     """
-    root = Path(folder)
+    root, events = Path(folder), EventFiles()
     steps = fitted.steps or [_fitted_step(dataset, fitted)]
     step = steps[-1].step
-    _write_curves(root, steps)
+    _write_curves(events, root, steps)
     if fitted.fine_tuning is not None:
         epochs = [DescentStep(**epoch) for epoch in fitted.fine_tuning.curves]
-        _write_curves(root / FINE_TUNING, epochs)
-    _write_bottlenecks(root, dataset)
+        _write_curves(events, root / FINE_TUNING, epochs)
+    events.writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+    projector = projector_files(root / PROJECTOR, dataset)
     if kind not in evaluations:
-        return
+        return projector | events.contents()
     # Imported here: only who asks for summaries waits for it.
     from edgeclf.report.confusion import confusion_matrix
 
-    writer = _writer(root / TEST)
+    writer = events.writer(root / TEST)
     for name, evaluation in evaluations.items():
         end = "" if name == kind else f"/{name}"
         writer.add_scalar(ACCURACY + end, evaluation.accuracy, step)
@@ -105,18 +115,19 @@ def write_summaries(
         captions.append((truth, taken_for, name))
     _add_misclassified(writer, dataset.examples, captions, step)
     writer.close()
+    return projector | events.contents()
 
 
-def write_tag_summaries(
+def tag_summary_files(
     folder: str | os.PathLike[str],
     dataset: TagDataset,
     fitted: FittedTags,
     evaluations: Mapping[str, TagEvaluation],
     kind: str,
-) -> None:
-    """Write what is known at the end of a run on tags.
+) -> dict[Path, bytes]:
+    """Return files that say what is known at the end of a run on tags.
 
-    As `write_summaries` does, accuracy and cross-entropy being those of pairs of
+    As `summary_files` does, accuracy and cross-entropy being those of pairs of
     picture and tag; `test` gets mean average precision and micro-F1 too, and the
     pictures with the most wrong tags in place of a confusion matrix.
 
@@ -127,13 +138,14 @@ def write_tag_summaries(
         evaluations: Of each kind of model, on test pictures; empty without any.
         kind: Of the file that is written.
     """
-    root = Path(folder)
+    root, events = Path(folder), EventFiles()
     figures = fitted.describe(dataset)
-    _write_curves(root, [DescentStep(0, **figures)])
-    _write_bottlenecks(root, dataset)
+    _write_curves(events, root, [DescentStep(0, **figures)])
+    events.writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+    projector = projector_files(root / PROJECTOR, dataset)
     if kind not in evaluations:
-        return
-    writer = _writer(root / TEST)
+        return projector | events.contents()
+    writer = events.writer(root / TEST)
     for name, evaluation in evaluations.items():
         end = "" if name == kind else f"/{name}"
         writer.add_scalar(ACCURACY + end, evaluation.accuracy, 0)
@@ -152,11 +164,7 @@ def write_tag_summaries(
         captions.append((f"missed: {missed}", f"wrongly given: {given}", each.name))
     _add_misclassified(writer, dataset.examples, captions, 0)
     writer.close()
-
-
-def _write_bottlenecks(root: Path, dataset: BottleneckDataset | TagDataset) -> None:
-    write_projector(root / PROJECTOR, dataset)
-    _writer(root / PROJECTOR).close()  # TensorBoard looks for event files
+    return projector | events.contents()
 
 
 def _add_misclassified(
@@ -173,10 +181,10 @@ def _add_misclassified(
             _add_image(writer, f"misclassified/{number:02}", picture, step)
 
 
-def _write_curves(root: Path, steps: Sequence[DescentStep]) -> None:
+def _write_curves(events: EventFiles, root: Path, steps: Sequence[DescentStep]) -> None:
     """Write accuracy and cross-entropy by step, in `train` and `validation`."""
     for run in (TRAIN, VALIDATION):
-        writer = _writer(root / run)
+        writer = events.writer(root / run)
         for step in steps:
             figures = asdict(step)
             if figures[f"{run}_accuracy"] is not None:
@@ -207,7 +215,8 @@ def _captioned(example: Example, lines: Sequence[str]) -> Image.Image | None:
     """Return a picture with three lines below; None if it is gone."""
     try:
         pixels = image.load(example.read(), (PICTURE_SIDE, PICTURE_SIDE))
-    except (ImageError, OSError):  # it was there a moment ago
+    except (ImageError, OSError) as error:  # it was there a moment ago
+        logger.warning("Not shown in TensorBoard: %s", sentence(error))
         return None
     sheet = Image.new("RGB", (PICTURE_SIDE, PICTURE_SIDE + CAPTION), PAPER)
     sheet.paste(Image.fromarray(pixels), (0, 0))
@@ -217,11 +226,3 @@ def _captioned(example: Example, lines: Sequence[str]) -> Image.Image | None:
         fill = INK if number < 2 else SOFT_INK
         draw_text(draw, place, line, 13, fill, PICTURE_SIDE - 8)
     return sheet
-
-
-def _writer(folder: Path) -> Any:
-    """Return what writes TensorBoard's event files."""
-    # Imported here: few runs want them, and all would wait for it.
-    from tensorboardX import SummaryWriter
-
-    return SummaryWriter(str(folder))

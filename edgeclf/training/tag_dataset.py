@@ -69,7 +69,7 @@ def load_tags(
     """
     table, unreadable = read_features(config, found.examples, extractor)
     rows, targets = _united(found, table.digests)
-    examples = [found.examples[row] for row in rows]
+    examples = [table.known(found.examples[row], row) for row in rows]
     table.keep(rows)
     names = [example.name for example in examples]
     if not names:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeclf.console import number_of
 from edgeclf.data.splits import TRAIN
 from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
-from edgeclf.training.extracted import ExtractedPictures
+from edgeclf.training.extracted import NAMED_AT_MOST, ExtractedPictures
 from edgeclf.training.features import Features
 from edgeclf.training.head import ROWS_AT_ONCE, LabelledBottlenecks
 
@@ -45,17 +46,25 @@ def view_blocks(
     filled: list[int] = []
     owners = np.repeat(rows, each)
     results = extractor.extract(items, "views", len(owners))
+    gone: set[int] = set()
     for row, features in zip(owners.tolist(), results, strict=True):
         if not isinstance(features, Features):  # it was readable a moment ago
-            logger.warning(
-                "Left out a view of %s: %s", features.example.path, features.reason
-            )
+            if row not in gone and len(gone) < NAMED_AT_MOST:
+                logger.warning(
+                    "Left out the views of %s: %s",
+                    features.example.path,
+                    features.reason,
+                )
+            gone.add(row)
             continue
         block[len(filled)] = features.bottleneck
         filled.append(row)
         if len(filled) == len(block):
             yield block, np.array(filled, np.intp)
             filled = []
+    if len(gone) > NAMED_AT_MOST:
+        more = number_of(len(gone) - NAMED_AT_MOST, "more picture")
+        logger.warning("Left out the views of %s.", more)
     yield block[: len(filled)], np.array(filled, np.intp)
 
 
