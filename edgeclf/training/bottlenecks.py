@@ -183,7 +183,7 @@ class BottleneckExtractor:
         ]
         computed: Iterator[Features] = iter(())
         if missing:
-            content = content or _read_again(example, digest)
+            content = content or example.read()
             computed = self._computer.compute(content, digest, missing)
         return [
             (key, features, False)
@@ -256,19 +256,6 @@ def _until(most: int, pictures: Iterator[Picture]) -> Iterator[Picture]:
     while most > 0 and (picture := next(pictures, None)) is not None:
         most -= len(picture[1])
         yield picture
-
-
-def _read_again(example: Example, digest: bytes) -> bytes:
-    """Return a picture's file.
-
-    Raises:
-        ImageError: It is another one than it was.
-        OSError: It cannot be read.
-    """
-    content = example.read()
-    if hashlib.sha256(content).digest() != digest:
-        raise ImageError("the file has changed since it was read before")
-    return content
 
 
 def plain(examples: Sequence[Example]) -> list[tuple[Example, View]]:
