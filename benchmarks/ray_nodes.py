@@ -73,7 +73,8 @@ def main() -> int:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": args.cpus, "object_store_memory": OBJECT_STORE_BYTES}
-    started = Cluster(initialize_head=True, head_node_args=node)
+    head = {**node, "include_dashboard": False}  # whose start takes most of the time
+    started = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(args.nodes - 1):
             started.add_node(**node)
