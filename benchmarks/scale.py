@@ -282,13 +282,13 @@ def print_growth(name: str, runs: Sequence[Labelled]) -> None:
 
 def main() -> int:
     """Measure, print the tables."""
-    parser = measure.parser(__doc__, runs=3)
+    parser = measure.parser(__doc__, runs=2)
     parser.add_argument("--model", type=Path, help="with its own labels")
     parser.add_argument(
         "--photos",
         type=measure.positive,
         nargs=2,
-        default=[500, 2500],
+        default=[500, 2000],
         help="few photos, and more",
     )
     parser.add_argument(
