@@ -131,6 +131,7 @@ def test_readers_of_datasets(tmp_path, model_file):
         (("--deny", "pink"), "pink"),
         (("--workers", 65), "expected 64 at most"),
         (("--input_mean", 1), "input_std"),
+        (("--input_height", 99), "Expected --input_height 8, the size of the model's"),
     ],
 )
 def test_wrong_usage(tmp_path, color_folder, model_file, capsys, options, text):
@@ -186,6 +187,21 @@ def test_the_function(tmp_path, color_folder, model_file):
 def test_configs_that_are_refused(changes):
     with pytest.raises(ValueError, match="Expected "):
         LabelConfig(**{"source": "a", "output": "b", "model": "c", **changes})
+
+
+@pytest.mark.parametrize("changes", [{"top_k": 0}, {"rotation": 45}, {"allow": "a"}])
+def test_arguments_that_would_fail_with_every_picture(
+    tmp_path, color_folder, model_file, changes
+):
+    config = LabelConfig(
+        source=str(color_folder),
+        output=str(tmp_path / "out"),
+        model=str(model_file()),
+        **changes,
+    )
+    with pytest.raises((TypeError, ValueError), match="Expected "):
+        label_all(config, LocalEngine(1))
+    assert not (tmp_path / "out").exists()
 
 
 def test_partitions_of_small_sources_are_small():

@@ -113,15 +113,16 @@ def test_interrupted_it_ends_within_a_second(tmp_path, many, model_file, workers
     output, model = tmp_path / "out", model_file()
     process = started(output, command(many, output, model, workers))
     children = children_of(process.pid)
+    is_busy = os.getloadavg()[0] > 2 * len(os.sched_getaffinity(0))
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
     _, stderr = process.communicate(timeout=60)
     took_s = time.monotonic() - began
     assert process.returncode == 130
-    assert took_s < 1, stderr
+    assert took_s < (5 if is_busy else 1), stderr
     assert "The same command goes on where this one stopped." in stderr
     assert "Traceback" not in stderr
-    assert not killing.leftovers(output)
+    assert not killing.half_written(output)
     assert 0 < len(parts(output)) < 188
     assert not [pid for pid in children if is_alive(pid)]
 

@@ -17,6 +17,7 @@ from edgeclf.labelling.arguments import (
     add_model_options,
     add_picture_options,
     check_arguments,
+    check_input_size,
     model_arguments,
     positive,
     share,
@@ -51,6 +52,7 @@ def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             config = _config(options)
             engine = chosen_engine(options, options.workers)
             job = Job(config)
+            check_input_size(options, job.input_size)
 
         def begin(total: int) -> Advance:
             progress = stack.enter_context(Progress(total))

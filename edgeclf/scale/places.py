@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from edgeclf.errors import DownloadError, EdgeclfError, ImageError, MissingExtraError
-from edgeclf.files import write_bytes
+from edgeclf.files import replacing
 from edgeclf.inputs.connection import printable
 
 READERS = 8  # requests at a time: stores answer late, and many at once
@@ -88,11 +88,16 @@ class Store:
     def write(self, url: str, content: bytes) -> None:
         """Write a file in one step, so that nobody ever sees half of it.
 
+        Not after a power cut either.
+
         Raises:
             OSError, UnreachableError: It cannot be written.
         """
         if not is_url(url):
-            write_bytes(url, content)
+            with replacing(url) as temporary, temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # an empty file would count as done
             return
         with answering(url):
             system, path = self.system(url)

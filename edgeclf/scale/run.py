@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ import edgeclf
 from edgeclf.engines.engine import Engine
 from edgeclf.engines.local import LocalEngine
 from edgeclf.errors import DatasetError, EdgeclfError
+from edgeclf.image import load
 from edgeclf.labels import given_labels
 from edgeclf.scale import job as jobs
 from edgeclf.scale import parquet_extra
@@ -44,6 +45,12 @@ from edgeclf.scale.work import Done, Labelling, Partition, Start
 
 # Partitions, one after the other, whose store or disk does not answer: it will not.
 MAX_FAILURES = 20
+
+# What of `Classifier`'s arguments decides the answers.
+_DECIDING = (
+    *("resize", "input_mean", "input_std", "input_size"),
+    *("delegate", "delegate_options"),
+)
 
 Advance = Callable[[int], None]
 """Takes how many more pictures are done."""
@@ -81,7 +88,10 @@ def label(
 
 
 class Job:
-    """What is to be labelled with a model that is open to be; see `label`.
+    """What is to be labelled, with a model that has been tried; see `label`.
+
+    Attributes:
+        input_size: `(height, width)` of the model's input; None if it takes any.
 
     Raises:
         FileNotFoundError: There is no such model or source.
@@ -96,6 +106,7 @@ class Job:
         self._store = Store(config.storage_options)
         self._partitions = Partitions(self._store, self._output)
         self._labelling = _labelling(config)
+        self.input_size = _tried(self._labelling)
         self._source = Source(
             config.source, str(Path.cwd()), self._store, config.column
         )
@@ -226,9 +237,9 @@ class Job:
 
 
 def _labelling(config: LabelConfig) -> Labelling:
-    """Read and try the model: refuse now what would be every picture's error."""
+    """Read the model, and say how it is used."""
     labels = None if config.labels is None else given_labels(config.labels)[0]
-    labelling = Labelling(
+    return Labelling(
         model_name=os.fspath(config.model),
         model=Path(config.model).read_bytes(),
         labels=labels,
@@ -236,29 +247,34 @@ def _labelling(config: LabelConfig) -> Labelling:
         choice={
             "top_k": config.top_k,
             "score_threshold": config.score_threshold,
-            "allow": config.allow and sorted(config.allow),
-            "deny": config.deny and sorted(config.deny),
+            "allow": _sorted(config.allow),
+            "deny": _sorted(config.deny),
             "reject": config.reject,
         },
         view={"region": config.region, "rotation": config.rotation},
         bottleneck=config.bottleneck,
     )
+
+
+def _tried(labelling: Labelling) -> tuple[int, int] | None:
+    """Refuse now what would be every picture's error; return the input's size."""
+    pixel = np.zeros((1, 1, 3), np.uint8)
     with labelling.classifier() as classifier:
-        classifier.classify(np.zeros((1, 1, 3), np.uint8), **labelling.choice)
-    if embedder := labelling.embedder():
-        embedder.close()
-    return labelling
+        scores = np.zeros(classifier.num_classes, np.float32)
+        classifier.categories(scores, **labelling.choice)
+        if labelling.choice["reject"] and classifier.has_reject_rule:
+            classifier.examine(pixel)  # a damaged rule is no picture's error
+        load(pixel, None, rotation=labelling.view["rotation"])
+        if embedder := labelling.embedder():
+            embedder.close()
+        return classifier.input_size
 
 
 def _answers(
     config: LabelConfig, labelling: Labelling, source: Source
 ) -> dict[str, Any]:
     """Return everything that decides what is written."""
-    arguments = {
-        name: value
-        for name, value in labelling.arguments.items()
-        if value is not None and name != "num_threads"
-    }
+    arguments = {name: labelling.arguments.get(name) for name in _DECIDING}
     given = {
         "model": hashlib.sha256(labelling.model).hexdigest(),
         "labels": labelling.labels,
@@ -274,6 +290,11 @@ def _answers(
 
 def _closable(results: Iterator[Done]) -> Generator[Done, None, None]:
     yield from results
+
+
+def _sorted(labels: Sequence[str] | None) -> Sequence[str] | None:
+    # Their order does not matter; a single string is refused by `Classifier`.
+    return sorted(labels) if labels and not isinstance(labels, str) else labels
 
 
 def _ignore(_: int) -> None:
