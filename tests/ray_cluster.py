@@ -22,6 +22,11 @@ NUM_CPUS = 2  # of each node
 BUSY = "Ray does not start within its own 30 s: this machine is busy"
 NOT_STARTED = "timed out during startup"
 
+# A cluster takes ten seconds to start on an idle machine, a job on it as long.
+heavy = pytest.mark.skipif(
+    "EDGECLF_RAY_PICTURES" not in os.environ, reason="minutes: make test-ray"
+)
+
 
 class RayCluster:
     """What a test does with the cluster.

@@ -26,7 +26,7 @@ from object_store import (  # noqa: E402
     proxy,
     storage_options,
 )
-from ray_cluster import BUSY, NOT_STARTED  # noqa: E402
+from ray_cluster import BUSY, NOT_STARTED, heavy  # noqa: E402
 
 BUCKET = "bucket"
 NUM_PICTURES, PARTITION_SIZE = 64, 8
@@ -122,7 +122,7 @@ def expected(bucket: Bucket) -> dict[str, bytes]:
     return bucket.results("undisturbed")
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=heavy)])
 def test_label_s3_bears_a_slow_and_failing_store(
     bucket: Bucket, expected: dict[str, bytes], engine: str
 ) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 pytest.importorskip("ray.data", reason="ray[data] is not installed: edgeclf[ray]")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from ray_cluster import RayCluster, ray_cluster  # noqa: E402
+from ray_cluster import RayCluster, heavy, ray_cluster  # noqa: E402
 
 NUM_PICTURES = int(os.environ.get("EDGECLF_RAY_PICTURES", "2000"))
 NUM_FILES = 50  # of different content
@@ -90,6 +90,7 @@ def wait_for(
         time.sleep(0.02)
 
 
+@heavy
 def test_ray_driver_killed_and_started_again_does_what_is_missing(
     cluster: RayCluster, job: Path, expected: dict[str, bytes]
 ) -> None:
@@ -121,9 +122,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(
-    "EDGECLF_RAY_PICTURES" not in os.environ, reason="half a minute: make test-ray"
-)
+@heavy
 def test_ray_without_a_free_processor_says_so_and_goes_on_when_there_is_one(
     cluster: RayCluster, job: Path, expected: dict[str, bytes]
 ) -> None:

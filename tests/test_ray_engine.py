@@ -20,7 +20,7 @@ from edgeclf.errors import EdgeclfError
 
 pytest.importorskip("ray.data", reason="ray[data] is not installed: edgeclf[ray]")
 
-from ray_cluster import BUSY, NOT_STARTED, ROOT, descendants
+from ray_cluster import BUSY, NOT_STARTED, ROOT, descendants, heavy
 
 from edgeclf.engines.ray_cluster import KNOCK_TIMEOUT_S, joined
 
@@ -82,7 +82,7 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
     """An address at which there is no Ray cluster."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         host_port = f"127.0.0.1:{server.getsockname()[1]}"
-        if request.param == "closed":
+        if request.param in ("closed", "client"):
             server.close()
         if request.param == "web":
             threading.Thread(target=answer_as_web, args=(server,), daemon=True).start()
@@ -101,7 +101,7 @@ def answer_as_web(server: socket.socket) -> None:
     [
         ("closed", "Connection refused"),
         ("silent", "timed out"),
-        ("client", "timed out"),
+        ("client", "Connection refused"),
         ("web", "an answer in another protocol"),
     ],
     indirect=["address"],
@@ -169,9 +169,7 @@ def test_label_by_ray_ends_by_interrupt_and_leaves_no_process(tmp_path: Path) ->
     assert not left
 
 
-@pytest.mark.skipif(
-    "EDGECLF_RAY_PICTURES" not in os.environ, reason="a minute: make test-ray"
-)
+@heavy
 def test_ray_engine_gives_up_on_an_item_that_kills_its_workers(tmp_path: Path) -> None:
     done = toy(tmp_path, "die")
     assert done.status == 1
