@@ -69,7 +69,7 @@ def started(
         cwd=cwd,
         env={**os.environ, **(env or {})},
         start_new_session=True,
-        preexec_fn=_take_interrupts,  # noqa: PLW1509 - one signal handler is set
+        preexec_fn=_take_interrupts,
     )
 
 
@@ -125,6 +125,48 @@ def signalled(
         with suppress(ProcessLookupError):  # nothing of it outlives the test
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def signalled_at(
+    command: Sequence[str],
+    said: str,
+    number: int,
+    *,
+    to_group: bool = True,
+    **options: object,
+) -> Ended:
+    """Send a command a signal when it prints something, and wait for its end.
+
+    Args:
+        command: Program and arguments.
+        said: A line of its standard output.
+        number: Of the signal.
+        to_group: Whether children get it too, as from a terminal's Ctrl-C.
+        options: As for `started`.
+    """
+    process = started(command, **options)  # type: ignore[arg-type]
+    try:
+        before = iter(process.stdout.readline, "")  # type: ignore[union-attr]
+        lines = list(_until(said, before))
+        began = time.monotonic()
+        if to_group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=LONGEST_S)
+        seconds = time.monotonic() - began
+        return Ended(process.returncode, "".join(lines) + stdout, stderr, seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _until(said: str, lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if line.rstrip() == said:
+            return
 
 
 def moments(times: int, seed: int, within_s: float) -> list[float]:

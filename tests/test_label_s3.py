@@ -141,7 +141,7 @@ def test_label_s3_bears_a_slow_and_failing_store(
 def test_label_s3_store_that_stays_away_is_a_sentence_and_the_next_run_goes_on(
     bucket: Bucket, expected: dict[str, bytes]
 ) -> None:
-    bucket.proxy.behave(away_at=50)
+    bucket.proxy.behave(away_at=90)
     impatient = {"retries": {"max_attempts": 1}, "connect_timeout": 2}
     done = bucket.label("pictures", "gone", config_kwargs=impatient)
     assert done.status == 1

@@ -17,6 +17,7 @@ from edgeclf.labelling.arguments import (
     add_model_options,
     add_picture_options,
     check_arguments,
+    check_input_size,
     model_arguments,
     positive,
     share,
@@ -25,7 +26,7 @@ from edgeclf.labelling.arguments import (
 )
 from edgeclf.labelling.progress import Progress
 from edgeclf.scale.config import LabelConfig, LabelResult
-from edgeclf.scale.run import Advance, label
+from edgeclf.scale.run import Advance, Job
 
 GO_ON = "The same command goes on where this one stopped."
 
@@ -50,13 +51,14 @@ def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             check_arguments(options)
             config = _config(options)
             engine = chosen_engine(options, options.workers)
+            job = Job(config)
+            check_input_size(options, job.input_size)
 
         def begin(total: int) -> Advance:
             progress = stack.enter_context(Progress(total))
             return progress.advance
 
-        with usage_errors(parser):
-            result = label(config, engine, begin)
+        result = job.run(engine, begin)
     _report(result, options)
     return 0 if result.is_complete else 1
 

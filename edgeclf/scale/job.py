@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeclf.errors import DatasetError, EdgeclfError
 from edgeclf.files import lock
@@ -21,7 +21,23 @@ VERSION = 1  # of the folder's layout
 _WRITTEN = ("", FOLDER, f"{FOLDER}/inputs")
 
 
-def read_job(store: Store, output: str) -> dict[str, Any] | None:
+class Begun(NamedTuple):
+    """What a folder of results was begun with.
+
+    Attributes:
+        answers: Everything that decides what is written.
+        source: As the user wrote it; names of inputs begin with it.
+        folder: The absolute folder that it is relative to.
+        partition_size: Of the first partitions.
+    """
+
+    answers: Mapping[str, Any]
+    source: str
+    folder: str
+    partition_size: int
+
+
+def read_job(store: Store, output: str) -> Begun | None:
     """Return what a folder of results was begun with; None for a new folder.
 
     Raises:
@@ -30,22 +46,8 @@ def read_job(store: Store, output: str) -> dict[str, Any] | None:
     """
     names = store.names(output)
     if FOLDER in names:
-        try:
-            content = json.loads(store.read(joined(output, FILE)))
-        except FileNotFoundError:
-            content = None  # killed before anything was begun
-        except ValueError as error:
-            raise DatasetError(
-                f"Expected JSON in {joined(output, FILE)}, as edgeclf label writes it. "
-                f"Received: {error}"
-            ) from error
-        if content is not None:
-            if not isinstance(content, dict) or content.get("layout") != VERSION:
-                raise DatasetError(
-                    f"Expected results of this version of edgeclf in {output}. "
-                    "Received: those of another one."
-                )
-            return content
+        with suppress(FileNotFoundError):  # killed before anything was begun
+            return _parsed(joined(output, FILE), store.read(joined(output, FILE)))
     if any(name != FOLDER and not _is_left_over(name) for name in names):
         raise DatasetError(
             "Expected a new or empty folder as --output, or one that edgeclf label "
@@ -54,13 +56,27 @@ def read_job(store: Store, output: str) -> dict[str, Any] | None:
     return None
 
 
-def write_job(store: Store, output: str, job: Mapping[str, Any]) -> None:
+def _parsed(path: str, text: bytes) -> Begun:
+    try:
+        content = json.loads(text)
+        if content.pop("layout") == VERSION:
+            return Begun(**content)
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"Expected {path} as edgeclf label writes it. Received: {error!r}"
+        ) from error
+    raise DatasetError(
+        f"Expected results of this version of edgeclf. Received: {path} of another one."
+    )
+
+
+def write_job(store: Store, output: str, job: Begun) -> None:
     """Begin a folder of results.
 
     Raises:
         OSError: It cannot be written.
     """
-    text = json.dumps({**job, "layout": VERSION}, sort_keys=True, indent=1)
+    text = json.dumps({**job._asdict(), "layout": VERSION}, sort_keys=True, indent=1)
     store.write(joined(output, FILE), f"{text}\n".encode())
 
 
@@ -118,6 +134,8 @@ def held(output: str) -> Iterator[None]:
         finally:
             _tidy(output)
     finally:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was begun
         os.close(descriptor)
 
 

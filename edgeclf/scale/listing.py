@@ -70,7 +70,7 @@ class Source:
     def place(self) -> str:
         """The source by a name that does not depend on the working directory."""
         if is_url(self.argument) or self.argument == STDIN:
-            return self.argument
+            return self.argument.rstrip("/")
         return os.path.normpath(joined(self.folder, self.argument))
 
     @property
@@ -157,12 +157,22 @@ class Source:
     def _rows(self, path: str, table: Table) -> Iterator[Name]:
         """Yield the rows of a table's file: the paths in it, or their places."""
         with open_table(self.store, self._place_of(path)) as file:
+            if Table.of(file, path, table.column).holds_pictures is not (
+                table.holds_pictures
+            ):
+                raise DatasetError(
+                    f"Expected either paths or pictures in the column {table.column} "
+                    f"of all tables. Received: {path}, which differs from the first."
+                )
             if table.holds_pictures:
                 name = os.fsencode(path)
                 for row in range(file.metadata.num_rows):
                     yield Name(name, row)
                 return
-            for batch in read_table_columns(file, path, [table.column]):
+            batches = read_table_columns(
+                file, path, [table.column], batch_rows=PATH_ROWS
+            )
+            for batch in batches:
                 for value in batch.column(0).to_pylist():
                     if value:
                         yield Name(os.fsencode(value))

@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 
+from edgeclf.labelling.workers import in_order
 from edgeclf.scale.listing import Name
-from edgeclf.scale.places import Store, joined
+from edgeclf.scale.places import READERS, Store, is_url, joined
+from edgeclf.scale.tables import open_table
 
 FOLDER = "_edgeclf/inputs"
 MAX_SIZE = 1000
@@ -23,7 +25,7 @@ MIN_SIZE = 16
 SHARES = 256  # partitions that a smaller source is cut into, for all of 64 cores
 COMPRESSION = "zstd"
 
-_CACHE_KIB = 32 << 10  # of memory, beyond which SQLite sorts on disk
+_CACHE_KIB = 4 << 10  # of memory, beyond which SQLite sorts on disk
 _FULL = "database or disk is full"  # Source: SQLite's text for SQLITE_FULL
 
 
@@ -56,14 +58,28 @@ class Partitions:
         """Return the inputs of a partition, in order.
 
         Raises:
-            OSError: Its file cannot be read.
+            DatasetError: Its file is damaged.
+            OSError: It cannot be read.
         """
-        import pyarrow.parquet as pq
-
-        content = self._store.read(joined(self._folder, _file_name(number)))
-        table = pq.read_table(io.BytesIO(content), use_threads=False)
+        path = joined(self._folder, _file_name(number))
+        with open_table(self._store, path) as file:
+            table = file.read(use_threads=False)
         names = table["name"].to_pylist()
         return list(map(Name, names, table["row"].to_pylist()))
+
+    def all(self) -> Iterator[tuple[int, list[Name]]]:
+        """Yield every partition's number and inputs, by rising number.
+
+        Raises:
+            DatasetError, OSError: As `inputs`.
+        """
+
+        def read(number: int) -> tuple[int, list[Name]]:
+            return number, self.inputs(number)
+
+        readers = READERS if is_url(self._folder) else 1
+        with closing(in_order(self.numbers(), [read] * readers)) as partitions:
+            yield from partitions
 
     def add(self, number: int, names: Sequence[Name]) -> None:
         """Write a partition.
@@ -99,6 +115,7 @@ class Inventory:
             "PRAGMA journal_mode = OFF",
             "PRAGMA temp_store = FILE",
             "CREATE TABLE inputs (name BLOB, row INTEGER, is_new INTEGER)",
+            "CREATE TABLE new (name BLOB, row INTEGER)",
             "BEGIN",
         ):
             self._database.execute(line)
@@ -119,28 +136,30 @@ class Inventory:
                 "INSERT INTO inputs VALUES (?, ?, ?)", rows
             ).rowcount
 
-    def new(self) -> Iterator[Name]:
-        """Yield the new inputs by rising bytes of their names, and by row.
+    def sort(self) -> int:
+        """Sort what was added; return how many inputs are new.
 
         Raises:
             OSError: The disk of temporary files is full.
         """
-        with _disk_errors(), closing(self._database.cursor()) as cursor:
-            cursor.execute(
-                "SELECT name, row FROM inputs GROUP BY name, row "
+        with _disk_errors():
+            self._database.execute(
+                "INSERT INTO new SELECT name, row FROM inputs GROUP BY name, row "
                 "HAVING min(is_new) ORDER BY name, row"
             )
+            (count,) = self._database.execute("SELECT count(*) FROM new").fetchone()
+        return int(count)
+
+    def new(self) -> Iterator[Name]:
+        """Yield the new inputs by rising bytes of their names, and by row.
+
+        Raises:
+            OSError: The disk of temporary files fails.
+        """
+        with _disk_errors(), closing(self._database.cursor()) as cursor:
+            cursor.execute("SELECT name, row FROM new ORDER BY rowid")
             for name, row in cursor:
                 yield Name(name, row)
-
-    def count_new(self) -> int:
-        """Return how many inputs `new` yields."""
-        with _disk_errors():
-            (count,) = self._database.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM inputs GROUP BY name, row "
-                "HAVING min(is_new))"
-            ).fetchone()
-        return int(count)
 
     def close(self) -> None:
         """Let the file go."""

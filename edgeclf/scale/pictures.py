@@ -15,13 +15,19 @@ from edgeclf.console import sentence
 from edgeclf.errors import EdgeclfError, ImageError
 from edgeclf.labelling.workers import in_order
 from edgeclf.scale.listing import NO_ROW, Name
-from edgeclf.scale.places import OF_ONE_FILE, Store, UnreachableError, is_url, joined
+from edgeclf.scale.places import (
+    OF_ONE_FILE,
+    READERS,
+    Store,
+    UnreachableError,
+    is_url,
+    joined,
+)
 from edgeclf.scale.rows import readable
 from edgeclf.scale.tables import Table, open_table
 from edgeclf.sources import is_url as is_on_the_web
 
 MAX_BYTES = 1 << 28  # of a picture that is in memory while it is encoded
-READERS = 8  # requests at a time: stores answer late, and many at once
 
 # What the system says of one file; anything else is the disk's.
 _OF_ONE_FILE = frozenset(
@@ -97,7 +103,7 @@ class Opener:
             if is_on_the_web(path):
                 return Picture(shown, self._fetched(path))
             if is_url(path):
-                return Picture(shown, self._of_store(path))
+                return Picture(shown, self.store.read(path, MAX_BYTES))
             return Picture(shown, _local(path, shown))
         except UnreachableError:
             raise
@@ -116,12 +122,6 @@ class Opener:
         from edgeclf.inputs.fetch import fetch_image  # imports ssl
 
         return fetch_image(url, allow_private=self.allow_private)
-
-    def _of_store(self, url: str) -> bytes:
-        content = self.store.read(url)
-        if len(content) > MAX_BYTES:
-            raise ImageError(f"is larger than {MAX_BYTES} bytes.")
-        return content
 
     def _in_table(self, path: str, names: Sequence[Name]) -> Iterator[Picture]:
         """Yield the pictures in one Parquet file."""
@@ -191,7 +191,7 @@ def _local(path: str, shown: str) -> str:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), shown)
     if not stat.S_ISREG(mode):
-        raise ImageError(f"Expected a file. Received: {shown}, a pipe or a device.")
+        raise ImageError("Expected a file. Received: a pipe or a device.")
     return path
 
 

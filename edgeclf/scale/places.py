@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,12 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from edgeclf.errors import DownloadError, EdgeclfError, MissingExtraError
+from edgeclf.errors import DownloadError, EdgeclfError, ImageError, MissingExtraError
 from edgeclf.files import write_bytes
 from edgeclf.inputs.connection import printable
 
+READERS = 8  # requests at a time: stores answer late, and many at once
+
 # What a store says of one file, and not of itself.
-OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError)
+_CODES = {
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    IsADirectoryError: errno.EISDIR,
+}
+OF_ONE_FILE = tuple(_CODES)
 
 
 class UnreachableError(DownloadError):
@@ -55,16 +63,26 @@ class Store:
             system, path = self.system(url)
             return cast("IO[bytes]", system.open(path, "rb"))
 
-    def read(self, url: str) -> bytes:
+    def read(self, url: str, at_most: int | None = None) -> bytes:
         """Return the content of a file.
 
+        Args:
+            url: Its name.
+            at_most: The bytes that a picture in a store may have, which is asked for
+                first. Default: any number.
+
         Raises:
+            ImageError: It is larger.
             OSError, UnreachableError: It cannot be read.
         """
         if not is_url(url):
             return Path(url).read_bytes()
         with answering(url):
             system, path = self.system(url)
+            if at_most is not None and system.info(path)["size"] > at_most:
+                raise ImageError(
+                    f"Expected a picture of at most {at_most} bytes. Received: more."
+                )
             return bytes(system.cat_file(path))
 
     def write(self, url: str, content: bytes) -> None:
@@ -126,8 +144,14 @@ def answering(url: str) -> Iterator[None]:
     """Turn what stores raise into an `UnreachableError`, but for `OF_ONE_FILE`."""
     try:
         yield
-    except (EdgeclfError, *OF_ONE_FILE):
+    except EdgeclfError:
         raise
+    except OF_ONE_FILE as error:
+        if error.strerror:
+            raise
+        # Stores say the name alone. The code decides which error it is.
+        code = next(_CODES[kind] for kind in OF_ONE_FILE if isinstance(error, kind))
+        raise OSError(code, os.strerror(code), printable(url)) from error
     except Exception as error:  # each store has errors of its own
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreachableError(f"{printable(url)}: {reason}") from error
+        raise UnreachableError(f"{printable(url)}: {reason.rstrip('.')}.") from error

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeclf.scale.partitions import COMPRESSION
+from edgeclf.scale.places import Store
+from edgeclf.scale.tables import open_table
 
 ERRORS = "edgeclf.errors"  # how many rows of a file have one
 
@@ -62,11 +64,15 @@ def encoded(
     return content.getvalue()
 
 
-def count_errors(content: bytes) -> int:
-    """Return how many rows of a file of `encoded` have an error."""
-    import pyarrow.parquet as pq
+def count_errors(store: Store, path: str) -> int:
+    """Return how many rows of a file of `encoded` have an error.
 
-    return int(pq.read_schema(io.BytesIO(content)).metadata[ERRORS.encode()])
+    Raises:
+        DatasetError: It is damaged.
+        OSError: It cannot be read.
+    """
+    with open_table(store, path) as file:
+        return int(file.schema_arrow.metadata[ERRORS.encode()])
 
 
 def readable(name: bytes) -> str:

@@ -19,10 +19,9 @@ keep their rows; one whose content changes under the same name is not labelled a
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ import edgeclf
 from edgeclf.engines.engine import Engine
 from edgeclf.engines.local import LocalEngine
 from edgeclf.errors import DatasetError, EdgeclfError
+from edgeclf.image import load
 from edgeclf.labels import given_labels
 from edgeclf.scale import job as jobs
 from edgeclf.scale import parquet_extra
@@ -46,10 +46,14 @@ from edgeclf.scale.work import Done, Labelling, Partition, Start
 # Partitions, one after the other, whose store or disk does not answer: it will not.
 MAX_FAILURES = 20
 
+# What of `Classifier`'s arguments decides the answers.
+_DECIDING = (
+    *("resize", "input_mean", "input_std", "input_size"),
+    *("delegate", "delegate_options"),
+)
+
 Advance = Callable[[int], None]
 """Takes how many more pictures are done."""
-
-logger = logging.getLogger("edgeclf")
 
 
 def label(
@@ -80,74 +84,131 @@ def label(
         ModelError, LabelError, TypeError, ValueError: As `Classifier`.
         OSError: The source cannot be listed, or results cannot be written.
     """
-    parquet_extra.require()
-    started = time.monotonic()
-    labelling = _labelling(config)
-    source = Source(
-        config.source, str(Path.cwd()), Store(config.storage_options), config.column
-    )
-    source.check()
-    with jobs.held(config.place):
-        run = _Run(config, labelling, source)
-        todo = run.plan()
-        advance = begin(sum(each.num_inputs for each in todo)) if begin else _ignore
-        results = run.work(LocalEngine() if engine is None else engine, todo, advance)
-    return LabelResult(
-        num_inputs=run.num_inputs,
-        num_new=run.num_new,
-        num_done=sum(done.num_done for done in results),
-        num_errors=sum(done.num_errors for done in results),
-        **_missing(results),
-        unreadable_folders=source.unreadable,
-        seconds=time.monotonic() - started,
-    )
+    return Job(config).run(engine, begin)
 
 
-class _Run:
-    """One run of a job."""
+class Job:
+    """What is to be labelled, with a model that has been tried; see `label`.
 
-    def __init__(
-        self, config: LabelConfig, labelling: Labelling, source: Source
-    ) -> None:
+    Attributes:
+        input_size: `(height, width)` of the model's input; None if it takes any.
+
+    Raises:
+        FileNotFoundError: There is no such model or source.
+        MissingExtraError, ModelError, LabelError: As `label`.
+        TypeError, ValueError: An argument does not fit the model.
+    """
+
+    def __init__(self, config: LabelConfig) -> None:
+        parquet_extra.require()
         self._config = config
         self._output = config.place
         self._store = Store(config.storage_options)
-        self._source = source
-        self._labelling = labelling
         self._partitions = Partitions(self._store, self._output)
-        self.num_inputs = self.num_new = 0
-        self._answers = _answers(config, labelling, source)
-        self._job = jobs.read_job(self._store, self._output)
-        if self._job is not None:
-            jobs.check_same(config.output, self._job["answers"], self._answers)
+        self._labelling = _labelling(config)
+        self.input_size = _tried(self._labelling)
+        self._source = Source(
+            config.source, str(Path.cwd()), self._store, config.column
+        )
+        self._source.check()
+        self._answers = _answers(config, self._labelling, self._source)
+
+    def run(
+        self,
+        engine: Engine | None = None,
+        begin: Callable[[int], Advance] | None = None,
+    ) -> LabelResult:
+        """Label what is not labelled yet; see `label` for all of it."""
+        started = time.monotonic()
+        self._begun()  # refuses a folder of something else before it is touched
+        with jobs.held(self._output):
+            begun = self._begun()
+            start = self._start()
+            sizes, num_new = self._plan(begun)
+            todo = self._todo(sizes)
+            advance = begin(sum(each.num_inputs for each in todo)) if begin else _ignore
+            engine = LocalEngine() if engine is None else engine
+            results = self._work(engine, start, todo, advance)
+        failed = [done for done in results if done.failure]
+        return LabelResult(
+            num_inputs=sum(sizes.values()),
+            num_new=num_new,
+            num_done=sum(done.num_done for done in results),
+            num_errors=sum(done.num_errors for done in results),
+            num_missing=sum(done.partition.num_inputs for done in failed),
+            missing_partitions=tuple(sorted(done.partition.number for done in failed)),
+            failure=failed[0].failure if failed else "",
+            unreadable_folders=self._source.unreadable,
+            seconds=time.monotonic() - started,
+        )
+
+    def _begun(self) -> jobs.Begun | None:
+        """Return what the output was begun with, if this fits; None if it is new."""
+        begun = jobs.read_job(self._store, self._output)
+        if begun is not None:
+            jobs.check_same(self._config.output, begun.answers, self._answers)
             # Its own spelling: `photos` and `./photos` are the same inputs.
-            source.argument = self._job["source"]
-            source.folder = self._job["folder"]
-        self._opener = Opener(
+            self._source.argument, self._source.folder = begun.source, begun.folder
+        return begun
+
+    def _start(self) -> Start:
+        source = self._source
+        table = source.table()
+        if table is not None and f"{self._output}/".startswith(f"{source.place}/"):
+            raise DatasetError(
+                f"Expected --output outside of {source.argument}, so that results are "
+                f"not taken for inputs. Received: {self._config.output}"
+            )
+        opener = Opener(
             self._store,
             source.folders,
             source.root,
-            source.table(),
-            config.allow_private,
+            table,
+            self._config.allow_private,
         )
+        metadata = {
+            "edgeclf.version": edgeclf.__version__,
+            "edgeclf.model": Path(self._labelling.model_name).name,
+            "edgeclf.model_sha256": self._answers["model"],
+        }
+        return Start(self._labelling, opener, self._output, metadata)
 
-    def plan(self) -> list[Partition]:
-        """Put new inputs into partitions; return the partitions to work on."""
+    def _plan(self, begun: jobs.Begun | None) -> tuple[dict[int, int], int]:
+        """Put new inputs into partitions.
+
+        Returns:
+            The number of inputs in each partition, and how many inputs are new.
+        """
         sizes: dict[int, int] = {}
         with closing(Inventory()) as inventory:
-            for number in self._partitions.numbers():
-                names = self._partitions.inputs(number)
+            for number, names in self._partitions.all():
                 sizes[number] = inventory.add(iter(names), is_new=False)
             inventory.add(self._source.names(), is_new=True)
-            self.num_new = inventory.count_new()
-            if not sizes and not self.num_new:
-                raise self._nothing()
-            size = self._size()
+            num_new = inventory.sort()
+            if not sizes and not num_new:
+                raise DatasetError(
+                    f"Expected pictures in {self._config.source}, or their paths. "
+                    "Received: none."
+                )
+            size = self._size(begun, num_new)
             first = max(sizes, default=-1) + 1
             for number, chunk in enumerate(cut(inventory.new(), size), first):
                 self._partitions.add(number, chunk)
                 sizes[number] = len(chunk)
-        self.num_inputs = sum(sizes.values())
+        return sizes, num_new
+
+    def _size(self, begun: jobs.Begun | None, num_new: int) -> int:
+        """Return the size of new partitions; begin the output if it is new."""
+        chosen = self._config.partition_size
+        if begun is None:
+            size = default_size(num_new) if chosen is None else chosen
+            begun = jobs.Begun(
+                self._answers, self._source.argument, self._source.folder, size
+            )
+            jobs.write_job(self._store, self._output, begun)
+        return chosen or begun.partition_size
+
+    def _todo(self, sizes: dict[int, int]) -> list[Partition]:
         done = set(numbered("part", self._store.names(self._output)))
         redo = self._config.redo_errors
         return [
@@ -156,20 +217,10 @@ class _Run:
             if redo or number not in done
         ]
 
-    def work(
-        self, engine: Engine, todo: list[Partition], advance: Advance
+    def _work(
+        self, engine: Engine, start: Start, todo: list[Partition], advance: Advance
     ) -> list[Done]:
         """Have partitions labelled; return what became of each."""
-        start = Start(
-            self._labelling,
-            self._opener,
-            self._output,
-            {
-                "edgeclf.version": edgeclf.__version__,
-                "edgeclf.model": Path(self._labelling.model_name).name,
-                "edgeclf.model_sha256": self._answers["model"],
-            },
-        )
         results: list[Done] = []
         failures = 0
         with closing(_closable(engine.map(start, todo))) as all_done:
@@ -177,42 +228,18 @@ class _Run:
                 results.append(done)
                 advance(done.partition.num_inputs)
                 failures = failures + 1 if done.failure else 0
-                if done.failure and failures == 1:
-                    logger.warning("%s", done.failure)
-                if failures >= MAX_FAILURES:
+                if failures == MAX_FAILURES:
                     raise EdgeclfError(
                         f"{failures} partitions in a row could not be labelled: "
                         f"{done.failure} What is done is kept."
                     )
         return results
 
-    def _size(self) -> int:
-        """Return the size of new partitions; begin the job if it is new."""
-        chosen = self._config.partition_size
-        if self._job is None:
-            size = default_size(self.num_new) if chosen is None else chosen
-            self._job = {
-                "answers": self._answers,
-                "source": self._source.argument,
-                "folder": self._source.folder,
-                "partition_size": size,
-                "edgeclf": edgeclf.__version__,
-                "model": Path(self._labelling.model_name).name,
-            }
-            jobs.write_job(self._store, self._output, self._job)
-        return int(chosen or self._job["partition_size"])
-
-    def _nothing(self) -> EdgeclfError:
-        return DatasetError(
-            f"Expected pictures in {self._config.source}, or their paths. "
-            "Received: none."
-        )
-
 
 def _labelling(config: LabelConfig) -> Labelling:
-    """Read and try the model: refuse now what would be every picture's error."""
+    """Read the model, and say how it is used."""
     labels = None if config.labels is None else given_labels(config.labels)[0]
-    labelling = Labelling(
+    return Labelling(
         model_name=os.fspath(config.model),
         model=Path(config.model).read_bytes(),
         labels=labels,
@@ -220,29 +247,34 @@ def _labelling(config: LabelConfig) -> Labelling:
         choice={
             "top_k": config.top_k,
             "score_threshold": config.score_threshold,
-            "allow": config.allow and sorted(config.allow),
-            "deny": config.deny and sorted(config.deny),
+            "allow": _sorted(config.allow),
+            "deny": _sorted(config.deny),
             "reject": config.reject,
         },
         view={"region": config.region, "rotation": config.rotation},
         bottleneck=config.bottleneck,
     )
+
+
+def _tried(labelling: Labelling) -> tuple[int, int] | None:
+    """Refuse now what would be every picture's error; return the input's size."""
+    pixel = np.zeros((1, 1, 3), np.uint8)
     with labelling.classifier() as classifier:
-        classifier.classify(np.zeros((1, 1, 3), np.uint8), **labelling.choice)
-    if embedder := labelling.embedder():
-        embedder.close()
-    return labelling
+        scores = np.zeros(classifier.num_classes, np.float32)
+        classifier.categories(scores, **labelling.choice)
+        if labelling.choice["reject"] and classifier.has_reject_rule:
+            classifier.examine(pixel)  # a damaged rule is no picture's error
+        load(pixel, None, rotation=labelling.view["rotation"])
+        if embedder := labelling.embedder():
+            embedder.close()
+        return classifier.input_size
 
 
 def _answers(
     config: LabelConfig, labelling: Labelling, source: Source
 ) -> dict[str, Any]:
     """Return everything that decides what is written."""
-    arguments = {
-        name: value
-        for name, value in labelling.arguments.items()
-        if value is not None and name != "num_threads"
-    }
+    arguments = {name: labelling.arguments.get(name) for name in _DECIDING}
     given = {
         "model": hashlib.sha256(labelling.model).hexdigest(),
         "labels": labelling.labels,
@@ -256,17 +288,13 @@ def _answers(
     return {name: value for name, value in given.items() if value not in (None, False)}
 
 
-def _missing(results: list[Done]) -> dict[str, Any]:
-    failed = [done for done in results if done.failure]
-    return {
-        "num_missing": sum(done.partition.num_inputs for done in failed),
-        "missing_partitions": tuple(sorted(done.partition.number for done in failed)),
-        "failure": failed[0].failure if failed else "",
-    }
-
-
 def _closable(results: Iterator[Done]) -> Generator[Done, None, None]:
     yield from results
+
+
+def _sorted(labels: Sequence[str] | None) -> Sequence[str] | None:
+    # Their order does not matter; a single string is refused by `Classifier`.
+    return sorted(labels) if labels and not isinstance(labels, str) else labels
 
 
 def _ignore(_: int) -> None:

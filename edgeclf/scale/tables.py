@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from edgeclf.errors import DatasetError
-from edgeclf.scale.places import Store
+from edgeclf.scale.places import Store, answering, is_url
 
 TABLE_ENDING = ".parquet"
 PATH, IMAGE, BYTES = "path", "image", "bytes"  # Source: Hugging Face's `Image` feature
@@ -57,7 +57,7 @@ class Table:
         Raises:
             DatasetError: There is no such column, or it holds something else.
         """
-        fields = {field.name: field.type for field in file.schema_arrow}
+        fields = _fields(file)
         if column is None:
             if IMAGE in fields and _holds_pictures(fields[IMAGE]):
                 column = IMAGE
@@ -65,12 +65,9 @@ class Table:
                 column = PATH
             elif len(fields) == 1:
                 (column,) = fields
-        if column is None or column not in fields:
-            wanted = "path or image" if column is None else column
-            raise DatasetError(
-                f"Expected a column {wanted} in {name}: name another with --column. "
-                f"Received: {', '.join(fields) or 'no columns'}"
-            )
+        if column is None:
+            raise _without(f"{PATH} or {IMAGE}", name, fields)
+        _check_columns(file, name, [column])
         kind = fields[column]
         pictures = _holds_pictures(kind)
         if not pictures and not _is_text(kind):
@@ -141,7 +138,7 @@ def open_table(store: Store, url: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with store.open(url) as stream:
+    with store.open(url) as stream, answering(url) if is_url(url) else nullcontext():
         try:
             file = pq.ParquetFile(stream)
         except pa.ArrowInvalid as error:
@@ -160,11 +157,12 @@ def read_table_columns(
     """Yield record batches of some columns, `batch_rows` rows at a time.
 
     Raises:
-        DatasetError: The file is damaged.
+        DatasetError: The file is damaged, or has no such column.
         OSError: It cannot be read.
     """
     import pyarrow as pa
 
+    _check_columns(file, name, columns)
     batches = file.iter_batches(
         batch_rows, row_groups=groups, columns=list(columns), use_threads=False
     )
@@ -172,6 +170,24 @@ def read_table_columns(
         yield from batches
     except pa.ArrowInvalid as error:
         raise _damaged(name, error) from error
+
+
+def _check_columns(file: Any, name: str, columns: Sequence[str]) -> None:
+    fields = _fields(file)
+    for column in columns:
+        if column not in fields:
+            raise _without(column, name, fields)
+
+
+def _fields(file: Any) -> dict[str, Any]:
+    return {field.name: field.type for field in file.schema_arrow}
+
+
+def _without(column: str, name: str, fields: Mapping[str, Any]) -> DatasetError:
+    return DatasetError(
+        f"Expected a column {column} in {name}: name another with --column. "
+        f"Received: {', '.join(fields) or 'no columns'}"
+    )
 
 
 def _damaged(name: str, error: Exception) -> DatasetError:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from edgeclf.classifier import Classifier
 from edgeclf.console import sentence
+from edgeclf.decoder import ImageSource
 from edgeclf.embedder import Embedder
 from edgeclf.errors import ImageError
 from edgeclf.image import load
@@ -129,7 +130,7 @@ class Worker:
         """
         path = joined(self._start.output, results_name(partition.number))
         try:
-            if partition.redo and not count_errors(self._store.read(path)):
+            if partition.redo and not count_errors(self._store, path):
                 return Done(partition, 0, 0)
             names = self._partitions.inputs(partition.number)
             rows = [self._row(each) for each in self._start.opener.pictures(names)]
@@ -149,7 +150,10 @@ class Worker:
         if source is None:
             return Row(path, None, None, error)
         try:
-            return self._labelled(path, source)
+            if isinstance(source, bytes):
+                return self._labelled(path, named(source, path))
+            with open(source, "rb") as file:  # noqa: PTH123
+                return self._labelled(path, file)
         except PICTURE_ERRORS as reason:
             self._start.opener.check_disk(reason, path)
             text = sentence(reason)
@@ -159,10 +163,9 @@ class Worker:
                 text = text.replace(source, path)
             return Row(path, None, None, begun(path, text))
 
-    def _labelled(self, path: str, source: str | bytes) -> Row:
+    def _labelled(self, path: str, image: ImageSource) -> Row:
         labelling = self._start.labelling
         size = self._classifier.input_size
-        image: Any = named(source, path)
         view = labelling.view
         if self._embedder is not None and size is not None:
             # Decoded once: that takes most of the time.
@@ -171,8 +174,6 @@ class Worker:
         categories = self._classifier.classify(image, **labelling.choice, **view)
         vector = None
         if self._embedder is not None:
-            if size is None:
-                image = named(source, path)
             vector = self._embedder.embed(image, **view)
         return Row(
             path,
