@@ -21,8 +21,9 @@ from edgeclf.data.tag_source import TagSource
 from edgeclf.errors import DatasetError, DownloadError, ImageError
 from edgeclf.training import RetrainConfig
 from edgeclf.training.backbone import backbone_of
-from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadable
+from edgeclf.training.bottlenecks import BottleneckExtractor, Unreadable
 from edgeclf.training.cache import BottleneckCache
+from edgeclf.training.features import Features
 from edgeclf.training.views import PLAIN
 
 FIELDS = ("photo_id", "photo_image_url", "photo_url", "photo_aspect_ratio")

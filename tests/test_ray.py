@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from PIL import Image
 pytest.importorskip("ray.data", reason="ray[data] is not installed: edgeclf[ray]")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from ray_cluster import RayCluster, ray_cluster  # noqa: E402
+from ray_cluster import RayCluster, heavy, ray_cluster  # noqa: E402
 
 NUM_PICTURES = int(os.environ.get("EDGECLF_RAY_PICTURES", "2000"))
 NUM_FILES = 50  # of different content
@@ -89,6 +90,7 @@ def wait_for(
         time.sleep(0.02)
 
 
+@heavy
 def test_ray_driver_killed_and_started_again_does_what_is_missing(
     cluster: RayCluster, job: Path, expected: dict[str, bytes]
 ) -> None:
@@ -102,6 +104,45 @@ def test_ray_driver_killed_and_started_again_does_what_is_missing(
     assert done.status == 1, done.stderr
     assert results(job / "again") == expected
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in kept.items())
+
+
+OTHER_JOB = """
+import sys, ray
+ray.init(sys.argv[1], log_to_driver=False)
+
+@ray.remote(num_cpus=2)
+class Idler:
+    def ready(self):
+        return True
+
+idlers = [Idler.remote() for _ in range(2)]
+ray.get([idler.ready.remote() for idler in idlers])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@heavy
+def test_ray_without_a_free_processor_says_so_and_goes_on_when_there_is_one(
+    cluster: RayCluster, job: Path, expected: dict[str, bytes]
+) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER_JOB, cluster.address],
+        env=cluster.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None and other.stdout.readline() == "ready\n"
+    command = label(job, "later", "--engine", "ray", "--address", cluster.address)
+    driver = started(command, env=cluster.environment)
+    assert driver.stderr is not None
+    said = next(line for line in driver.stderr if "no processor" in line)
+    assert "warning: No result for 10 s" in said
+    other.communicate()
+    _, stderr = driver.communicate(timeout=LONGEST_S)
+    assert driver.returncode == 1, stderr
+    assert results(job / "later") == expected
 
 
 def test_ray_loses_a_worker_and_a_node_but_no_picture(

@@ -19,10 +19,10 @@ from edgeclf.data.folders import Example
 from edgeclf.data.listing import Picture
 from edgeclf.training.bottlenecks import (
     BottleneckExtractor,
-    Features,
     plain,
 )
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
+from edgeclf.training.features import Features
 from edgeclf.training.mislabelled import (
     find_mislabelled,
     out_of_fold_probabilities,

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from edgeclf import __version__
 from edgeclf.data.folders import Example
-from edgeclf.training.config import RetrainConfig
+from edgeclf.training.config import ENGINE_SETTINGS, RetrainConfig
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _OUTPUTS = ("image_dir", "output_graph", "metrics_json", "split_file")
-_PLACES = ("bottleneck_dir", "model_dir", "num_workers")  # change no result
+# Change no result.
+_PLACES = ("bottleneck_dir", "model_dir", "num_workers", *ENGINE_SETTINGS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,11 @@ from edgeclf.data.folders import Example, read_folder
 from edgeclf.data.splits import TEST, TRAIN, VALIDATION, read_split_file
 from edgeclf.errors import DatasetError
 from edgeclf.training.backbone import backbone_of
-from edgeclf.training.bottlenecks import BottleneckExtractor, Features, Unreadable
+from edgeclf.training.bottlenecks import BottleneckExtractor, Unreadable
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
+from edgeclf.training.features import Features
 from edgeclf.training.fit import fit_head
 from edgeclf.training.folds import deal_folds
 from edgeclf.training.head import accuracy, cross_entropy

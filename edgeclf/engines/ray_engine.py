@@ -105,10 +105,7 @@ def _worker_class() -> type:
             self._work: Any = None
 
         def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-            import pickle
-
-            import ray
-            from ray.cloudpickle import dumps
+            import ray.cloudpickle
 
             error = result = None
             try:
@@ -118,6 +115,7 @@ def _worker_class() -> type:
                 result = self._work(pickle.loads(item))  # noqa: S301
             except Exception as raised:  # noqa: BLE001 - the driver raises it
                 error = raised
+            dumps: Any = ray.cloudpickle.dumps  # which has no types
             return {"result": [dumps((error, result))]}
 
     return Worker

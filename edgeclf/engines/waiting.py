@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from edgeclf.engines.ray_cluster import Cluster
 
 PATIENCE_S = 10.0
+JOIN_TIMEOUT_S = 0.5  # a cluster that is gone may hold the question for a minute
 
 logger = logging.getLogger("edgeclf")
 
@@ -25,13 +26,8 @@ def complaining(cluster: Cluster) -> Iterator[Callable[[], None]]:
 
     def watch() -> None:
         while not over.wait(PATIENCE_S):
-            if not heard.is_set() and cluster.free_cpus < cluster.cpu_share:
-                logger.warning(
-                    "No result for %.0f s, and no processor of the Ray cluster is free "
-                    "(it has %g): waiting until one is, or a machine joins.",
-                    PATIENCE_S,
-                    cluster.num_cpus,
-                )
+            if not heard.is_set():
+                _complain(cluster)
             heard.clear()
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -40,4 +36,23 @@ def complaining(cluster: Cluster) -> Iterator[Callable[[], None]]:
         yield heard.set
     finally:
         over.set()
-        watcher.join()
+        watcher.join(JOIN_TIMEOUT_S)
+
+
+def _complain(cluster: Cluster) -> None:
+    try:
+        free, total = cluster.free_cpus, cluster.num_cpus
+    except Exception as error:  # noqa: BLE001 - whatever Ray raises for it
+        logger.warning(
+            "No result for %.0f s, and the Ray cluster does not answer: %s",
+            PATIENCE_S,
+            error,
+        )
+        return
+    if free < cluster.cpu_share:
+        logger.warning(
+            "No result for %.0f s, and no processor of the Ray cluster is free (it has "
+            "%g): waiting until one is, or a machine joins.",
+            PATIENCE_S,
+            total,
+        )

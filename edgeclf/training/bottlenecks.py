@@ -10,47 +10,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgeclf.data import progress
-from edgeclf.data.duplicates import FINGERPRINT_BYTES, fingerprint
 from edgeclf.data.folders import Example
-from edgeclf.errors import ImageError
-from edgeclf.image import PREPROCESSING_VERSION
-from edgeclf.interpreter import create_interpreter, num_processors
+from edgeclf.engines.engine import Engine
+from edgeclf.errors import DatasetError, ImageError
+from edgeclf.interpreter import num_processors
 from edgeclf.training.cache import BottleneckCache
-from edgeclf.training.quantize import activation_names, floored_names
-from edgeclf.training.views import PLAIN, View, load_views
+from edgeclf.training.features import FeatureComputer, Features, pack, unpack
+from edgeclf.training.spread import Picture, computed
+from edgeclf.training.views import PLAIN, View
 from edgeclf.zoo.backbone import Backbone
 
 BATCH_SIZE = 64  # pictures between two commits: a killed run loses these at most
-_NO_FINGERPRINT = np.zeros(FINGERPRINT_BYTES, np.uint8)
-
-
-@dataclass(frozen=True)
-class Features:
-    """What is known of one view of one picture.
-
-    Attributes:
-        digest: SHA-256 of the picture's file.
-        bottleneck: float32 `(depth,)`.
-        lows: Minimum of the input and of every activation, float32; of the plain view
-            only, empty for others.
-        highs: Their maxima, same shape.
-        fingerprint: 256-bit difference hash, uint8 `(32,)`; zeros for other views.
-    """
-
-    digest: bytes
-    bottleneck: NDArray[np.float32]
-    lows: NDArray[np.float32]
-    highs: NDArray[np.float32]
-    fingerprint: NDArray[np.uint8]
+# Views that are listed before an engine computes them: 100 MB of descriptions at most,
+# and minutes of work, beside which the seconds that its workers take to start are few.
+VIEWS_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -64,12 +43,16 @@ class Unreadable:
 class BottleneckExtractor:
     """Computes and caches the features of pictures, on all processors.
 
+    With an engine its workers compute them: this process looks into the cache, has
+    what is missing computed, and keeps what comes back as it comes.
+
     Args:
         backbone: What the pictures go through.
         cache: Where features are kept.
         resize: The resize filter, as in `edgeclf.image.load`.
         num_workers: Threads, each with an interpreter of its own; None for one per
             processor.
+        engine: Where the work is done; None for here.
     """
 
     def __init__(
@@ -79,32 +62,24 @@ class BottleneckExtractor:
         *,
         resize: str,
         num_workers: int | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.backbone = backbone
-        self.activations = activation_names(backbone.content)
-        self._floored = floored_names(backbone.content)
+        self._computer = FeatureComputer(backbone, resize)
+        self.activations = self._computer.activations
         self._cache = cache
-        self._resize = resize
         self._num_workers = num_workers or num_processors()
-        self._local = threading.local()
+        self._engine = engine
         self._cache_lock = threading.Lock()
-        self._loading_lock = threading.Lock()
-        settings = (
-            backbone.sha256,
-            backbone.input_mean,
-            backbone.input_std,
-            PREPROCESSING_VERSION,
-            resize,
-        )
-        self._settings = repr(settings).encode()
 
     def of(self, backbone: Backbone) -> BottleneckExtractor:
         """Return an extractor for another backbone, with the same cache."""
         return BottleneckExtractor(
             backbone,
             self._cache,
-            resize=self._resize,
+            resize=self._computer.resize,
             num_workers=self._num_workers,
+            engine=self._engine,
         )
 
     def extract(
@@ -121,12 +96,19 @@ class BottleneckExtractor:
             items: Pictures with the view of them that is wanted.
             description: What the progress bar says.
             count: How many there are, when `items` does not know its length.
+
+        Raises:
+            DatasetError: A worker of the engine does not find a picture that is here,
+                or the cache cannot keep what it computes.
+            EdgeclfError: The engine cannot be used.
         """
         count = len(items) if isinstance(items, Sequence) else count
-        pictures = (
+        pictures: Iterator[Picture] = (
             (example, [view for _, view in pairs])
             for example, pairs in itertools.groupby(items, key=lambda item: item[0])
         )
+        if self._engine is not None:
+            pictures = self._computed_on(self._engine, pictures, description)
         bar = progress.bar(total=count, desc=description, unit="picture")
         with bar, ThreadPoolExecutor(self._num_workers) as executor:
             while batch := list(itertools.islice(pictures, BATCH_SIZE)):
@@ -140,7 +122,7 @@ class BottleneckExtractor:
                                 continue
                             key, features, is_new = result
                             if is_new:
-                                fresh.append((key, _pack(features)))
+                                fresh.append((key, pack(features)))
                             yield features
                 finally:  # after Ctrl-C too: what is done is kept
                     with self._cache_lock:
@@ -155,12 +137,12 @@ class BottleneckExtractor:
         digest = hashlib.sha256(content).digest()
         example = Example(Path("it"), "it", "", digest)
         results = self._found_or_computed(example, digest, content, views)
-        fresh = [(key, _pack(features)) for key, features, is_new in results if is_new]
+        fresh = [(key, pack(features)) for key, features, is_new in results if is_new]
         with self._cache_lock:
             self._cache.put(fresh)
 
     def _look_up_or_compute(
-        self, picture: tuple[Example, Sequence[View]]
+        self, picture: Picture
     ) -> Sequence[tuple[bytes, Features, bool] | Unreadable]:
         example, views = picture
         digest, content = example.digest, b""
@@ -189,10 +171,7 @@ class BottleneckExtractor:
             ImageError: It cannot be decoded.
             OSError: It cannot be read.
         """
-        keys = [
-            hashlib.sha256(digest + self._settings + repr(view).encode()).digest()
-            for view in views
-        ]
+        keys = [self._computer.key(digest, view) for view in views]
         found = [
             self._look_up(key, digest, view)
             for key, view in zip(keys, views, strict=True)
@@ -202,17 +181,15 @@ class BottleneckExtractor:
             for view, features in zip(views, found, strict=True)
             if features is None
         ]
-        pixels: Iterator[NDArray[np.uint8]] = iter(())
+        computed: Iterator[Features] = iter(())
         if missing:
             content = content or example.read()
-            pixels = load_views(
-                content, missing, self.backbone.input_size, self._resize
-            )
+            computed = self._computer.compute(content, digest, missing)
         return [
             (key, features, False)
             if features is not None
-            else (key, self._compute(digest, next(pixels), view), True)
-            for key, features, view in zip(keys, found, views, strict=True)
+            else (key, next(computed), True)
+            for key, features in zip(keys, found, strict=True)
         ]
 
     def _look_up(self, key: bytes, digest: bytes, view: View) -> Features | None:
@@ -220,70 +197,65 @@ class BottleneckExtractor:
             entry = self._cache.get(key)
         if entry is None:
             return None
-        features = _unpack(entry, digest, self.backbone.depth)
+        features = unpack(entry, digest, self.backbone.depth)
         expected = len(self.activations) if view == PLAIN else 0
         return features if len(features.lows) == expected else None
 
-    def _compute(
-        self, digest: bytes, pixels: NDArray[np.uint8], view: View
-    ) -> Features:
-        name = "run_plain" if view == PLAIN else "run_view"
-        if not hasattr(self._local, name):
-            activations = self.activations if view == PLAIN else ()
-            with self._loading_lock:  # loading changes the filter of warnings
-                reader = _ActivationReader(self.backbone, activations, self._floored)
-            setattr(self._local, name, reader)
-        bottleneck, lows, highs = getattr(self._local, name)(pixels)
-        bits = fingerprint(pixels) if view == PLAIN else _NO_FINGERPRINT
-        return Features(digest, bottleneck, lows, highs, bits)
+    def _computed_on(
+        self,
+        engine: Engine,
+        pictures: Iterator[Picture],
+        description: str,
+    ) -> Iterator[Picture]:
+        """Yield the same pictures, when the cache has what an engine computes of them.
+
+        Those that it cannot read or decode are not there: whoever looks finds out why.
+        """
+        while batch := list(_until(VIEWS_AT_ONCE, pictures)):
+            with ThreadPoolExecutor(self._num_workers) as executor:
+                looked = list(executor.map(self._without_cached, batch))
+            missing = [picture for picture, _ in looked if picture[1]]
+            count = sum(len(views) for _, views in missing)
+            bar = progress.bar(
+                total=count, desc=f"{description}, workers", unit="picture"
+            )
+            with bar:
+                for entries in computed(engine, self._computer, missing):
+                    with self._cache_lock:
+                        self._cache.put(entries)
+                        self._check_kept()
+                    bar.update(len(entries))
+            for (example, views), (_, digest) in zip(batch, looked, strict=True):
+                yield replace(example, digest=digest), views
+
+    def _without_cached(self, picture: Picture) -> tuple[Picture, bytes | None]:
+        """Return a picture with those views that the cache has not, and its digest."""
+        example, views = picture
+        try:
+            digest = example.digest or hashlib.sha256(example.read()).digest()
+        except OSError:  # whoever reads it again says so
+            return (example, ()), None
+        missing = [
+            view
+            for view in views
+            if self._look_up(self._computer.key(digest, view), digest, view) is None
+        ]
+        return (example, missing), digest
+
+    def _check_kept(self) -> None:
+        if not self._cache.is_kept:
+            raise DatasetError(
+                "Expected a bottleneck cache that can be written, for what the workers "
+                f"of the engine compute. Received: {self._cache.path}, see above. "
+                "Choose another folder with --bottleneck_dir; the same command goes on."
+            )
 
 
-class _ActivationReader:
-    """Runs the backbone and reads some activations; for one thread.
-
-    Without any to read it is quicker: the interpreter need not keep them.
-    """
-
-    def __init__(
-        self, backbone: Backbone, activations: Sequence[str], floored: Set[str]
-    ) -> None:
-        self._backbone = backbone
-        self._interpreter = create_interpreter(
-            backbone.content, num_threads=1, preserve_all_tensors=bool(activations)
-        )
-        self._input = int(self._interpreter.get_input_details()[0]["index"])
-        details = self._interpreter.get_tensor_details()
-        by_name = {entry["name"]: int(entry["index"]) for entry in details}
-        self._indices = [by_name[name] for name in activations]
-        # What ends in ReLU is 0 somewhere, as far as scales care: no need to look.
-        self._is_floored = [name in floored for name in activations]
-
-    def __call__(
-        self, pixels: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        inputs = self._backbone.normalise(pixels)
-        self._interpreter.set_tensor(self._input, inputs)
-        self._interpreter.invoke()
-        lows = np.empty(len(self._indices), np.float32)
-        highs = np.empty_like(lows)
-        for position, index in enumerate(self._indices):
-            values = self._interpreter.tensor(index)()  # no copy: 10 MB a picture
-            highs[position] = values.max()
-            lows[position] = 0.0 if self._is_floored[position] else values.min()
-        output = self._interpreter.get_output_details()[0]["index"]
-        return self._interpreter.get_tensor(output).reshape(-1).copy(), lows, highs
-
-
-def _pack(features: Features) -> bytes:
-    numbers = np.concatenate([features.bottleneck, features.lows, features.highs])
-    return features.fingerprint.tobytes() + numbers.astype("<f4").tobytes()
-
-
-def _unpack(entry: bytes, digest: bytes, depth: int) -> Features:
-    numbers = np.frombuffer(entry, "<f4", offset=FINGERPRINT_BYTES).astype(np.float32)
-    lows, highs = np.split(numbers[depth:], 2)
-    bits = np.frombuffer(entry, np.uint8, count=FINGERPRINT_BYTES)
-    return Features(digest, numbers[:depth], lows, highs, bits)
+def _until(most: int, pictures: Iterator[Picture]) -> Iterator[Picture]:
+    """Take pictures until they have so many views together."""
+    while most > 0 and (picture := next(pictures, None)) is not None:
+        most -= len(picture[1])
+        yield picture
 
 
 def plain(examples: Sequence[Example]) -> list[tuple[Example, View]]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeclf import console
+from edgeclf.engines.arguments import ENGINES
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.training.class_weights import CLASS_WEIGHTS
 from edgeclf.training.config import (
@@ -153,6 +154,19 @@ def _parser() -> console.Parser:
     add(caches, "bottleneck_dir", "where bottlenecks are cached")
     add(caches, "model_dir", "where downloaded backbones are kept")
     add(caches, "num_workers", "threads; by default one per processor", type=int)
+
+    engines = parser.add_argument_group(
+        "engine",
+        "With --engine ray (extra ray) the bottlenecks are computed on all processors "
+        "of a Ray cluster; the rest is done here. Pictures must lie under the same "
+        "path on every machine, which a shared folder does. The model is the same.",
+    )
+    add(engines, "engine", "where bottlenecks are computed", choices=ENGINES)
+    add(
+        engines,
+        "address",
+        "of the cluster, HOST:PORT; by default one is started on this machine",
+    )
 
     descent = parser.add_argument_group(
         "gradient descent",

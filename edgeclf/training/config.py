@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeclf.data.splits import Shares
 from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TAG_SOURCES, TagSource
+from edgeclf.engines.arguments import ENGINES
 from edgeclf.evaluation.report_files import (
     ENDING,
     SPLIT_ENDING,
@@ -54,6 +55,9 @@ TAG_SETTINGS = (
     "precision",
     "allow_private",
 )
+
+# Settings that say where the work is done, and change no result.
+ENGINE_SETTINGS = ("engine", "address")
 
 # Settings of gradient descent that do nothing without it.
 DESCENT_ONLY = (
@@ -133,6 +137,9 @@ class RetrainConfig:
             Without any of these four, views are crops, mirrored and lit otherwise.
         final_tensor_name: Name of the output tensor.
         num_workers: Threads that decode and run the backbone; None for all processors.
+        engine: One of `ENGINES`: where bottlenecks are computed, in threads here or on
+            all processors of a Ray cluster. Changes no result.
+        address: Of that cluster, as for `ray.init`; None to start one here.
         fine_tune: Whether to train the backbone as well, with TensorFlow. What comes
             out is kept if it is better on the validation pictures.
         fine_tune_epochs: Passes over the training pictures at most, each with another
@@ -192,6 +199,8 @@ class RetrainConfig:
     random_brightness: float = 0.0
     final_tensor_name: str = "final_result"
     num_workers: int | None = None
+    engine: str = ENGINES[0]
+    address: str | None = None
     fine_tune: bool = False
     fine_tune_epochs: int = DEFAULT_FINE_TUNE_EPOCHS
     unsplash: _Path | None = None
@@ -210,6 +219,12 @@ class RetrainConfig:
         self._check_choice("resize", RESIZE_METHODS)
         self._check_choice("solver", SOLVERS)
         self._check_choice("class_weights", CLASS_WEIGHTS)
+        self._check_choice("engine", ENGINES)
+        if self.address is not None and self.engine != "ray":
+            raise ValueError(
+                "Expected engine ray with address, which names a Ray cluster. "
+                f"Received: engine {self.engine}."
+            )
         for name, least in (
             ("calibration_pictures", 1),
             ("eval_step_interval", 1),

@@ -19,11 +19,11 @@ from edgeclf.data.splits import TRAIN
 from edgeclf.errors import DatasetError
 from edgeclf.training.bottlenecks import (
     BottleneckExtractor,
-    Features,
     Unreadable,
     plain,
 )
 from edgeclf.training.config import RetrainConfig
+from edgeclf.training.features import Features
 
 logger = logging.getLogger("edgeclf")
 

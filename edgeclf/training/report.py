@@ -20,7 +20,7 @@ from edgeclf.evaluation.model_file import describe_model, measure_latency, versi
 from edgeclf.evaluation.pictures import illustrate
 from edgeclf.evaluation.report import describe_evaluation, new_report
 from edgeclf.evaluation.report_files import report_contents
-from edgeclf.training.config import RetrainConfig, is_changed
+from edgeclf.training.config import ENGINE_SETTINGS, RetrainConfig, is_changed
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.extracted import ExtractedPictures
 from edgeclf.training.head import FittedHead
@@ -112,11 +112,14 @@ def _title(dataset: BottleneckDataset) -> str:
 
 
 def changed_settings(config: RetrainConfig) -> dict[str, Any]:
-    """Return the settings that are not as they are anyway, for JSON."""
+    """Return the settings that are not as they are anyway, for JSON.
+
+    The engine is none of them: it changes nothing, and others have no such cluster.
+    """
     return {
         field.name: _plain(getattr(config, field.name))
         for field in fields(config)
-        if is_changed(config, field.name)
+        if is_changed(config, field.name) and field.name not in ENGINE_SETTINGS
     }
 
 

@@ -17,10 +17,10 @@ from edgeclf.training import reject
 from edgeclf.training.assemble import assemble
 from edgeclf.training.backbone import backbone_of
 from edgeclf.training.background import Background, load_background
-from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset, load_dataset
+from edgeclf.training.engine import extractor_of
 from edgeclf.training.fit import fit_head
 from edgeclf.training.head import FittedHead
 from edgeclf.training.known import fit_known
@@ -170,9 +170,7 @@ def _train(config: RetrainConfig) -> _Trained:
 
         check_trainable(backbone)
     with BottleneckCache(bottleneck_dir(config.bottleneck_dir)) as cache:
-        extractor = BottleneckExtractor(
-            backbone, cache, resize=config.resize, num_workers=config.num_workers
-        )
+        extractor = extractor_of(config, backbone, cache)
         dataset = load_dataset(config, found, fixed, extractor)
         progress.stage("head")
         fitted = fit_head(config, extractor, dataset)

@@ -13,9 +13,9 @@ from edgeclf.labels import warn_of_unknown
 from edgeclf.results import Category
 from edgeclf.training.assemble import assemble
 from edgeclf.training.backbone import backbone_of
-from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.cache import BottleneckCache, bottleneck_dir
 from edgeclf.training.config import RetrainConfig
+from edgeclf.training.engine import extractor_of
 from edgeclf.training.extracted import name_some
 from edgeclf.training.fitted_tags import FittedTags
 from edgeclf.training.outputs import (
@@ -109,9 +109,7 @@ def _train(config: RetrainConfig, found: TaggedPictures) -> _Trained:
     fixed = read_split_file(config.split_file) if config.split_file else {}
     backbone = backbone_of(config)
     with BottleneckCache(bottleneck_dir(config.bottleneck_dir)) as cache:
-        extractor = BottleneckExtractor(
-            backbone, cache, resize=config.resize, num_workers=config.num_workers
-        )
+        extractor = extractor_of(config, backbone, cache)
         dataset = load_tags(config, found, fixed, extractor)
         fitted = fit_tags(config, extractor, dataset)
         floating = assemble(

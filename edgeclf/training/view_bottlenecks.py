@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edgeclf.console import number_of
 from edgeclf.data.splits import TRAIN
-from edgeclf.training.bottlenecks import BottleneckExtractor, Features
+from edgeclf.training.bottlenecks import BottleneckExtractor
 from edgeclf.training.config import RetrainConfig
 from edgeclf.training.dataset import BottleneckDataset
 from edgeclf.training.extracted import NAMED_AT_MOST, ExtractedPictures
+from edgeclf.training.features import Features
 from edgeclf.training.head import ROWS_AT_ONCE, LabelledBottlenecks
 
 logger = logging.getLogger("edgeclf")

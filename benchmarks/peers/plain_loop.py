@@ -1,0 +1,48 @@
+"""Label a folder with LiteRT and Pillow in a loop, in one process for each core.
+
+The least that has to be done, without checks of anything: the JPEG is scaled while it
+is decoded, as far as twice the input allows. Each process writes the index of the best
+label of its pictures into a file of its own.
+
+    python plain_loop.py MODEL FOLDER OUTPUT PROCESSES
+"""
+
+import os
+import sys
+from pathlib import Path
+
+model, folder, output, count = *sys.argv[1:4], int(sys.argv[4])
+children = []
+for number in range(count):
+    child = os.fork()
+    if not child:
+        first = number
+        break
+    children.append(child)
+else:
+    sys.exit(
+        max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    )
+
+import numpy as np  # noqa: E402 - each process imports for itself, as workers do
+from ai_edge_litert.interpreter import Interpreter  # noqa: E402
+from PIL import Image  # noqa: E402
+
+interpreter = Interpreter(model, num_threads=1)
+interpreter.allocate_tensors()
+model_input = interpreter.get_input_details()[0]
+model_output = interpreter.get_output_details()[0]
+_, height, width, _ = model_input["shape"]
+Path(output).mkdir(parents=True, exist_ok=True)
+with (Path(output) / f"{first}.csv").open("w") as file:
+    for path in sorted(Path(folder).rglob("*.jpg"))[first::count]:
+        image = Image.open(path)
+        image.draft("RGB", (2 * width, 2 * height))
+        image = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(image)
+        if model_input["dtype"] == np.float32:
+            pixels = (pixels - np.float32(127.5)) / np.float32(127.5)
+        interpreter.set_tensor(model_input["index"], pixels[None])
+        interpreter.invoke()
+        scores = interpreter.get_tensor(model_output["index"])[0]
+        print(path, scores.argmax(), sep=",", file=file)
