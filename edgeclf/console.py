@@ -104,14 +104,17 @@ def _run(command: Callable[[], int], go_on: str) -> int:
         # What is still buffered would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (EdgeclfError, OSError) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        # Modules in C make another error of an interruption while they are imported.
+        taken = interrupts.taken() or interrupts.status_of(error)
+        if taken is not None:
+            logger.error("%s", f"{interrupts.WORDS[taken]} {go_on}".rstrip())
+            interrupts.said()
+            return taken
+        if not isinstance(error, (EdgeclfError, OSError)):
+            raise
         logger.error("%s", sentence(error))
         return 1
-    except KeyboardInterrupt as interrupt:
-        status = interrupts.status_of(interrupt)
-        logger.error("%s", f"{interrupts.WORDS[status]} {go_on}".rstrip())
-        interrupts.said()
-        return status
     finally:
         logger.propagate = propagate
         logger.removeHandler(handler)

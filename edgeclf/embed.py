@@ -57,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(argv)
-    return run(lambda: _embed(parser, options))
+    return run(
+        lambda: _embed(parser, options),
+        "Nothing half-written is left. The same command begins anew.",
+    )
 
 
 def _embed(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

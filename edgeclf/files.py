@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import tempfile
@@ -46,6 +47,33 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if error.filename is None or _MARK in str(error.filename):
             # write() does not say which file, and nobody asked for the temporary one
+            error.filename = str(target)
+        raise
+
+
+@contextmanager
+def adding(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path as `replacing` does, but never replace anything.
+
+    Raises:
+        FileExistsError: There is a file at `path` by now.
+        OSError: The folder cannot be made or written to.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _temporary(target) as temporary:
+            yield temporary
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                if os.path.lexists(target):
+                    raise FileExistsError(errno.EEXIST, "there is a file") from None
+                os.replace(temporary, target)
+    except OSError as error:
+        if error.filename is None or _MARK in str(error.filename):
             error.filename = str(target)
         raise
 

@@ -36,9 +36,16 @@ class Terminated(KeyboardInterrupt):
     """The process is told to end, by SIGTERM."""
 
 
-def status_of(error: KeyboardInterrupt) -> int:
-    """Return the exit status after an interruption."""
+def status_of(error: BaseException) -> int | None:
+    """Return the exit status after an interruption, None after any other error."""
+    if not isinstance(error, KeyboardInterrupt):
+        return None
     return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+
+
+def taken() -> int | None:
+    """Return the exit status after the signal that has come, None without one."""
+    return next((watch.status for watch in _watching), None)
 
 
 @contextmanager
@@ -110,6 +117,11 @@ class _Watch:
         """Interrupt the main thread."""
         self._taken = number
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    @property
+    def status(self) -> int | None:
+        """What the process ends with for the signal that has come; None without."""
+        return STATUS[signal.Signals(self._taken)] if self._taken else None
 
     def _handles(self, number: int) -> bool:
         return signal.getsignal(number) == self.handle

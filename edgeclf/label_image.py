@@ -64,7 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(argv)
-    return run(lambda: _label(parser, options))
+    return run(lambda: _label(parser, options), _go_on(options))
+
+
+def _go_on(options: argparse.Namespace) -> str:
+    """Return what is said after Ctrl-C."""
+    if options.sort_into is options.show is options.heatmap is None:
+        return "What was labelled is whole. The same command begins anew."
+    return (
+        "What was written stays. The same command labels anew, and writes no picture "
+        "twice."
+    )
 
 
 def _label(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

@@ -609,3 +609,25 @@ def test_no_package_of_the_extra_is_loaded(model, green):
     )
     assert done.returncode == 0, done.stderr
     assert files.encoded(done.stdout).startswith(b"green: learned from 8 pictures")
+
+
+def test_two_at_once_lose_no_class(model, green):
+    command = [sys.executable, "-m", "edgeclf", "add_class", str(model)]
+    running = {
+        label: subprocess.Popen(
+            [*command, "--images", str(green), "--label", label],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for label in ("one", "two", "three")
+    }
+    added = {"blue", "red"}
+    for label, process in running.items():
+        _, said = process.communicate(timeout=60)
+        if process.returncode == 0:
+            added.add(label)
+        else:
+            assert "another process adds a class. Repeat the command" in said
+    assert len(added) > 2
+    assert set(read_model_info(Path(model).read_bytes()).labels) == added

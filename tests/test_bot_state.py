@@ -83,6 +83,26 @@ def test_only_what_is_answered_and_old_is_forgotten(
     assert [entry.id for entry in inbox.add([update(1), update(2)])] == [1]
 
 
+def test_a_clock_that_was_ahead_keeps_nothing_for_ever(
+    connection: sqlite3.Connection,
+) -> None:
+    now = [50.0 * 365 * 24 * 3600]  # ahead by decades
+    inbox, answers = (kind(connection, lambda: now[0]) for kind in (Inbox, Answers))
+    inbox.add([update(1), update(2)])
+    inbox.mark_answered([1])
+    answers.remember(answer())
+    now[0] = 1000.0  # set right
+    inbox.prune()
+    answers.prune()
+    assert inbox.add([update(1), update(2)]) == []
+    assert answers.by_token("t") is not None
+    now[0] += 31 * 24 * 3600
+    inbox.prune()
+    answers.prune()
+    assert [entry.id for entry in inbox.add([update(1), update(2)])] == [1]
+    assert answers.by_token("t") is None
+
+
 def test_answered_updates_leave_no_content_in_the_files(tmp_path: Path) -> None:
     with contextlib.closing(State(tmp_path)) as state:
         inbox = state.now(lambda: Inbox(state.connection))

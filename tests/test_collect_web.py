@@ -99,6 +99,18 @@ def test_a_server_says_how_long_to_wait(paths: Paths, in_words: bool) -> None:
     assert paths.began[1] - paths.began[0] > 0.9
 
 
+def test_a_wait_is_counted_by_the_servers_clock(paths: Paths) -> None:
+    now_s = time.time() + 10 * 365 * 24 * 3600  # as if this machine's were behind
+    until, date = (email.utils.formatdate(at, usegmt=True) for at in (now_s + 1, now_s))
+    busy = hosting.raw(
+        f"HTTP/1.1 429 Busy\r\nDate: {date}\r\nRetry-After: {until}\r\n\r\n".encode()
+    )
+    paths["/a"] = b"picture"
+    paths["/a"] = [busy, hosting.serve]
+    assert web().get_picture(paths.address("/a")) == b"picture"
+    assert 0.9 < paths.began[1] - paths.began[0] < 10
+
+
 def test_others_wait_too_when_a_host_asks_for_it(paths: Paths) -> None:
     paths["/b"] = b"other"
     paths["/a"] = b"picture"

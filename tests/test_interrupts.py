@@ -49,6 +49,11 @@ WORK = {
         while True:
             try: time.sleep(60)
             except KeyboardInterrupt: pass""",
+    "what makes another error of it": """
+        import time
+        try: time.sleep(60)
+        except KeyboardInterrupt: raise ImportError("initialization failed") from None
+        """,
     "a child of another session": """
         import subprocess
         subprocess.run(["sleep", "60"], start_new_session=True)""",

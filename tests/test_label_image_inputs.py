@@ -102,7 +102,8 @@ def test_a_path_on_stdin_is_answered_before_the_next(
             assert line["categories"][0]["label"] == color
         process.send_signal(signal.SIGINT)  # while stdin is still open
         assert process.wait(timeout=20) == 130
-        assert process.stderr.read().endswith("error: Interrupted.\n")
+        said = "\n" + process.stderr.read()
+        assert "\nerror: Interrupted. What was labelled is whole." in said
 
 
 def test_broken_pipe_ends_several_workers(

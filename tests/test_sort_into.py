@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import model_files as models
@@ -199,3 +201,22 @@ def test_a_picture_in_the_folder_is_refused(tmp_path: Path, picture: Files) -> N
     folder = PictureFolder(str(tmp_path / "out"), "--sort_into")
     with pytest.raises(EdgeclfError, match=r"red\.png lies in .*out, the folder of"):
         folder.add("x/red.png", str(path))
+
+
+def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Each keeps other pictures of the same names, at the same time."""
+    folder = PictureFolder(str(tmp_path / "sorted"), "--sort_into")
+    names = [f"label/{number}.jpg" for number in range(40)]
+    start = threading.Barrier(4)
+
+    def keep(worker: int) -> None:
+        start.wait()
+        for name in names:
+            folder.add(name, f"{name} of {worker}".encode())
+
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(keep, range(4)))
+    kept = sorted(path.read_text() for path in (tmp_path / "sorted").rglob("*.jpg"))
+    assert kept == sorted(
+        f"{name} of {worker}" for name in names for worker in range(4)
+    )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from disks import mounted
 from teaching import Teacher, jpeg, teaching
-from web_server import serving
+from web_server import refused, serving
 
 from edgeclf.data.folders import read_folder
 from edgeclf.web.teach import child
@@ -189,6 +191,37 @@ def test_killed_while_training(tmp_path: Path, after_s: float) -> None:
     assert len(read_folder(folder / "P")) == 80
 
 
+def test_killed_right_after_training(tmp_path: Path) -> None:
+    folder = tmp_path / "projects"
+    fill(folder / "P", {"red": 12, "blue": 12})
+    with teaching(folder) as teacher:
+        done = teacher.train("P")
+    ours = folder / "P" / ".edgeclf"
+    # As a kill leaves it between the model's publication and the word of it.
+    run = (ours / "current").read_text().strip()
+    for name, state in ((run, "done"), ("run-another", "failed")):
+        running = {"state": "running", "message": "Learning.", "run": name}
+        (ours / "status.json").write_text(json.dumps(running))
+        with teaching(folder) as teacher:
+            status = teacher.get("/P/training")
+            assert status["state"] == state
+            assert (status["result"] == done["result"]) == (state == "done")
+    assert "interrupted" in status["message"]
+
+
+def test_dates_of_any_year(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk") as disk:  # others keep no such dates
+        folder = disk.folder / "projects"
+        fill(folder / "P", {"red": 2})
+        paths = sorted((folder / "P" / "red").iterdir())
+        for path, date_s in zip(paths, (-(10**10), 10**12), strict=True):
+            os.utime(path, (date_s, date_s))
+        with teaching(folder) as teacher:
+            (project,) = teacher.get("")["projects"]
+            assert project["modified"].startswith("9999")
+            assert teacher.get("/P")["num_pictures"] == 2
+
+
 def test_a_training_that_crashes_is_a_sentence(tmp_path: Path) -> None:
     folder = tmp_path / "projects"
     fill(folder / "P", MANY)
@@ -293,32 +326,12 @@ def test_killed_while_pictures_are_added(tmp_path: Path) -> None:
         assert teacher.train("P")["state"] == "done"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 6 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_full_disk_is_a_problem(small_disk: Path) -> None:
-    folder = small_disk / "projects"
-    with teaching(folder) as teacher:
-        teacher.make("P", {"red": 2, "blue": 2})
-        with (small_disk / "filler").open("wb", buffering=0) as filler:
-            with pytest.raises(OSError, match="No space"):
-                while True:
-                    filler.write(bytes(4096))
+def test_a_full_disk_is_a_problem(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", 6 << 20) as disk:
+        folder = disk.folder / "projects"
+        with teaching(folder) as teacher:
+            teacher.make("P", {"red": 2, "blue": 2})
+            disk.fill()
             answer = teacher.post_pictures("P", "red", [jpeg("red", 50)])
             assert answer.status_code == 507, answer.text
             assert "full" in answer.json()["detail"]
@@ -326,10 +339,39 @@ def test_a_full_disk_is_a_problem(small_disk: Path) -> None:
             assert begun.status_code in (202, 507)
             if begun.status_code == 202:
                 assert teacher.wait("P")["state"] == "failed"
-        (small_disk / "filler").unlink()
-        assert [*(folder / "P" / "red").glob(".*")] == []
-        assert len(teacher.add("P", "red", [jpeg("red", 50)])["added"]) == 1
-        assert teacher.train("P")["state"] == "done"
+            disk.make_room()
+            assert [*(folder / "P" / "red").glob(".*")] == []
+            assert len(teacher.add("P", "red", [jpeg("red", 50)])["added"]) == 1
+            assert teacher.train("P")["state"] == "done"
+
+
+def test_a_read_only_disk_is_a_problem(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", 6 << 20) as disk:
+        folder = disk.folder / "projects"
+        with teaching(folder) as teacher:
+            teacher.make("P", {"red": 2, "blue": 2})
+            disk.be_read_only()
+            answers = [
+                teacher.post_pictures("P", "red", [jpeg("red", 50)]),
+                teacher.call("PATCH", "/P/classes/red", json={"name": "Rot"}),
+                teacher.call("DELETE", "/P/classes/red"),
+                teacher.call("POST", "", json={"name": "Q"}),
+            ]
+            for answer in answers:
+                assert answer.status_code == 500, answer.text
+                assert "read-only" in answer.json()["detail"].lower()
+            begun = teacher.call("POST", "/P/training", json={})
+            if begun.status_code == 202:
+                assert teacher.wait("P")["state"] == "failed"
+            assert teacher.get("/P")["num_pictures"] == 4
+            disk.be_writable()
+            assert len(teacher.add("P", "red", [jpeg("red", 50)])["added"]) == 1
+            assert teacher.train("P")["state"] == "done"
+            assert "Traceback" not in teacher.server.log()
+        disk.be_read_only()
+        said = refused("--teach", folder)
+        assert said.returncode == 1
+        assert "Read-only file system" in said.stderr
 
 
 def test_without_a_network_the_bundled_backbone_is_taken(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("fastapi", reason="fastapi is not installed: edgeclf[web]")
 from edgeclf.web.access import MIN_TOKEN, checked_access, is_loopback
 from edgeclf.web.guesses import OF_ADDRESS, OF_ALL, WINDOW_S, Guesses
 from edgeclf.web.login import own_path
-from edgeclf.web.sessions import DURATION_S, Sessions
+from edgeclf.web.sessions import CLOCK_S, DURATION_S, Sessions
 from edgeclf.web.settings import TOKEN_VARIABLE
 
 TOKEN = "a-token-of-enough-length"  # noqa: S105
@@ -128,6 +128,24 @@ def test_a_session_ends_and_cannot_be_forged():
     # One that somebody else has set beside a good one does not keep anybody out.
     name = sessions.name(False)
     assert sessions.is_open(f"{name}=bad; {name}={value}", 1000)
+
+
+def test_a_clock_that_jumps_neither_locks_out_nor_lets_in_for_ever():
+    sessions = Sessions(TOKEN)
+
+    def is_open(begun_s, now_s):
+        cookie = f"{sessions.name(False)}={sessions.issue(begun_s)}"
+        return sessions.is_open(cookie, now_s)
+
+    now_s, years_s = 1_800_000_000, 30 * 365 * 24 * 3600
+    assert is_open(now_s, now_s - CLOCK_S)  # the clock was set right
+    # Begun while it was ahead: it ends no more than a day later than others.
+    assert not is_open(now_s + years_s, now_s)
+    assert not is_open(now_s + CLOCK_S + 1, now_s)
+    assert not is_open(now_s + CLOCK_S, now_s + CLOCK_S + DURATION_S)
+    # Begun while it was behind: it has ended, and another one begins as ever.
+    assert not is_open(0, now_s)
+    assert is_open(now_s, now_s)
 
 
 def test_a_session_outlasts_a_restart_and_not_another_token():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from edgeclf.adding.pictures import Unreadable, find_pictures, read_pictures
 from edgeclf.classifier import Classifier
 from edgeclf.console import number_of
 from edgeclf.data.listing import BACKGROUND
-from edgeclf.errors import DatasetError, LabelError
+from edgeclf.errors import DatasetError, LabelError, ModelError
 from edgeclf.labels import warn_of_unknown
 from edgeclf.network import named_errors
 
@@ -91,7 +92,8 @@ def add_class(
         FileNotFoundError, NotADirectoryError: There is no such model or folder.
         LabelError: The label is empty, not one line of UTF-8, or `_background`.
         DatasetError: No picture can be read, or these pictures were added before.
-        ModelError: The model is damaged, or has not what this takes.
+        ModelError: The model is damaged, or has not what this takes, or another
+            process adds a class to it.
         OSError: The output cannot be written.
         MissingExtraError: A package is missing.
     """
@@ -99,7 +101,42 @@ def add_class(
     warn_of_unknown(label)
     source = Path(model)
     target = source if output is None else Path(output)
-    content = source.read_bytes()
+    if target.resolve() != source.resolve():
+        return _add(source, source.read_bytes(), images, label, target, num_workers)
+    with _alone_with(source) as content:
+        return _add(source, content, images, label, target, num_workers)
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[bytes]:
+    """Yield a file's content; meanwhile nobody else adds a class to that file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ModelError: Somebody does.
+    """
+    with path.open("rb") as file:
+        is_alone = True
+        with suppress(OSError):  # a file system without locks
+            is_alone = files.lock(file.fileno())
+        # Another run may have put another file in its place meanwhile.
+        if not is_alone or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise ModelError(
+                f"Expected a model that nobody else changes. Received: {path}, to "
+                "which another process adds a class. Repeat the command when that "
+                "has ended."
+            )
+        yield file.read()
+
+
+def _add(
+    source: Path,
+    content: bytes,
+    images: str | os.PathLike[str],
+    label: str,
+    target: Path,
+    num_workers: int | None,
+) -> AddClassResult:
     files.check_writable(target)
     paths = find_pictures(images)
     if target.exists() and target.resolve() in {path.resolve() for path in paths}:

@@ -45,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Done in {time.monotonic() - start:.1f} s.", file=sys.stderr)
         return 0
 
-    return run(command)
+    return run(
+        command,
+        "The model is whole: as it was, or with the class. The same command tells.",
+    )
 
 
 def _print_result(result: AddClassResult) -> None:

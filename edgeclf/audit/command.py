@@ -91,8 +91,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if options.undo:
-        return console.run(lambda: _undo(options))
-    return console.run(lambda: _audit(options, config))
+        return console.run(
+            lambda: _undo(options),
+            "What is back is whole. The same command goes on with the rest.",
+        )
+    return console.run(lambda: _audit(options, config), _go_on(options))
+
+
+def _go_on(options: argparse.Namespace) -> str:
+    """Return what is said after Ctrl-C."""
+    if not options.quarantine:
+        return "Nothing was changed. The same command begins anew."
+    return (
+        f"What was moved is recorded in {options.quarantine}. The same command goes "
+        "on; --undo brings all back."
+    )
 
 
 def _audit(options: argparse.Namespace, config: AuditConfig) -> int:

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(text + "\n")
         return 0
 
-    return run(command)
+    return run(command, "Nothing was changed. The same command measures anew.")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -51,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     _check(parser, options)
-    return run(lambda: _run(parser, options))
+    return run(
+        lambda: _run(parser, options),
+        "What has come is kept. The same command goes on with the answers.",
+    )
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

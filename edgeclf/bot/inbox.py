@@ -100,7 +100,14 @@ class Inbox:
         )
 
     def prune(self) -> None:
-        """Forget the numbers that Telegram will not repeat."""
+        """Forget the numbers that Telegram will not repeat.
+
+        What came while the clock was ahead counts as come now, or it would stay.
+        """
+        self._connection.execute(
+            "UPDATE updates SET received = ? WHERE received > ?",
+            (self._clock(), self._clock()),
+        )
         self._connection.execute(
             "DELETE FROM updates WHERE content IS NULL AND received < ?",
             (self._clock() - REMEMBERED_S,),

@@ -122,7 +122,13 @@ class Answers:
         return row and self.by_token(row[0])
 
     def prune(self) -> None:
-        """Forget answers that are too old to be edited."""
+        """Forget answers that are too old to be edited.
+
+        Those that were sent while the clock was ahead count as sent now.
+        """
+        self._connection.execute(
+            "UPDATE answers SET sent = ? WHERE sent > ?", (self._clock(), self._clock())
+        )
         self._connection.execute(
             "DELETE FROM answers WHERE sent < ?", (self._clock() - REMEMBERED_S,)
         )

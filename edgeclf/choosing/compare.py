@@ -106,7 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed = any(outcome.error is not None for outcome in outcomes)
         return int(failed or choice is None)
 
-    return console.run(command)
+    return console.run(
+        command,
+        f"What is trained stays in {folder}. The same command goes on with the rest.",
+    )
 
 
 def _notes(

@@ -63,6 +63,7 @@ def compare(
     """
     pictures = _fingerprint_found(shared)
     folder.mkdir(parents=True, exist_ok=True)
+    files.sweep(folder)
     with _alone_in(folder):
         results, split = _compare(shared, candidates, folder, pictures)
         return _timed(results, budget), split

@@ -108,7 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write("\n".join(lines) + "\n")
         return 0
 
-    return console.run(command)
+    return console.run(
+        command,
+        "Bottlenecks stay in the cache. The same command searches anew.",
+    )
 
 
 def choose(found: Search, own: Setting) -> Setting:

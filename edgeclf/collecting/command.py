@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("edgeclf")
 
+GO_ON = "The pictures that came stay. The same command goes on from here."
 DEFAULT_SOURCES = ("openverse", "wikimedia")
 DEFAULT_LIMIT = 100  # of a query: searches find thousands
 DEFAULT_MAX_MB = 32.0
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     if options.label is not None and options.unsplash:
         parser.error("Expected no --label with --unsplash, whose keywords are labels.")
-    return console.run(lambda: _collect(options, web, queries))
+    return console.run(lambda: _collect(options, web, queries), GO_ON)
 
 
 def _collect(
@@ -82,21 +83,17 @@ def _collect(
     limit = options.limit
     if limit is None and queries:
         limit = DEFAULT_LIMIT
-    try:
-        keeper = unsplash_options.keeper_of(options)
-        with keeper or nullcontext():
-            result = collect(
-                _sources(options, web, queries, keeper),
-                options.output,
-                web,
-                limit=limit,
-                num_workers=options.workers,
-                min_side=options.min_side,
-                keep=None if keeper is None else keeper.keep,
-            )
-    except KeyboardInterrupt:
-        logger.info("Stopped. The same command goes on from here.")
-        raise
+    keeper = unsplash_options.keeper_of(options)
+    with keeper or nullcontext():
+        result = collect(
+            _sources(options, web, queries, keeper),
+            options.output,
+            web,
+            limit=limit,
+            num_workers=options.workers,
+            min_side=options.min_side,
+            keep=None if keeper is None else keeper.keep,
+        )
     _print(options, result)
     return 0 if result.is_success else 1
 

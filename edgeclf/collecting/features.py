@@ -6,6 +6,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
+from edgeclf.errors import DatasetError
 from edgeclf.interpreter import num_processors
 from edgeclf.training.backbone import backbone_of
 from edgeclf.training.bottlenecks import BottleneckExtractor
@@ -49,9 +50,17 @@ class FeatureKeeper:
 
         Raises:
             ImageError: It cannot be decoded.
+            DatasetError: The cache cannot be written: nothing of it would be kept.
         """
         views = [PLAIN, *self._config.draw_views(hashlib.sha256(content).digest())]
         self._executor.submit(self._extractor.keep, content, views).result()
+        if not self._cache.is_kept:
+            raise DatasetError(
+                "Expected a cache that can be written, as pictures that are not "
+                f"stored leave nothing else. Received: {self._cache.path}, which "
+                "cannot be. Free some space, or choose another folder with "
+                "--bottleneck_dir; the same command goes on then."
+            )
 
     def close(self) -> None:
         """Close the cache."""

@@ -71,6 +71,7 @@ class Store:
             self._manifest = Manifest(folder)
             try:
                 self.spool = Spool(hidden / "spool")
+                files.sweep(folder)
                 self._seen = Seen()
                 self._settled: dict[str, Settled] = {}
                 self._recover()

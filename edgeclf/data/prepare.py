@@ -33,6 +33,7 @@ from edgeclf.data.tables import (
     rows_of_kind,
 )
 from edgeclf.errors import DatasetError, ImageError
+from edgeclf.files import sweep
 
 logger = logging.getLogger("edgeclf")
 
@@ -124,6 +125,8 @@ def prepare(config: PrepareConfig) -> Prepared:
     num_written = 0
     done: dict[str, list[Path]] = {}
     unreadable = []
+    for folder in {path.parent for file in plan.files for path in plan.targets(file)}:
+        sweep(folder)
     for file in _progress(plan.files):
         targets = plan.targets(file)
         try:
@@ -340,7 +343,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
-    return console.run(lambda: _command(config, args.strict))
+    return console.run(
+        lambda: _command(config, args.strict),
+        "The pictures that are written stay. The same command goes on with the rest.",
+    )
 
 
 def _command(config: PrepareConfig, strict: bool) -> int:

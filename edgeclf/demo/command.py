@@ -54,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # any label prints
     output = Path(arguments.output)
-    return run(lambda: run_demo(output, arguments.per_class, arguments.seed))
+    return run(
+        lambda: run_demo(output, arguments.per_class, arguments.seed),
+        f"What is drawn and computed stays in {output}. The same command goes on.",
+    )
 
 
 def run_demo(output: Path, per_class: int = PER_CLASS, seed: int = SEED) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeclf.demo.decors import DECORS, Decor
 from edgeclf.demo.photographs import photograph
-from edgeclf.files import write_bytes, write_text
+from edgeclf.files import sweep, write_bytes, write_text
 
 SIDES = (216, 264)  # smallest and largest side of a picture in pixels
 PNG_EVERY = 10  # every tenth picture is a PNG, the others are JPEG
@@ -50,6 +50,8 @@ def draw_pictures(
         raise ValueError(f"Expected a seed of at least 0. Received: {seed}.")
     root = Path(folder)
     before = _read_list(root)
+    for folder in (root.parent, root, *(root / decor.name for decor in DECORS)):
+        sweep(folder)
     drawn: dict[str, str] = {}
     for class_index, decor in enumerate(DECORS):
         for number in range(1, per_class + 1):

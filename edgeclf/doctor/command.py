@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="one object for machines")
     options = parser.parse_args(argv)
-    return run(lambda: _report(options.model, options.json))
+    return run(
+        lambda: _report(options.model, options.json),
+        "Nothing was changed. The same command begins anew.",
+    )
 
 
 def _report(model: str | None, as_json: bool) -> int:

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_result(options, report)
         return 0
 
-    return run(command)
+    return run(command, "Nothing half-written is left. The same command begins anew.")
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

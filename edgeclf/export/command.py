@@ -17,7 +17,7 @@ from pathlib import Path
 from edgeclf.console import Parser, run
 from edgeclf.export.c_array import c_header, c_source
 from edgeclf.export.micro_model import micro_model
-from edgeclf.files import encoded, write_together
+from edgeclf.files import encoded, sweep, write_together
 from edgeclf.labels import check_number, given_labels
 from edgeclf.network import named_errors
 
@@ -56,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         usage.)
     """
     options = _parser().parse_args(argv)
-    return run(lambda: _export(options))
+    return run(
+        lambda: _export(options),
+        "Nothing half-written is left. The same command begins anew.",
+    )
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -104,6 +107,7 @@ def export_c_array(
     for problem in exported.problems:
         logger.warning("%s: %s", model, problem)
     header = source.with_suffix(".h")
+    sweep(source.parent)
     write_together(
         {
             header: encoded(c_header(exported, names, name)),

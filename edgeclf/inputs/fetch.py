@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.message
 import email.utils
 import http.client
 import math
@@ -211,7 +212,7 @@ def _body(
             f"Cannot fetch {printable(place)}: the server answered {status}.",
             kind=str(response.status),
             passing=response.status in RETRIED_STATUS,
-            wait_s=_wait_s(response.headers.get("Retry-After", "")),
+            wait_s=_wait_s(response.headers),
         )
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if not asking.is_wanted(kind):
@@ -239,19 +240,31 @@ def _body(
     return bytes(body)
 
 
-def _wait_s(text: str) -> float | None:
+def _wait_s(headers: email.message.Message) -> float | None:
     """Return the seconds that `Retry-After` asks to wait, a number or a date.
 
-    Source: RFC 9110, section 10.2.3.
+    A date counts from the server's own, if it says that: this machine's clock may be
+    wrong.
+
+    Source: RFC 9110, sections 10.2.3 and 6.6.1.
     """
-    text = text.strip()
+    text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    until = _seconds_of(text)
+    if until is None:
+        return None
+    now = _seconds_of(headers.get("Date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _seconds_of(date: str) -> float | None:
+    """Return the seconds since 1970 of a date in a header, None if it is none."""
     try:
-        wait_s = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        seconds = email.utils.parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError, OSError):
         return None
-    return max(0.0, wait_s) if math.isfinite(wait_s) else None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _may_pass(error: Exception) -> bool:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from edgeclf.decoder import ImageSource, open_image, pillow_settings
 from edgeclf.errors import EdgeclfError
-from edgeclf.files import check_writable, replacing
+from edgeclf.files import adding, check_writable, sweep
 from edgeclf.inputs.paths import IMAGE_ENDINGS
 from edgeclf.labels import UNKNOWN
 from edgeclf.results import Category, label_of
@@ -66,6 +67,9 @@ class PictureFolder:
                 f"{self._folder}."
             )
         check_writable(self._folder / "picture")
+        for folder in self._folder.iterdir():
+            if folder.is_dir():
+                sweep(folder)
 
     def add(self, name: str, source: str | bytes) -> None:
         """Keep a copy of a picture.
@@ -83,19 +87,35 @@ class PictureFolder:
                 f"{source} lies in {self._folder}, the folder of {self._option}."
             )
         target = self._folder / name
-        number = 1
-        path = target
-        while path.exists():
-            if _has_content(path, source):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path, number = target, 1
+        while True:
+            if not os.path.lexists(path):
+                with suppress(FileExistsError):  # another process may be quicker
+                    _write_copy(source, path)
+                    return
+            if path.exists() and _has_content(path, source):
                 return
             number += 1
             path = target.with_name(f"{target.stem}-{number}{target.suffix}")
-        with replacing(path) as temporary:
-            if isinstance(source, bytes):
-                temporary.write_bytes(source)
-            else:
-                shutil.copyfile(source, temporary)
-                shutil.copystat(source, temporary)  # replacing() sets the mode
+
+
+def _write_copy(source: str | bytes, path: Path) -> None:
+    """Copy a file with its times, or content.
+
+    Raises:
+        FileExistsError: There is a file at `path`.
+        OSError: It cannot be read or written.
+    """
+    with adding(path) as temporary:
+        if isinstance(source, bytes):
+            temporary.write_bytes(source)
+        else:
+            with open(source, "rb") as file, temporary.open("wb") as copy:  # noqa: PTH123
+                shutil.copyfileobj(file, copy)  # copyfile() blames the source
+            mode = temporary.stat().st_mode
+            shutil.copystat(source, temporary)
+            temporary.chmod(mode)  # the copy can be written, if the picture cannot
 
 
 class Sorter:

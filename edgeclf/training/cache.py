@@ -107,6 +107,11 @@ class BottleneckCache:
             self._mend(error)
             self.put([(key, content) for key, _, content in rows])
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is put in is there for the next run."""
+        return self._is_kept
+
     def close(self) -> None:
         """Close the file."""
         self._is_kept = False

@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("edgeclf")
 
+# What is said after Ctrl-C.
+AFTER = "The same command serves again."
+AFTER_TEACHING = (
+    "Pictures and models stay. The same command goes on; a training that was under "
+    "way is to be begun again."
+)
 MOST_WORKERS = 8  # by default: more wait for each other at the interpreter
 
 
@@ -58,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with usage_errors(parser):
         _check(options)
-    return run(lambda: _run(parser, options))
+    return run(
+        lambda: _run(parser, options), AFTER_TEACHING if options.teach else AFTER
+    )
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
@@ -76,6 +84,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.certificate is not None:
         check_certificate(options.certificate, options.key)
     settings = _settings(options, token)
+    go_on = AFTER_TEACHING if settings.teach else AFTER
     with ExitStack() as stack:
         model = _opened(parser, options, stack)
         listening = stack.enter_context(listen(settings.host, settings.port))
@@ -93,7 +102,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             verbose=options.verbose,
         )
     if received == signal.SIGINT:  # the usual way to end it
-        logger.info("Stopped.")
+        logger.info("Stopped. %s", go_on)
         return INTERRUPTED
     return 0
 

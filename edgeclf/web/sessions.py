@@ -8,6 +8,9 @@ import secrets
 
 COOKIE = "edgeclf-session-"  # begins the name
 DURATION_S = 7 * 24 * 3600
+# A clock that is set right may go back so far without ending sessions. It is also what
+# one lasts beyond `DURATION_S` at most that was begun while the clock was ahead.
+CLOCK_S = 24 * 3600
 # The cookie lets who sees it try out tokens; this makes each try dear.
 _ROUNDS = 100_000
 
@@ -63,7 +66,7 @@ class Sessions:
             signature.encode(errors="replace"), self._signed(content).encode()
         ):
             return False
-        return int(content.partition(".")[0]) > now_s
+        return now_s < int(content.partition(".")[0]) <= now_s + DURATION_S + CLOCK_S
 
     def _signed(self, content: str) -> str:
         return hmac.new(

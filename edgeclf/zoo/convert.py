@@ -261,7 +261,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_writable(output)
         return _write(convert(source, **options), output)
 
-    return run(command)
+    return run(
+        command,
+        "Nothing half-written is left. The same command begins anew; what was "
+        "downloaded is kept.",
+    )
 
 
 def _write(backbone: Backbone, output: str) -> int:

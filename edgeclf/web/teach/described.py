@@ -11,6 +11,7 @@ from edgeclf.web.teach.names import shown_name
 from edgeclf.web.teach.project import Listed, Project
 from edgeclf.web.teach.workshop import Workshop
 
+_LAST_S = 253402300799.0  # the end of the year 9999, the last that Python knows
 NEWEST = 60  # pictures of a class that are listed unless all are asked for
 _SHOWN = (
     *("size_bytes", "accuracy", "accuracy_low", "accuracy_high", "labels"),
@@ -27,7 +28,9 @@ def project_summary(project: Project) -> dict[str, Any]:
     )
     if newest_ns is None:
         newest_ns = project.folder.stat().st_mtime_ns
-    modified = datetime.datetime.fromtimestamp(newest_ns / 1e9, datetime.timezone.utc)
+    # A clock that was wrong, or an archive, may give files dates of any year.
+    newest_s = min(max(newest_ns / 1e9, 0.0), _LAST_S)
+    modified = datetime.datetime.fromtimestamp(newest_s, datetime.timezone.utc)
     return {
         "name": project.name,
         "num_classes": len(pictures),

@@ -219,8 +219,9 @@ class Project:
         """Remove what a server that was killed has left half done."""
         for trash in self.ours.glob(f"{_TRASH}*"):
             shutil.rmtree(trash, ignore_errors=True)
-        for label in self.class_names():
-            for part in (self.folder / label).glob(f".*{_PART}"):
+        folders = [self.ours, *(self.folder / label for label in self.class_names())]
+        for folder in folders:
+            for part in folder.glob(f".*{_PART}"):
                 if self.holds(part):
                     part.unlink(missing_ok=True)
 

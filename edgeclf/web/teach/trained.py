@@ -44,6 +44,13 @@ def record(project: Project) -> dict[str, Any] | None:
     return None if folder is None else _read(folder / _RECORD)
 
 
+def done(project: Project, run: object) -> dict[str, Any] | None:
+    """Return what is known of the model in use if it is of this training."""
+    folder = current(project)
+    is_used = folder is not None and folder.name == run
+    return record(project) if is_used else None
+
+
 def new_run(project: Project) -> Path:
     """Make a folder for a training.
 

@@ -136,7 +136,10 @@ class Trainer:
         found = trained.read_status(project)
         if found is None or found.get("state") in FINAL:
             return found
-        # Of a server that was ended in the midst of it.
+        # Of a server that was ended in the midst of it, or right at its end.
+        if (done := trained.done(project, found.get("run"))) is not None:
+            status = new_status("done", summary(done["result"], []))
+            return {**status, "seconds": done["seconds"], "result": done["result"]}
         return new_status(
             "failed",
             "The training was interrupted: the server was ended. Train again; what "
@@ -206,7 +209,7 @@ class Trainer:
         run.status = new_status("running", "Looking at the pictures.", stage="pictures")
         try:
             run.folder = trained.new_run(run.project)
-            trained.write_status(run.project, run.status)
+            trained.write_status(run.project, {**run.status, "run": run.folder.name})
             run.held = snapshot(run.project, run.folder)
             run.warnings = [
                 f"Class {label} has 1 picture only and is left out: add more to it."
