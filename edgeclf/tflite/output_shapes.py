@@ -123,7 +123,8 @@ def _binary(call: Call) -> list[Shape]:
 def _convolution(call: Call) -> list[Shape]:
     image, filters = _rank(call, 0, 4), _rank(call, 1, 4)
     count, height, width, depth = filters
-    if not depth or image[3] % depth or not count or count % (image[3] // depth):
+    groups = image[3] // depth if depth else 0
+    if not groups or image[3] % depth or not count or count % groups:
         raise MisfitError(
             f"Expected filters that fit {image}. Received: filters of {filters}"
         )
