@@ -41,7 +41,11 @@ def main(argv: list[str]) -> None:
     folders = [str(inputs), *([str(kept)] if kept.is_dir() else [])]
     if any(not option.startswith("-") for option in options):
         folders = []  # a file of the user's own
-    fixed = [*LIMITS, f"-max_len={target.MAX_BYTES}", f"-artifact_prefix={work}{os.sep}"]
+    fixed = [
+        *LIMITS,
+        f"-max_len={target.MAX_BYTES}",
+        f"-artifact_prefix={work}{os.sep}",
+    ]
     atheris.Setup([sys.argv[0], *fixed, *options, *folders], target.try_input)
     atheris.Fuzz()
 

@@ -50,7 +50,7 @@ def seeds() -> dict[str, bytes]:
         "tags": 'file,tags\na.png,"red;blue"\nb.png,red\n"c d/é.png",\n',
         "no header": "a.png\tred,blue\nb.png\tgreen\n",
         "split": "file,split\nred/0.png,train\nred/1.png,test\nblue/2.png,validation\n",
-        "synonyms": "# tags\nred: crimson, scarlet\nblue: navy # dark\nnavy: dark blue\n",
+        "synonyms": "# tags\nred: crimson, ruby\nblue: navy # dark\nnavy: dark\n",
         "urls": "# one a line\nhttps://a.example/a.jpg\ndata:image/png;base64,AA==\n",
         "manifest": "url,file,label,license\nhttps://a.example/a.jpg,,a;b,CC0\n",
         "unsplash": "photo_id\tkeyword\tai_service_1_confidence\nx\tsky\t97.5\n",

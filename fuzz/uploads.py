@@ -16,7 +16,9 @@ def seeds() -> dict[str, bytes]:
         b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n'
         b"Content-Type: image/png\r\n\r\n\x89PNG\r\n--\r\n"
     )
-    star = b"--b\r\nContent-Disposition: form-data; name=image; filename*=utf-8''%c3\r\n"
+    star = (
+        b"--b\r\nContent-Disposition: form-data; name=image; filename*=utf-8''%c3\r\n"
+    )
     return {
         "one": one + b"--b--\r\n",
         "three": b"\r\n" + one * 3 + b"--b--\r\nend",

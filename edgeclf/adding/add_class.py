@@ -21,6 +21,7 @@ from edgeclf.data.listing import BACKGROUND
 from edgeclf.errors import DatasetError, LabelError
 from edgeclf.labels import warn_of_unknown
 from edgeclf.network import named_errors
+from edgeclf.tflite.source import max_model_bytes, read_model
 
 logger = logging.getLogger("edgeclf")
 
@@ -72,6 +73,8 @@ def add_class(
     output: str | os.PathLike[str] | None = None,
     *,
     num_workers: int | None = None,
+    sha256: str | None = None,
+    max_model_mb: int | None = None,
 ) -> AddClassResult:
     """Add a class to a model, or pictures to one that it knows.
 
@@ -86,6 +89,8 @@ def add_class(
         output: The file to write, in one step. Default: `model` itself; then what stood
             there is kept beside it with `.bak` behind its name.
         num_workers: Threads; None for one per processor.
+        sha256: As for `Classifier`.
+        max_model_mb: As for `Classifier`.
 
     Raises:
         FileNotFoundError, NotADirectoryError: There is no such model or folder.
@@ -99,7 +104,7 @@ def add_class(
     warn_of_unknown(label)
     source = Path(model)
     target = source if output is None else Path(output)
-    content = source.read_bytes()
+    _, content = read_model(source, sha256, max_model_mb)
     files.check_writable(target)
     paths = find_pictures(images)
     if target.exists() and target.resolve() in {path.resolve() for path in paths}:
@@ -107,7 +112,7 @@ def add_class(
             f"Expected another path to write than a picture's. Received: {target}."
         )
     with named_errors(str(source)):
-        known = KnownModel(content)
+        known = KnownModel(content, max_model_bytes(max_model_mb))
         place = known.labels.index(label) if label in known.labels else None
         pictures = read_pictures(
             paths,
@@ -116,6 +121,7 @@ def add_class(
             seed=known.seed,
             resize=known.resize,
             num_workers=num_workers,
+            max_model_mb=max_model_mb,
         )
         _report_unreadable(pictures.unreadable)
         count = len(pictures.bottlenecks)
@@ -141,7 +147,9 @@ def add_class(
         else:
             row = extended_row(discriminant, place, pictures.bottlenecks)
         changed, num_unknown = known.with_row(label, row, pictures)
-        with Classifier(changed) as classifier:  # before anything is replaced
+        with Classifier(
+            changed, max_model_mb=max_model_mb
+        ) as classifier:  # before anything is replaced
             classifier.scores(np.zeros((16, 16, 3), np.uint8))
             labels = classifier.labels or ()
     if count < FEW_PICTURES:

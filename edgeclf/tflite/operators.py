@@ -119,6 +119,7 @@ ATAN2 = 156
 SIGN = 158
 BITWISE_XOR = 160
 RIGHT_SHIFT = 161
+COMPOSITE = 206
 
 MANY = 1 << 16
 
@@ -185,12 +186,22 @@ ACTIVATIONS = frozenset({SOFTMAX, LOGISTIC})  # whose values are probabilities
 
 VARIABLES = (READ_VARIABLE, ASSIGN_VARIABLE)  # their first input is a handle
 
+# Operators whose outputs are as large as values say that are known only when they run,
+# and that no classifier of pictures needs: EMBEDDING_LOOKUP_SPARSE, SPARSE_TO_DENSE,
+# MATRIX_DIAG, NON_MAX_SUPPRESSION_V4 and V5, SCATTER_ND, SEGMENT_SUM, RFFT2D, CONV_3D
+# and its transpose, random numbers, UNSORTED_SEGMENT_*, STABLEHLO_PAD and windows.
+UNBOUNDED = frozenset(
+    {33, 68, 113, 120, 121, 122, 125, 131, 132, 141, 146, 148, 149}
+    | {153, 154, 155, 157, 195, 198, 203, 205}
+)
+
 # Operators that run other subgraphs: which fields of their options name them.
 CALLS: dict[int, tuple[int, ...]] = {
     CALL: (0,),
     IF: (0, 1),
     WHILE: (0, 1),
     CALL_ONCE: (0,),
+    COMPOSITE: (1,),  # of its second kind of options
 }
 
 # Least and most inputs, number of outputs; None: any.
