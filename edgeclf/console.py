@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from edgeclf.errors import EdgeclfError
+from edgeclf.errors import EdgeclfError, visible
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
@@ -127,7 +127,7 @@ class _PlainFormatter(logging.Formatter):
     """`error: ...` and `warning: ...`; information without a prefix."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
+        message = visible(record.getMessage())  # names of files are in it, and labels
         if record.levelno < logging.WARNING:
             return message
         return f"{record.levelname.lower()}: {message}"
