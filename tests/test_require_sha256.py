@@ -92,7 +92,9 @@ def test_model_is_read_once(command: str, model: Path, tmp_path: Path) -> None:
         pytest.skip("needs a named pipe")
     pipe = tmp_path / "pipe.tflite"
     os.mkfifo(pipe)
-    arguments = [each.replace(str(model), str(pipe)) for each in COMMANDS[command](model)]
+    arguments = [
+        each.replace(str(model), str(pipe)) for each in COMMANDS[command](model)
+    ]
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT,), daemon=True)
     writer.start()
     done = subprocess.run(

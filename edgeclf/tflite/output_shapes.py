@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgeclf.errors import ModelError
 from edgeclf.tflite.flatbuffer import Table
 from edgeclf.tflite.operators import (
+    ADD_N,
     BINARY,
     CONCATENATION,
     CONV_2D,
@@ -430,6 +431,7 @@ _RULES: dict[int, Callable[[Call], list[Shape] | None]] = {
     **dict.fromkeys(POOL, _pool),
     **dict.fromkeys(RESIZE, _resize),
     **dict.fromkeys((PAD, PADV2), _pad),
+    ADD_N: _unary,
     CONCATENATION: _concatenation,
     CONV_2D: _convolution,
     DEPTHWISE_CONV_2D: _depthwise,

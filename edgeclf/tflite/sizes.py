@@ -50,7 +50,6 @@ from edgeclf.tflite.operators import (
     SUB,
     TILE,
     TRANSPOSE_CONV,
-    UNBOUNDED,
 )
 from edgeclf.tflite.output_shapes import MAX_VALUES, Call, Shape
 
@@ -65,8 +64,6 @@ def most_values(call: Call) -> int | None:
     Raises:
         ModelError: It depends on what is known only when the model runs.
     """
-    if call.code in UNBOUNDED:
-        raise ModelError("Expected operators whose output has a size that is known.")
     rule = _BOUNDS.get(call.code)
     return None if rule is None else max(0, rule(call))
 

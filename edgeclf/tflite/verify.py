@@ -29,13 +29,16 @@ from edgeclf.tflite.model_file import Model, Operator, SubGraph, Tensor, parse
 from edgeclf.tflite.operators import (
     ARITY,
     CONV_2D,
+    CUSTOM,
     DEPTHWISE_CONV_2D,
     DEQUANTIZE,
+    KNOWN,
     MANY,
     OPTIONS,
     POOL,
     SAME_TYPE,
     TRANSPOSE_CONV,
+    TRUSTED_CUSTOM,
     VARIABLES,
 )
 from edgeclf.tflite.output_shapes import (
@@ -64,8 +67,8 @@ def check_model(content: bytes, max_bytes: int = MAX_MODEL_BYTES) -> int:
     been computed before; operators that are known have the right number of inputs,
     sane options, and outputs of as many values as they compute, whose shape counts
     from there on, as interpreters count it; subgraphs are run with the shapes they are
-    made for, and not by themselves. Operators that are not known pass, but for those
-    whose output may be of any size. And the model fits into the memory it may have:
+    made for, and not by themselves; operators that are not known are refused, but for
+    custom ones, which only their makers' interpreters have. And the model fits into the memory it may have:
     the file twice (interpreters pack the weights anew), what is held at the same time
     at the worst moment, and what operators need besides.
 
@@ -141,6 +144,13 @@ def _check_references(content: bytes, model: Model) -> None:
         tensors = len(model.subgraphs[signature.subgraph].tensors)
         for names in (signature.inputs, signature.outputs):
             _check_indices("tensors", (name.tensor for name in names), tensors)
+    for code in model.operator_codes:
+        name = content[code.custom_name]
+        if CUSTOM in (code.old_code, code.code) and name.startswith(TRUSTED_CUSTOM):
+            raise ModelError(
+                "Expected a model that labels pictures. Received: one with the "
+                f"operator {name[:MAX_NAME].decode()}, which edgeclf does not use."
+            )
     check_depth(model)
 
 
@@ -216,6 +226,10 @@ class _Graph:
 
     def _check_operator(self, operator: Operator, known: set[int]) -> None:
         """Check one operator; `known` are the tensors that have values before it."""
+        if operator.code not in KNOWN:
+            raise ModelError(
+                "Expected operators that edgeclf knows and can check. Received: another."
+            )
         count = len(self._tensors)
         least, most, num_outputs = ARITY.get(operator.code, (0, MANY, None))
         inputs, outputs = operator.inputs, operator.outputs
