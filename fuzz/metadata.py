@@ -9,7 +9,6 @@ import model_files as models
 from edgeclf import ModelError
 from edgeclf.metadata import read_model_info
 from edgeclf.tflite.attached_files import MAX_FILE_BYTES, AttachedFiles
-from edgeclf.tflite.flatbuffer import damage_reported
 
 MAX_BYTES = 8192
 
@@ -40,9 +39,8 @@ def try_input(content: bytes) -> None:
     """Read what a model file says of itself, and the files in its zip."""
     try:
         info = read_model_info(content)
-        with damage_reported():
-            files = AttachedFiles(content)
-            sizes = [len(files.read(name)) for name in files.names]
+        files = AttachedFiles(content)
+        sizes = [len(files.read(name)) for name in files.names]
     except ModelError:
         return
     if max(sizes, default=0) > MAX_FILE_BYTES:

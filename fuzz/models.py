@@ -38,7 +38,6 @@ def seeds() -> dict[str, bytes]:
         "joined": models.with_concatenation(models.build()),
         "own": models.own(),
         "backbone": tiny.backbone_file(),
-        "deep": tiny.deep_backbone_file(),
     }
 
 
