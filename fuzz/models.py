@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import model_files as models
 import test_hostile_models
+import test_model_memory
 import tiny
 
 from edgeclf import EdgeclfError
@@ -25,18 +26,18 @@ test_hostile_models.result(models.build())
 def seeds() -> dict[str, bytes]:
     """Return tiny models: floats, integers, of any size, with control flow."""
     return {
-        "float": models.build(),
+        "float": models.own(),
         "int8": models.build(input_type="int8", output_type="int8"),
         "convolution": models.build(
             input_type="uint8", output_type="uint8", convolution=True
         ),
         "outside": models.build(outside=True),
-        "any size": models.build(
-            input_shape=(1, 1, 1, 3), input_signature=(1, -1, -1, 3)
-        ),
+        "calls": test_model_memory.calls(3),
         "logits": models.build(activation=None),
         "joined": models.with_concatenation(models.build()),
-        "own": models.own(),
+        "of any size": models.own(
+            input_shape=(1, 1, 1, 3), input_signature=(1, -1, -1, 3)
+        ),
         "backbone": tiny.backbone_file(),
     }
 

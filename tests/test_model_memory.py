@@ -194,7 +194,7 @@ def test_operators_that_nobody_checks_are_refused() -> None:
         check_model(model.content())
 
 
-def _calls(depth: int, **body: Any) -> bytes:
+def calls(depth: int, **body: Any) -> bytes:
     """A classifier beside which each subgraph calls the next; the last adds nothing."""
     model = schema.ModelT.InitFromPackedBuf(models.build(), 0)
     main = model.subgraphs[0]
@@ -226,14 +226,14 @@ def _calls(depth: int, **body: Any) -> bytes:
 
 
 def test_tower_of_calls_is_refused() -> None:
-    check_model(_calls(10))
+    check_model(calls(10))
     with pytest.raises(ModelError, match="at most 16 subgraphs in one another"):
-        check_model(_calls(3000))
+        check_model(calls(3000))
 
 
 def test_loop_that_grows_is_refused() -> None:
     with pytest.raises(ModelError, match="a loop runs it with the shapes"):
-        check_model(_calls(2, shape=(1, 6)))
+        check_model(calls(2, shape=(1, 6)))
 
 
 def test_picture_of_another_size_is_counted_too() -> None:

@@ -98,8 +98,10 @@ def test_model_is_read_once(command: str, model: Path, tmp_path: Path) -> None:
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT,), daemon=True)
     writer.start()
     done = subprocess.run(
-        [sys.executable, "-m", "edgeclf", command, *arguments]
-        + ["--require_sha256", SUM.upper()],
+        [
+            *(sys.executable, "-m", "edgeclf", command, *arguments),
+            *("--require_sha256", SUM.upper()),
+        ],
         capture_output=True,
         text=True,
         timeout=60,
@@ -143,7 +145,7 @@ def test_larger_file_than_the_limit_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)  # of nothing, which takes no room on the disk
     with pytest.raises(ModelError, match=r"huge.tflite: Expected .* at most 900 MB"):
         read_model(path)
-    with pytest.raises(ModelError, match="at most 3 MB.*Received: more"):
+    with pytest.raises(ModelError, match=r"at most 3 MB.*Received: more"):
         read_model("/dev/zero", max_model_mb=3)
     with pytest.raises(ValueError, match="Received: max_model_mb=0"):
         read_model(CONTENT, max_model_mb=0)

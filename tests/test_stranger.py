@@ -1,4 +1,4 @@
-"""A model file from a stranger: nothing in it is executed, and nothing steers a terminal."""
+"""A model file from a stranger: nothing in it is executed or steers a terminal."""
 
 from __future__ import annotations
 
@@ -123,9 +123,9 @@ def test_loading_a_model_opens_no_file_and_starts_nothing(tmp_path: Path) -> Non
         "picture = np.zeros((8, 6, 3), np.uint8)\n"
         "with Classifier(sys.argv[2]) as first: first.classify(picture)\n"
         "seen = []\n"
-        "events = ('open', 'exec', 'compile', 'import', 'subprocess.Popen', 'os.system',"
-        " 'os.exec', 'os.fork', 'os.posix_spawn', 'ctypes.dlopen', 'socket.connect',"
-        " 'marshal.loads', 'pickle.find_class', 'shutil.unpack_archive')\n"
+        "events = ('open', 'exec', 'compile', 'import', 'subprocess.Popen',"
+        " 'os.system', 'os.exec', 'os.fork', 'os.posix_spawn', 'ctypes.dlopen',"
+        " 'socket.connect', 'marshal.loads', 'pickle.find_class', 'shutil.unpack_archive')\n"
         "sys.addaudithook(lambda event, given: seen.append((event, str(given[0])))"
         " if event in events else None)\n"
         "with Classifier(sys.argv[1]) as model: model.classify(picture)\n"

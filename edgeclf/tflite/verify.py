@@ -68,9 +68,9 @@ def check_model(content: bytes, max_bytes: int = MAX_MODEL_BYTES) -> int:
     sane options, and outputs of as many values as they compute, whose shape counts
     from there on, as interpreters count it; subgraphs are run with the shapes they are
     made for, and not by themselves; operators that are not known are refused, but for
-    custom ones, which only their makers' interpreters have. And the model fits into the memory it may have:
-    the file twice (interpreters pack the weights anew), what is held at the same time
-    at the worst moment, and what operators need besides.
+    custom ones, which only their makers' interpreters have. And the model fits into
+    the memory it may have: the file twice (interpreters pack the weights anew), what
+    is held at the same time at the worst moment, and what operators need besides.
 
     Args:
         content: The whole file.
@@ -228,7 +228,8 @@ class _Graph:
         """Check one operator; `known` are the tensors that have values before it."""
         if operator.code not in KNOWN:
             raise ModelError(
-                "Expected operators that edgeclf knows and can check. Received: another."
+                "Expected operators that edgeclf knows and can check. "
+                "Received: another."
             )
         count = len(self._tensors)
         least, most, num_outputs = ARITY.get(operator.code, (0, MANY, None))
