@@ -211,10 +211,10 @@ def _pack(call: Call) -> list[Shape]:
     return [(*shape[:axis], len(call.inputs), *shape[axis:])]
 
 
-def _split(call: Call) -> list[Shape] | None:
+def _split(call: Call) -> list[Shape]:
     axes, shape = call.operand(0).values, call.operand(1).shape
-    if axes is None or axes.size != 1:
-        return None
+    if axes is None or axes.size != 1:  # the kernel trusts it
+        raise ModelError("Expected an axis that is a constant. Received: none")
     axis = _axis(int(axes.item()), len(shape))
     if call.option(0) != call.num_outputs or shape[axis] % call.num_outputs:
         raise MisfitError(f"Expected {call.num_outputs} equal parts of {shape}.")

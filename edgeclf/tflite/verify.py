@@ -49,6 +49,7 @@ from edgeclf.tflite.output_shapes import (
     Shape,
     output_shapes,
 )
+from edgeclf.tflite.scales import check_scales
 from edgeclf.tflite.sizes import known_values, most_values
 from edgeclf.tflite.verify_tensors import MAX_RANK, check_tensor
 
@@ -289,6 +290,12 @@ class _Graph:
                 raise
         else:
             self._check_type(call, operator)
+        tensors = self._tensors
+        check_scales(
+            operator.code,
+            [tensors[index] for index in operator.inputs if index != _OMITTED],
+            [tensors[index] for index in operator.outputs if index != _OMITTED],
+        )
         if shapes is None:
             self._bound(operator, inputs, most)
         else:
