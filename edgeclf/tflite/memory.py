@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from edgeclf.tflite.model_file import Operator
 
 MEGABYTE = 1 << 20
-BASE_BYTES = 2 * MEGABYTE  # of an interpreter with an empty model
-ENTRY_BYTES = 1 << 10  # of each tensor and each operator in it
 MAX_MODEL_MB = 900  # of one model, its file included; the rest of 1 GiB is Python's
 MAX_MODEL_BYTES = MAX_MODEL_MB * MEGABYTE
 
@@ -73,25 +71,3 @@ def peak_bytes(
         changes[begin] += size
         changes[ends[index] + 1] -= size
     return max(accumulate(changes))
-
-
-def window_bytes(
-    output: Sequence[int], window: Sequence[int], depth: int
-) -> tuple[int, int]:
-    """Return what an interpreter lays out to move a window over an image.
-
-    XNNPACK keeps a pointer to each place of each window; the other kernels copy the
-    windows themselves, `depth` floats a place, for the time of the operator.
-
-    Args:
-        output: Shape of the result `(batch, height, width, channels)`: a window each.
-        window: Its height and width.
-        depth: Channels that it reads.
-
-    Returns:
-        Bytes of the pointers, bytes of the copies.
-    """
-    places = math.prod(output[:3]) * math.prod(window)
-    if math.prod(window) == 1:
-        return 0, 0
-    return 8 * math.prod(output[1:3]) * math.prod(window), 4 * places * depth

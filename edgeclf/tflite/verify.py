@@ -16,28 +16,16 @@ from numpy.typing import NDArray
 from edgeclf.errors import ModelError
 from edgeclf.tflite.calls import check_depth, check_passed
 from edgeclf.tflite.flatbuffer import damage_reported
-from edgeclf.tflite.memory import (
-    BASE_BYTES,
-    ENTRY_BYTES,
-    MAX_MODEL_BYTES,
-    MEGABYTE,
-    peak_bytes,
-    tensor_bytes,
-    window_bytes,
-)
+from edgeclf.tflite.footprint import BASE_BYTES, graph_bytes
+from edgeclf.tflite.memory import MAX_MODEL_BYTES, MEGABYTE, tensor_bytes
 from edgeclf.tflite.model_file import Model, Operator, SubGraph, Tensor, parse
 from edgeclf.tflite.operators import (
     ARITY,
-    CONV_2D,
     CUSTOM,
-    DEPTHWISE_CONV_2D,
-    DEQUANTIZE,
     KNOWN,
     MANY,
     OPTIONS,
-    POOL,
     SAME_TYPE,
-    TRANSPOSE_CONV,
     TRUSTED_CUSTOM,
     VARIABLES,
 )
@@ -351,37 +339,9 @@ class _Graph:
 
     def memory_bytes(self) -> int:
         """Return what the tensors and operators take besides the file."""
-        graph = self._graph
-        total = ENTRY_BYTES * (len(graph.tensors) + len(graph.operators))
-        total += peak_bytes(
-            graph.operators, graph.inputs, graph.outputs, self._activation_bytes
+        return graph_bytes(
+            self._graph, self.shape, self._activation_bytes, self._constants
         )
-        copies = [0]
-        for operator in graph.operators:
-            if operator.code == DEQUANTIZE and operator.inputs[0] in self._constants:
-                # Half floats perhaps: unpacked once, then packed for the processor.
-                total += 2 * self._activation_bytes(operator.outputs[0])
-            pointers, copied = self._window_bytes(operator)
-            total += pointers
-            copies.append(copied)
-        return total + max(copies)
-
-    def _window_bytes(self, operator: Operator) -> tuple[int, int]:
-        output, code = operator.outputs[:1], operator.code
-        if code in POOL and operator.options:
-            options = operator.options
-            window: Shape = (options.number(4), options.number(3))
-            return window_bytes(self.shape(output[0]), window, 0)
-        if code in (CONV_2D, DEPTHWISE_CONV_2D):
-            window, depth = self.shape(operator.inputs[1])[1:3], 0
-            if code == CONV_2D:
-                depth = self.shape(operator.inputs[1])[3]
-            return window_bytes(self.shape(output[0]), window, depth)
-        if code == TRANSPOSE_CONV:
-            filters = self.shape(operator.inputs[1])
-            image = self.shape(operator.inputs[2])
-            return window_bytes(image, filters[1:3], filters[0])
-        return 0, 0
 
     def _activation_bytes(self, index: int) -> int:
         if index == _OMITTED or index in self._constants:
