@@ -129,7 +129,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: Interrupted.", file=sys.stderr)
         return INTERRUPTED
-    return int(module.main(arguments[1:]))
+    try:
+        return int(module.main(arguments[1:]))
+    except KeyboardInterrupt:  # while options are parsed
+        print("error: Interrupted.", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from edgeclf.errors import LabelError
 from edgeclf.labels import Labels, check_number, given_labels
 from edgeclf.linear_head import find_linear_head
 from edgeclf.model_info import ModelInfo
-from edgeclf.network import HoldsNetwork, ModelSource, named_errors, open_network
+from edgeclf.network import HoldsNetwork, named_errors, open_network
 from edgeclf.scores import scores_output
 from edgeclf.tflite.graph import Graph
+from edgeclf.tflite.source import ModelSource
 
 
 class ClassActivationMapper(HoldsNetwork):
@@ -44,6 +45,8 @@ class ClassActivationMapper(HoldsNetwork):
         input_size: As for `Classifier`.
         delegate: As for `Classifier`.
         delegate_options: As for `Classifier`.
+        sha256: As for `Classifier`.
+        max_model_mb: As for `Classifier`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -66,6 +69,8 @@ class ClassActivationMapper(HoldsNetwork):
         input_size: tuple[int, int] | None = None,
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+        max_model_mb: int | None = None,
     ) -> None:
         names, place = (None, "") if labels is None else given_labels(labels)
 
@@ -85,6 +90,8 @@ class ClassActivationMapper(HoldsNetwork):
             input_size=input_size,
             delegate=delegate,
             delegate_options=delegate_options,
+            sha256=sha256,
+            max_model_mb=max_model_mb,
         )
         if names is None:
             names, place = info.labels, "the file itself"

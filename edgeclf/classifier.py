@@ -20,7 +20,6 @@ from edgeclf.model_info import ModelInfo
 from edgeclf.network import (
     PROBE_SIZE,
     HoldsNetwork,
-    ModelSource,
     Network,
     named_errors,
     open_network,
@@ -33,6 +32,7 @@ from edgeclf.scores import (
     not_a_classifier,
     probabilities,
 )
+from edgeclf.tflite.source import ModelSource
 
 if TYPE_CHECKING:
     from edgeclf.familiarity import Examination, Familiarity
@@ -95,10 +95,15 @@ class Classifier(HoldsNetwork):
         delegate: Library of an accelerator, such as `libedgetpu.so.1`. When it cannot
             be used, one logged line says why, and the processor does the work.
         delegate_options: Options of the delegate, by name.
+        sha256: Sum that the file must have, 64 hexadecimal digits: the bytes that are
+            checked are the bytes that run. Default: any.
+        max_model_mb: Most memory in MB that the model may take, all of it; one that
+            would take more is refused before an interpreter sees it. Default: 900.
 
     Raises:
         FileNotFoundError: There is no such model or labels file.
-        ModelError: The model is damaged, unsupported or no image classifier.
+        ModelError: The model is damaged, unsupported, too large or no image
+            classifier, or its sum is another.
         LabelError: The number of labels is not the number of classes.
         MissingExtraError: No interpreter is installed.
         TypeError, ValueError: Another argument is outside its range, or does not fit
@@ -117,6 +122,8 @@ class Classifier(HoldsNetwork):
         input_size: tuple[int, int] | None = None,
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+        max_model_mb: int | None = None,
     ) -> None:
         names, source = (None, "") if labels is None else given_labels(labels)
         self._name, content, self._info, self._network = open_network(
@@ -129,6 +136,8 @@ class Classifier(HoldsNetwork):
             input_size=input_size,
             delegate=delegate,
             delegate_options=delegate_options,
+            sha256=sha256,
+            max_model_mb=max_model_mb,
         )
         with named_errors(self._name):
             self._num_classes = self._count_classes()
@@ -164,6 +173,7 @@ class Classifier(HoldsNetwork):
             input_size=input_size,
             delegate=delegate,
             delegate_options=delegate_options,
+            max_model_mb=max_model_mb,
         )
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edgeclf import interrupts
-from edgeclf.errors import EdgeclfError
+from edgeclf.errors import EdgeclfError, visible
 from edgeclf.interrupts import INTERRUPTED as INTERRUPTED
 
 
@@ -137,7 +137,7 @@ class _PlainFormatter(logging.Formatter):
     """`error: ...` and `warning: ...`; information without a prefix."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
+        message = visible(record.getMessage())  # names of files are in it, and labels
         if record.levelno < logging.WARNING:
             return message
         return f"{record.levelname.lower()}: {message}"

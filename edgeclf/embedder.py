@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from edgeclf.decoder import ImageSource
 from edgeclf.model_info import ModelInfo
-from edgeclf.network import HoldsNetwork, ModelSource, named_errors, open_network
+from edgeclf.network import HoldsNetwork, named_errors, open_network
 from edgeclf.scores import scores_output
 from edgeclf.tflite.graph import Graph
+from edgeclf.tflite.source import ModelSource
 
 
 class Embedder(HoldsNetwork):
@@ -32,6 +33,8 @@ class Embedder(HoldsNetwork):
         input_size: See there.
         delegate: See there.
         delegate_options: See there.
+        sha256: See there.
+        max_model_mb: See there.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -51,6 +54,8 @@ class Embedder(HoldsNetwork):
         input_size: tuple[int, int] | None = None,
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
+        sha256: str | None = None,
+        max_model_mb: int | None = None,
     ) -> None:
         self._name, _, _, self._network = open_network(
             model,
@@ -62,6 +67,8 @@ class Embedder(HoldsNetwork):
             input_size=input_size,
             delegate=delegate,
             delegate_options=delegate_options,
+            sha256=sha256,
+            max_model_mb=max_model_mb,
         )
 
     @property

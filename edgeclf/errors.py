@@ -41,3 +41,14 @@ class DownloadError(EdgeclfError, OSError):
 
 class MissingExtraError(EdgeclfError, ImportError):
     """An optional package is needed; the message has the line that installs it."""
+
+
+# C0 and C1, by which a text from a stranger could steer a terminal; not tab, new line.
+_SPELLED = {
+    code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))
+}
+
+
+def visible(text: str) -> str:
+    r"""Return a text with its control characters spelled out, `\x1b` for escape."""
+    return text.translate(_SPELLED)

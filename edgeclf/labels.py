@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from edgeclf.errors import LabelError
+from edgeclf.errors import LabelError, visible
 
 logger = logging.getLogger("edgeclf")
 
@@ -23,7 +23,8 @@ def read_labels(text: bytes) -> tuple[str, ...]:
     r"""Split a labels file, UTF-8, one name a line.
 
     Lines end with `\n` or `\r\n`; empty lines at the end do not count. Everything
-    else belongs to the name.
+    else belongs to the name. Control characters are spelled out, `\x1b`: a name is
+    shown on terminals, pages and in chats, and may be a stranger's.
 
     Raises:
         UnicodeDecodeError: The text is not UTF-8.
@@ -31,7 +32,7 @@ def read_labels(text: bytes) -> tuple[str, ...]:
     lines = text.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     while lines and not lines[-1]:
         lines.pop()
-    return tuple(lines)
+    return tuple(map(visible, lines))
 
 
 def warn_of_unknown(label: str) -> None:

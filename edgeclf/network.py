@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
+import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,12 +26,12 @@ from edgeclf.interpreter import (
 from edgeclf.metadata import read_model_info
 from edgeclf.model_info import ModelInfo
 from edgeclf.quantization import dequantize
-from edgeclf.tflite.verify import check_model
+from edgeclf.tflite.source import ModelSource, max_model_bytes, read_model
+from edgeclf.tflite.verify import check_model, check_resized
 
 MAX_OWN_SIDE = 512  # of pictures that keep their own size: they are shrunk to it
 PROBE_SIZE = (224, 224)  # that a model of any size is tried with
 
-ModelSource: TypeAlias = "str | os.PathLike[str] | bytes | io.BytesIO"
 ChooseOutputs: TypeAlias = "Callable[[bytes, ModelInfo], Sequence[int] | None]"
 
 
@@ -63,6 +62,8 @@ def open_network(
     input_size: tuple[int, int] | None = None,
     delegate: str | None = None,
     delegate_options: Mapping[str, str] | None = None,
+    sha256: str | None = None,
+    max_model_mb: int | None = None,
 ) -> OpenModel:
     """Read, check and load a `.tflite` file.
 
@@ -77,17 +78,19 @@ def open_network(
         input_size: See there.
         delegate: See there.
         delegate_options: See there.
+        sha256: See there.
+        max_model_mb: See there.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ModelError: The model is damaged or unsupported.
+        ModelError: The model is damaged or unsupported, too large, or has another sum.
         MissingExtraError: No interpreter is installed.
         ValueError: Another argument is outside its range, or does not fit the model.
     """
-    name, content = read_model(model)
+    name, content = read_model(model, sha256, max_model_mb)
     with named_errors(name):
         info = read_model_info(content)
-        check_model(content)
+        check_model(content, max_model_bytes(max_model_mb))
         tensors = None if outputs is None else outputs(content, info)
         if tensors is not None:
             from edgeclf.tflite.graph import Graph
@@ -103,23 +106,9 @@ def open_network(
             input_size=input_size,
             delegate=delegate,
             delegate_options=delegate_options,
+            max_model_mb=max_model_mb,
         )
     return OpenModel(name, content, info, network)
-
-
-def read_model(model: ModelSource) -> tuple[str, bytes]:
-    """Return what errors call the model, and its content.
-
-    Raises:
-        OSError: The path cannot be read; `FileNotFoundError` when it does not exist.
-    """
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        return "the model", bytes(model)
-    if isinstance(model, io.BytesIO):  # of one that has been read already
-        return str(getattr(model, "name", "the model")), model.read()
-    # Not pathlib: importing it takes longer than an inference.
-    with open(model, "rb") as file:  # noqa: PTH123
-        return os.fsdecode(model), file.read()
 
 
 @contextmanager
@@ -157,6 +146,7 @@ class Network:
         input_size: tuple[int, int] | None = None,
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
+        max_model_mb: int | None = None,
     ) -> None:
         given = given_normalization(input_mean, input_std)
         self.resize = _checked_resize(resize, info)
@@ -181,6 +171,8 @@ class Network:
         )
         self.input_size = self._input.input_size
         self._allocated: tuple[int, int] | None = None  # the size of pictures
+        self._content, self._max_bytes = content, max_model_bytes(max_model_mb)
+        self._checked = (0, 0)  # the largest size that was
         try:
             self._allocate(interpreter, self.input_size or PROBE_SIZE)
         except ModelError as error:
@@ -299,8 +291,13 @@ class Network:
         if size == self._allocated:
             return
         self._allocated = None  # if it fails, the next picture has to try again
+        shape = self._input.shape_for(size)
+        if shape != self._input.shape and any(map(operator.gt, size, self._checked)):
+            # More than what the file declares, which was checked.
+            check_resized(self._content, tuple(shape), self._max_bytes)
+            self._checked = size
         try:
-            allocate(interpreter, self._input.index, self._input.shape_for(size))
+            allocate(interpreter, self._input.index, shape)
         except ModelError as error:
             if self.input_size is not None:
                 raise

@@ -33,6 +33,7 @@ from edgeclf.training.write_metadata import attach
 SEED = 20_000
 MAX_SECONDS = 5
 MAX_KIBIBYTES = 1 << 20
+FATAL = (signal.SIGABRT, signal.SIGALRM, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)
 RESULT, REFUSED, OTHER_ERROR = 0, 1, 2
 IMAGE = np.random.default_rng(7).integers(0, 256, (37, 53, 3), dtype=np.uint8)
 
@@ -74,6 +75,8 @@ def outcome(content: bytes) -> str | None:
     child = os.fork()
     if not child:
         try:
+            for number in FATAL:  # a fuzzer has handlers of its own
+                signal.signal(number, signal.SIG_DFL)
             signal.alarm(2 * MAX_SECONDS)
             os._exit(result(content))
         except BaseException as error:  # noqa: BLE001 - told to the parent

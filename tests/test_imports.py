@@ -14,7 +14,7 @@ import edgeclf
 ROOT = Path(edgeclf.__file__).parent
 
 # What each part may import of edgeclf besides itself, and of other packages.
-BASE = {"edgeclf", "errors", "results", "files", "console"}
+BASE = {"edgeclf", "errors", "results", "files", "interrupts", "console"}
 PICTURES = {*BASE, "limits", "color", "decoder", "image", "inputs", "sources"}
 MODELS = {
     "labels",
@@ -40,7 +40,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "results": ({"errors"}, set()),
     "files": ({"errors"}, set()),
-    "console": ({"edgeclf", "errors"}, set()),
+    "interrupts": (set(), set()),
+    "console": ({"edgeclf", "errors", "interrupts"}, set()),
     "limits": ({"errors"}, {"PIL"}),
     "color": (set(), {"numpy", "PIL"}),
     "decoder": ({"errors", "limits"}, {"numpy", "PIL"}),

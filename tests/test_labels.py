@@ -16,9 +16,10 @@ from edgeclf.labels import check_number, given_labels, read_labels
         (b"\xef\xbb\xbfa\nb", ("a", "b")),
         (
             "wzory łowickie \n\n\u2028b\x85\n".encode(),
-            ("wzory łowickie ", "", "\u2028b\x85"),
+            ("wzory łowickie ", "", "\u2028b\\x85"),
         ),
         (b"", ()),
+        (b"a\tb\x1b[2J\n", ("a\tb\\x1b[2J",)),
     ],
 )
 def test_labels_are_lines(text: bytes, labels: tuple[str, ...]) -> None:

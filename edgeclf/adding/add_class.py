@@ -6,7 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from edgeclf.data.listing import BACKGROUND
 from edgeclf.errors import DatasetError, LabelError, ModelError
 from edgeclf.labels import warn_of_unknown
 from edgeclf.network import named_errors
+from edgeclf.tflite.source import max_model_bytes, read_model
 
 logger = logging.getLogger("edgeclf")
 
@@ -73,6 +74,8 @@ def add_class(
     output: str | os.PathLike[str] | None = None,
     *,
     num_workers: int | None = None,
+    sha256: str | None = None,
+    max_model_mb: int | None = None,
 ) -> AddClassResult:
     """Add a class to a model, or pictures to one that it knows.
 
@@ -87,6 +90,8 @@ def add_class(
         output: The file to write, in one step. Default: `model` itself; then what stood
             there is kept beside it with `.bak` behind its name.
         num_workers: Threads; None for one per processor.
+        sha256: As for `Classifier`.
+        max_model_mb: As for `Classifier`.
 
     Raises:
         FileNotFoundError, NotADirectoryError: There is no such model or folder.
@@ -101,15 +106,14 @@ def add_class(
     warn_of_unknown(label)
     source = Path(model)
     target = source if output is None else Path(output)
-    if target.resolve() != source.resolve():
-        return _add(source, source.read_bytes(), images, label, target, num_workers)
-    with _alone_with(source) as content:
-        return _add(source, content, images, label, target, num_workers)
+    with nullcontext() if target.resolve() != source.resolve() else _alone(source):
+        content = read_model(source, sha256, max_model_mb)[1]
+        return _add(source, content, images, label, target, num_workers, max_model_mb)
 
 
 @contextmanager
-def _alone_with(path: Path) -> Iterator[bytes]:
-    """Yield a file's content; meanwhile nobody else adds a class to that file.
+def _alone(path: Path) -> Iterator[None]:
+    """Let nobody else add a class to a file in this block.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -126,7 +130,7 @@ def _alone_with(path: Path) -> Iterator[bytes]:
                 "which another process adds a class. Repeat the command when that "
                 "has ended."
             )
-        yield file.read()
+        yield
 
 
 def _add(
@@ -136,6 +140,7 @@ def _add(
     label: str,
     target: Path,
     num_workers: int | None,
+    max_model_mb: int | None,
 ) -> AddClassResult:
     files.check_writable(target)
     paths = find_pictures(images)
@@ -144,7 +149,7 @@ def _add(
             f"Expected another path to write than a picture's. Received: {target}."
         )
     with named_errors(str(source)):
-        known = KnownModel(content)
+        known = KnownModel(content, max_model_bytes(max_model_mb))
         place = known.labels.index(label) if label in known.labels else None
         pictures = read_pictures(
             paths,
@@ -153,6 +158,7 @@ def _add(
             seed=known.seed,
             resize=known.resize,
             num_workers=num_workers,
+            max_model_mb=max_model_mb,
         )
         _report_unreadable(pictures.unreadable)
         count = len(pictures.bottlenecks)
@@ -178,7 +184,9 @@ def _add(
         else:
             row = extended_row(discriminant, place, pictures.bottlenecks)
         changed, num_unknown = known.with_row(label, row, pictures)
-        with Classifier(changed) as classifier:  # before anything is replaced
+        with Classifier(
+            changed, max_model_mb=max_model_mb
+        ) as classifier:  # before anything is replaced
             classifier.scores(np.zeros((16, 16, 3), np.uint8))
             labels = classifier.labels or ()
     if count < FEW_PICTURES:

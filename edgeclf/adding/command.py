@@ -15,7 +15,11 @@ from collections.abc import Sequence
 from edgeclf.adding.add_class import AddClassResult, add_class, check_label
 from edgeclf.console import Parser, number_of, run
 from edgeclf.errors import LabelError
-from edgeclf.labelling.arguments import positive
+from edgeclf.labelling.arguments import (
+    add_trust_options,
+    positive,
+    trust_arguments,
+)
 
 LEAST_NAMED = 0.005  # a share that is printed as 1 % or more
 
@@ -40,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.label,
             options.output,
             num_workers=options.num_workers,
+            **trust_arguments(options),
         )
         _print_result(result)
         print(f"Done in {time.monotonic() - start:.1f} s.", file=sys.stderr)
@@ -115,6 +120,7 @@ def _parser() -> Parser:
         metavar="N",
         help="threads (default: one for each processor)",
     )
+    add_trust_options(add)
     return parser
 
 

@@ -24,6 +24,7 @@ from edgeclf.image import DEFAULT_RESIZE
 from edgeclf.metadata import RECORD_NAME, read_model_info
 from edgeclf.statistics import STATISTICS_NAME, pack, read_statistics
 from edgeclf.tflite.attached_files import LABELS_NAME, AttachedFiles, packed_files
+from edgeclf.tflite.memory import MAX_MODEL_BYTES
 from edgeclf.tflite.verify import check_model
 from edgeclf.training.views import DEFAULT_VIEWS
 from edgeclf.zoo import graph
@@ -56,15 +57,16 @@ class KnownModel:
 
     Args:
         content: The whole file.
+        max_bytes: Most memory that it may take.
 
     Raises:
-        ModelError: It is damaged, or has not what this takes.
+        ModelError: It is damaged, too large, or has not what this takes.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, max_bytes: int = MAX_MODEL_BYTES) -> None:
         self._content = content
         info = read_model_info(content)
-        check_model(content)
+        check_model(content, max_bytes)
         if info.record.get("multi_label"):
             raise ModelError(
                 "Expected a model with one label for each picture. Received: one with "

@@ -77,6 +77,7 @@ def read_pictures(
     seed: int,
     resize: str,
     num_workers: int | None = None,
+    max_model_mb: int | None = None,
 ) -> Pictures:
     """Run pictures and their views through a model file, on all processors.
 
@@ -89,6 +90,7 @@ def read_pictures(
         seed: Of the views.
         resize: As for `edgeclf.image.load`.
         num_workers: Threads, each with an interpreter; None for one per processor.
+        max_model_mb: As for `Classifier`.
 
     Raises:
         ModelError: The file is damaged, or takes pictures of any size.
@@ -108,7 +110,9 @@ def read_pictures(
                 return None
             seen.add(digest)
             if not hasattr(local, "embedder"):
-                local.embedder = Embedder(model, resize=resize)
+                local.embedder = Embedder(
+                    model, resize=resize, max_model_mb=max_model_mb
+                )
         embedder: Embedder = local.embedder
         if embedder.input_size is None:
             raise ModelError("Expected a model that takes pictures of one size.")

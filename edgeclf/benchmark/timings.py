@@ -21,7 +21,8 @@ from edgeclf.doctor.facts import INTERPRETERS, MODULES
 from edgeclf.errors import EdgeclfError
 from edgeclf.image import decode, stretch
 from edgeclf.interpreter import num_processors
-from edgeclf.network import PROBE_SIZE, ModelSource, Network, open_network
+from edgeclf.network import PROBE_SIZE, Network, open_network
+from edgeclf.tflite.source import ModelSource
 
 STEPS = ("decode", "resize", "feed", "invoke", "rest")
 

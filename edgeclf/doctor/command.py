@@ -19,6 +19,7 @@ from edgeclf.console import Parser, run
 from edgeclf.doctor.diagnosis import Problem, diagnose, interpreter_in_use
 from edgeclf.doctor.facts import CORAL_LIBRARY, EXTRAS, INTERPRETERS, Facts, Package
 from edgeclf.doctor.inventory import collect
+from edgeclf.tflite.source import checked_sha256
 
 WORKS, FAILS = "labelling works", "labelling does not work"
 MISSING = "missing"
@@ -45,16 +46,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="label a drawn picture with this .tflite file (default: run the backbone "
         "that comes with edgeclf)",
     )
+    parser.add_argument(
+        "--require_sha256",
+        metavar="HEX",
+        help="use the model only if its file has this SHA-256, all 64 digits",
+    )
     parser.add_argument("--json", action="store_true", help="one object for machines")
     options = parser.parse_args(argv)
+    if options.require_sha256 is not None:
+        try:
+            checked_sha256(options.require_sha256)
+            if options.model is None:
+                raise ValueError("Expected --require_sha256 only with --model.")
+        except ValueError as error:
+            parser.error(str(error))
     return run(
-        lambda: _report(options.model, options.json),
+        lambda: _report(options.model, options.require_sha256, options.json),
         "Nothing was changed. The same command begins anew.",
     )
 
 
-def _report(model: str | None, as_json: bool) -> int:
-    facts = collect(model)
+def _report(model: str | None, sha256: str | None, as_json: bool) -> int:
+    facts = collect(model, sha256)
     problems = diagnose(facts)
     works = not any(problem.blocking for problem in problems)
     if as_json:

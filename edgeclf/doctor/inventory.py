@@ -24,7 +24,7 @@ from edgeclf.doctor.self_test import run_self_test
 _NOT_THERE = "No module named "
 
 
-def collect(model: str | None = None) -> Facts:
+def collect(model: str | None = None, sha256: str | None = None) -> Facts:
     """Look at this machine and this Python.
 
     Packages are imported, and the model is run, in processes of their own: a wheel for
@@ -33,6 +33,7 @@ def collect(model: str | None = None) -> Facts:
     Args:
         model: Path of the `.tflite` file for the self-test. Default: the backbone that
             comes with the package.
+        sha256: As for `Classifier`.
     """
     import importlib.util
     import sysconfig
@@ -59,7 +60,7 @@ def collect(model: str | None = None) -> Facts:
         has_ensurepip=importlib.util.find_spec("ensurepip") is not None,
         packages=packages,
         coral=run_apart(_load_coral).get("error") or "loads",
-        self_test=run_self_test(model) if _can_start(packages) else None,
+        self_test=run_self_test(model, sha256) if _can_start(packages) else None,
     )
 
 

@@ -19,17 +19,18 @@ BACKBONE_MEAN = BACKBONE_STD = 127.5
 BACKBONE_ANSWER = 514
 
 
-def run_self_test(model: str | None = None) -> SelfTest:
+def run_self_test(model: str | None = None, sha256: str | None = None) -> SelfTest:
     """Label a drawn picture, in a process of its own.
 
     Args:
         model: Path of a `.tflite` file. Default: the bundled backbone.
+        sha256: As for `Classifier`.
     """
-    answer = run_apart(lambda: _run_model(model))
+    answer = run_apart(lambda: _run_model(model, sha256))
     return SelfTest(**{"model": model or BACKBONE, **answer})
 
 
-def _run_model(model: str | None) -> dict[str, Any]:
+def _run_model(model: str | None, sha256: str | None) -> dict[str, Any]:
     """Load the model, show it a drawn picture twice, and say how it went."""
     import tempfile
     from time import perf_counter
@@ -50,7 +51,7 @@ def _run_model(model: str | None) -> dict[str, Any]:
         best = loaded.classify(picture, top_k=1, score_threshold=0)[0]
         return f"{best.label or best.index} {best.score:.4f}"
 
-    loaded = Classifier(model) if model else _backbone()
+    loaded = Classifier(model, sha256=sha256) if model else _backbone()
     load_ms = 1000 * (perf_counter() - started)
     text = answer()
     if not model and text != f"feature {BACKBONE_ANSWER}":

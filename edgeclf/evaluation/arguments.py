@@ -13,7 +13,7 @@ from edgeclf.data.splits import SPLITS, TEST
 from edgeclf.data.tag_source import DEFAULT_MIN_CONFIDENCE, TAG_SOURCES
 from edgeclf.evaluation.report_files import VALUES_ENDING
 from edgeclf.image import RESIZE_METHODS
-from edgeclf.labelling.arguments import positive
+from edgeclf.labelling.arguments import add_trust_options, positive
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Parser, argparse.Namespace]:
@@ -135,4 +135,5 @@ def _parser() -> Parser:
     add("--resize", choices=RESIZE_METHODS, help="default: as the model was trained")
     add("--input_mean", type=float, metavar="X", help="for float models without it")
     add("--input_std", type=float, metavar="X", help="see --input_mean")
+    add_trust_options(add)
     return parser

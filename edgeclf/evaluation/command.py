@@ -9,12 +9,13 @@ edgeclf evaluate tags.tflite photos/ --tags_csv tags.csv
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,10 @@ from edgeclf.evaluation.tag_evaluate import evaluate_tags
 from edgeclf.evaluation.tag_metrics import TagEvaluation
 from edgeclf.evaluation.tag_report import tag_lines
 from edgeclf.evaluation.tagged import describe_tagged, read_tagged, tag_source
-from edgeclf.labelling.arguments import usage_errors
+from edgeclf.labelling.arguments import trust_arguments, usage_errors
 from edgeclf.labelling.output import write_json_line
+from edgeclf.labelling.workers import named
+from edgeclf.tflite.source import read_model
 
 logger = logging.getLogger("edgeclf")
 
@@ -66,7 +69,7 @@ _TAG_OPTIONS = (
     "synonyms",
     "allow_private",
 )
-_SETTINGS = ("num_threads", "resize", "input_mean", "input_std")
+_SETTINGS = ("num_threads", "resize", "input_mean", "input_std", "max_model_mb")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,9 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         with usage_errors(parser):
-            classifier = Classifier(options.model, options.labels, **_settings(options))
+            # Once: what is measured is what is described.
+            name, content = read_model(options.model, **trust_arguments(options))
+            source = cast("io.BytesIO", named(content, name))
+            classifier = Classifier(source, options.labels, **_settings(options))
         with classifier:
-            report = _evaluate(options, parser, classifier)
+            report = _evaluate(options, parser, classifier, content)
         _print_result(options, report)
         return 0
 
@@ -97,7 +103,10 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate(
-    options: argparse.Namespace, parser: Parser, classifier: Classifier
+    options: argparse.Namespace,
+    parser: Parser,
+    classifier: Classifier,
+    content: bytes,
 ) -> dict[str, Any]:
     """Measure, write the files, return the report."""
     page = _page(options)
@@ -125,7 +134,6 @@ def _evaluate(
             f"Received: {number_of(len(unreadable), 'picture')}, none readable."
         )
     trained_on = _count_training_pictures(options, examples)
-    content = options.model.read_bytes()
     report = new_report(
         "evaluate", f"{options.model.name} on {place.name or 'pictures'}"
     )

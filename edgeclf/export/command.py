@@ -18,8 +18,10 @@ from edgeclf.console import Parser, run
 from edgeclf.export.c_array import c_header, c_source
 from edgeclf.export.micro_model import micro_model
 from edgeclf.files import encoded, sweep, write_together
+from edgeclf.labelling.arguments import add_trust_options, trust_arguments
 from edgeclf.labels import check_number, given_labels
 from edgeclf.network import named_errors
+from edgeclf.tflite.source import max_model_bytes, read_model
 
 logger = logging.getLogger("edgeclf")
 
@@ -64,7 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     source = source_path(options.output, options.name)
-    for path in export_c_array(options.model, source, options.name, options.labels):
+    for path in export_c_array(
+        options.model,
+        source,
+        options.name,
+        options.labels,
+        **trust_arguments(options),
+    ):
         print(path)
     return 0
 
@@ -77,7 +85,13 @@ def source_path(output: Path, name: str) -> Path:
 
 
 def export_c_array(
-    model: Path, source: Path, name: str = DEFAULT_NAME, labels: Path | None = None
+    model: Path,
+    source: Path,
+    name: str = DEFAULT_NAME,
+    labels: Path | None = None,
+    *,
+    sha256: str | None = None,
+    max_model_mb: int | None = None,
 ) -> tuple[Path, Path]:
     """Write a model as C source and header; what is odd about it is logged.
 
@@ -86,19 +100,21 @@ def export_c_array(
         source: The C or C++ file to write; the header goes beside it.
         name: A C identifier: of the array, and what other names begin with.
         labels: A file of labels, one a line. Default: the model's own.
+        sha256: As for `Classifier`.
+        max_model_mb: As for `Classifier`.
 
     Returns:
         The header's path and `source`.
 
     Raises:
         FileNotFoundError: There is no such model or file of labels.
-        ModelError: The model is damaged or no image classifier.
+        ModelError: The model is damaged, no image classifier, or has another sum.
         LabelError: The number of labels is not the number of classes.
         OSError: A file cannot be written.
     """
-    content = model.read_bytes()
+    _, content = read_model(model, sha256, max_model_mb)
     with named_errors(str(model)):
-        exported = micro_model(content)
+        exported = micro_model(content, max_model_bytes(max_model_mb))
     names, place = exported.info.labels, "the file itself"
     if labels is not None:
         names, place = given_labels(labels)
@@ -145,6 +161,7 @@ def _parser() -> Parser:
         metavar="FILE",
         help="names of the classes, if not the model's own",
     )
+    add_trust_options(add)
     return parser
 
 

@@ -11,7 +11,7 @@ from edgeclf.metadata import read_model_info
 from edgeclf.model_info import ModelInfo
 from edgeclf.tflite.attached_files import AttachedFiles
 from edgeclf.tflite.graph import Graph, Tensor
-from edgeclf.tflite.memory import peak_bytes
+from edgeclf.tflite.memory import MAX_MODEL_BYTES, peak_bytes
 from edgeclf.tflite.operators import DEQUANTIZE, QUANTIZE, VIEWS
 from edgeclf.tflite.verify import check_model
 
@@ -51,8 +51,12 @@ class MicroModel:
         return math.prod(self.output.shape)
 
 
-def micro_model(content: bytes) -> MicroModel:
+def micro_model(content: bytes, max_bytes: int = MAX_MODEL_BYTES) -> MicroModel:
     """Read a `.tflite` file.
+
+    Args:
+        content: The whole file.
+        max_bytes: Most memory that it may take.
 
     Raises:
         ModelError: It is damaged, or no classifier of one picture: of one input
@@ -60,7 +64,7 @@ def micro_model(content: bytes) -> MicroModel:
     """
     info = read_model_info(content)
     content = content[: AttachedFiles(content).flatbuffer_size()]
-    check_model(content)
+    check_model(content, max_bytes)
     graph = Graph(content)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ModelError(

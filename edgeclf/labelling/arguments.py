@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from edgeclf.errors import EdgeclfError
 from edgeclf.image import RESIZE_METHODS
 from edgeclf.sources import STDIN, Inputs
+from edgeclf.tflite.memory import MAX_MODEL_MB
+from edgeclf.tflite.source import checked_sha256
 
 MAX_WORKERS = 64
 ROTATIONS = (0, 90, 180, 270)
@@ -42,6 +44,24 @@ def add_model_options(add: Callable[..., Any], *, required: bool = True) -> None
         type=_key_and_value,
         metavar="KEY=VALUE",
         help="of --delegate",
+    )
+    add_trust_options(add)
+
+
+def add_trust_options(add: Callable[..., Any]) -> None:
+    """Add what a model must be before it is used, to a parser's `add_argument`."""
+    add(
+        "--require_sha256",
+        type=sha256,
+        metavar="HEX",
+        help="use the model only if its file has this SHA-256, all 64 digits",
+    )
+    add(
+        "--max_model_mb",
+        type=positive,
+        metavar="N",
+        help=f"most memory of the model, in MB (default: {MAX_MODEL_MB}): one that "
+        "would take more is refused",
     )
 
 
@@ -128,7 +148,13 @@ def model_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "input_size": None if None in size else size,
         "delegate": options.delegate,
         "delegate_options": dict(options.delegate_options) or None,
+        **trust_arguments(options),
     }
+
+
+def trust_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_trust_options` got, as `Classifier` and its like take it."""
+    return {"sha256": options.require_sha256, "max_model_mb": options.max_model_mb}
 
 
 def check_input_size(
@@ -194,6 +220,14 @@ def positive(text: str) -> int:
             f"expected a whole number of 1 or more, received {text}"
         )
     return int(text)
+
+
+def sha256(text: str) -> str:
+    """Parse a SHA-256; a part of one is refused."""
+    try:
+        return checked_sha256(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def workers(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from edgeclf.errors import visible
 from edgeclf.results import Category, label_of
 
 FORMATS = ("text", "json", "csv", "hashtags")
@@ -42,11 +43,14 @@ def write_json_line(line: Mapping[str, object]) -> None:
     import json  # each format imports what it needs: starting is most of the time
 
     ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
-    _write_lines(json.dumps(line, ensure_ascii=ascii_only))
+    text = json.dumps(line, ensure_ascii=ascii_only)
+    # What JSON lets stand, and terminals obey.
+    _write_lines(text.translate({c: f"\\u{c:04x}" for c in range(127, 160)}))
 
 
 def _write_lines(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    # Escape sequences in the name of a file, or in JSON, would reach a terminal.
+    sys.stdout.write("".join(f"{visible(line)}\n" for line in lines))
     sys.stdout.flush()
 
 
@@ -98,6 +102,10 @@ def _json_reporter() -> Report:
 
 
 def _csv_reporter() -> Report:
+    """Write cells as they are but for control characters, for programs to read.
+
+    A label that begins with `=` stays that: spreadsheets are told to take text.
+    """
     import csv
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -105,9 +113,10 @@ def _csv_reporter() -> Report:
 
     def report(name: str, categories: Sequence[Category] | None, error: str) -> None:
         if not categories:  # none above the threshold, or the picture is bad
-            writer.writerow((name, None, None, None, None, error or None))
+            said = visible(error) or None
+            writer.writerow((visible(name), None, None, None, None, said))
         for rank, category in enumerate(categories or (), 1):
-            writer.writerow((name, rank, *vars(category).values(), None))
+            writer.writerow((visible(name), rank, *vars(category).values(), None))
         sys.stdout.flush()
 
     return report

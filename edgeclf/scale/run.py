@@ -19,7 +19,6 @@ keep their rows; one whose content changes under the same name is not labelled a
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -42,6 +41,7 @@ from edgeclf.scale.partitions import Inventory, Partitions, cut, default_size, n
 from edgeclf.scale.pictures import Opener
 from edgeclf.scale.places import Store
 from edgeclf.scale.work import Done, Labelling, Partition, Start
+from edgeclf.tflite.source import read_model
 
 # Partitions, one after the other, whose store or disk does not answer: it will not.
 MAX_FAILURES = 20
@@ -239,9 +239,14 @@ class Job:
 def _labelling(config: LabelConfig) -> Labelling:
     """Read the model, and say how it is used."""
     labels = None if config.labels is None else given_labels(config.labels)[0]
+    name, content = read_model(
+        config.model,
+        config.model_arguments.get("sha256"),
+        config.model_arguments.get("max_model_mb"),
+    )
     return Labelling(
-        model_name=os.fspath(config.model),
-        model=Path(config.model).read_bytes(),
+        model_name=name,
+        model=content,
         labels=labels,
         arguments=dict(config.model_arguments),
         choice={

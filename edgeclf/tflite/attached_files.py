@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeclf.errors import ModelError
+from edgeclf.tflite.flatbuffer import damage_reported
 
 LABELS_NAME = "labels.txt"
 MAX_FILE_BYTES = 8 << 20  # of one attached file, unpacked: a zip is hostile input
@@ -37,7 +38,8 @@ class AttachedFiles:
         self._entries: dict[str, tuple[Any, ...]] = {}
         end = _end_of_zip(content)
         if end >= 0:
-            self._read_directory(end)
+            with damage_reported():
+                self._read_directory(end)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -70,6 +72,10 @@ class AttachedFiles:
 
     def read(self, name: str) -> bytes:
         """Unpack one file."""
+        with damage_reported():
+            return self._unpacked(name)
+
+    def _unpacked(self, name: str) -> bytes:
         entry = self._entries[name]
         encrypted, method, checksum = entry[3] & 1, entry[4], entry[7]
         packed_size, size, header = entry[8], entry[9], self._start + entry[16]

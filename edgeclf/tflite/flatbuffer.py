@@ -20,6 +20,7 @@ MODEL_IDENTIFIER = b"TFL3"
 METADATA_IDENTIFIER = b"M001"
 ALIGNMENT = 4  # of tables, and of the lengths of vectors
 MAX_TABLES = 100_000  # large models have some thousand; it bounds the time
+MAX_ELEMENTS = 16 << 20  # letters of names, and numbers, 36 bytes each in Python
 
 _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
@@ -72,7 +73,7 @@ class Reader:
         self.content = content
         self._vtables: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._tables_left = MAX_TABLES
-        self._elements_left = len(content)
+        self._elements_left = min(len(content), MAX_ELEMENTS)
 
     def table(self, position: int) -> tuple[int, ...]:
         """Return the offsets of a table's fields from its position, 0 for absent."""

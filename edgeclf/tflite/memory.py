@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
-from edgeclf.tflite.model_file import Operator
+if TYPE_CHECKING:
+    from edgeclf.tflite.model_file import Operator
+
+MEGABYTE = 1 << 20
+MAX_MODEL_MB = 900  # of one model, its file included; the rest of 1 GiB is Python's
+MAX_MODEL_BYTES = MAX_MODEL_MB * MEGABYTE
 
 # Bits of a value by TensorType; STRING, RESOURCE and VARIANT have no fixed size.
 _BITS = {

@@ -31,6 +31,7 @@ SOFTMAX = 25
 SPACE_TO_DEPTH = 26
 TANH = 28
 CALL = 31
+CUSTOM = 32
 PAD = 34
 GATHER = 36
 BATCH_TO_SPACE_ND = 37
@@ -95,6 +96,7 @@ ABS = 101
 SPLIT_V = 102
 CEIL = 104
 REVERSE_V2 = 105
+ADD_N = 106
 GATHER_ND = 107
 COS = 108
 RANK = 110
@@ -105,6 +107,7 @@ HARD_SWISH = 117
 IF = 118
 WHILE = 119
 SELECT_V2 = 123
+DENSIFY = 124
 BATCH_MATMUL = 126
 CUMSUM = 128
 CALL_ONCE = 129
@@ -113,16 +116,19 @@ REDUCE_ALL = 140
 VAR_HANDLE = 142
 READ_VARIABLE = 143
 ASSIGN_VARIABLE = 144
+BROADCAST_ARGS = 145
 GELU = 150
 RELU_0_TO_1 = 152
 ATAN2 = 156
 SIGN = 158
 BITWISE_XOR = 160
 RIGHT_SHIFT = 161
+COMPOSITE = 206
 
 MANY = 1 << 16
 
 UNARY = (
+    DENSIFY,
     DEQUANTIZE,
     FLOOR,
     L2_NORMALIZATION,
@@ -185,12 +191,20 @@ ACTIVATIONS = frozenset({SOFTMAX, LOGISTIC})  # whose values are probabilities
 
 VARIABLES = (READ_VARIABLE, ASSIGN_VARIABLE)  # their first input is a handle
 
+# How custom operators begin that interpreters have, none of them of classifiers. All
+# others they refuse themselves.
+TRUSTED_CUSTOM = (
+    *(b"TFLite_Detection_PostProcess", b"Mfcc", b"AudioSpectrogram", b"NumericVerify"),
+    *(b"RandomUniform", b"RandomStandardNormal", b"odml."),
+)
+
 # Operators that run other subgraphs: which fields of their options name them.
 CALLS: dict[int, tuple[int, ...]] = {
     CALL: (0,),
     IF: (0, 1),
     WHILE: (0, 1),
     CALL_ONCE: (0,),
+    COMPOSITE: (1,),  # of its second kind of options
 }
 
 # Least and most inputs, number of outputs; None: any.
@@ -200,6 +214,7 @@ ARITY: dict[int, tuple[int, int, int | None]] = {
     **dict.fromkeys(REDUCE, (2, 2, 1)),
     **dict.fromkeys(POOL, (1, 1, 1)),
     **dict.fromkeys(RESIZE, (2, 2, 1)),
+    ADD_N: (1, MANY, 1),
     CONCATENATION: (1, MANY, 1),
     CONV_2D: (3, 3, 1),
     DEPTHWISE_CONV_2D: (3, 3, 1),
@@ -242,11 +257,16 @@ ARITY: dict[int, tuple[int, int, int | None]] = {
     BATCH_MATMUL: (2, 2, 1),
     CUMSUM: (2, 2, 1),
     CALL_ONCE: (0, 0, None),
+    BROADCAST_ARGS: (2, 2, 1),
     BROADCAST_TO: (2, 2, 1),
     VAR_HANDLE: (0, 0, None),
     READ_VARIABLE: (1, 1, 1),
     ASSIGN_VARIABLE: (2, 2, 0),
 }
+
+# Interpreters read what others are given without looking whether it is of the right
+# type and size: what is not known here cannot be checked.
+KNOWN = frozenset({*ARITY, *CALLS, CUSTOM})
 
 # The type of the options that the rules in `output_shapes` read.
 OPTIONS: dict[int, int] = {

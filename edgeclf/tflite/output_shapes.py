@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgeclf.errors import ModelError
 from edgeclf.tflite.flatbuffer import Table
 from edgeclf.tflite.operators import (
+    ADD_N,
     BINARY,
     CONCATENATION,
     CONV_2D,
@@ -123,7 +124,8 @@ def _binary(call: Call) -> list[Shape]:
 def _convolution(call: Call) -> list[Shape]:
     image, filters = _rank(call, 0, 4), _rank(call, 1, 4)
     count, height, width, depth = filters
-    if not depth or image[3] % depth or not count or count % (image[3] // depth):
+    groups = image[3] // depth if depth else 0
+    if not groups or image[3] % depth or not count or count % groups:
         raise MisfitError(
             f"Expected filters that fit {image}. Received: filters of {filters}"
         )
@@ -209,10 +211,10 @@ def _pack(call: Call) -> list[Shape]:
     return [(*shape[:axis], len(call.inputs), *shape[axis:])]
 
 
-def _split(call: Call) -> list[Shape] | None:
+def _split(call: Call) -> list[Shape]:
     axes, shape = call.operand(0).values, call.operand(1).shape
-    if axes is None or axes.size != 1:
-        return None
+    if axes is None or axes.size != 1:  # the kernel trusts it
+        raise ModelError("Expected an axis that is a constant. Received: none")
     axis = _axis(int(axes.item()), len(shape))
     if call.option(0) != call.num_outputs or shape[axis] % call.num_outputs:
         raise MisfitError(f"Expected {call.num_outputs} equal parts of {shape}.")
@@ -429,6 +431,7 @@ _RULES: dict[int, Callable[[Call], list[Shape] | None]] = {
     **dict.fromkeys(POOL, _pool),
     **dict.fromkeys(RESIZE, _resize),
     **dict.fromkeys((PAD, PADV2), _pad),
+    ADD_N: _unary,
     CONCATENATION: _concatenation,
     CONV_2D: _convolution,
     DEPTHWISE_CONV_2D: _depthwise,

@@ -7,16 +7,28 @@ end the process, where no error can be caught any more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeclf.errors import ModelError
+from edgeclf.tflite.calls import check_depth, check_passed
 from edgeclf.tflite.flatbuffer import damage_reported
-from edgeclf.tflite.memory import peak_bytes, tensor_bytes
+from edgeclf.tflite.footprint import BASE_BYTES, graph_bytes
+from edgeclf.tflite.memory import MAX_MODEL_BYTES, MEGABYTE, tensor_bytes
 from edgeclf.tflite.model_file import Model, Operator, SubGraph, Tensor, parse
-from edgeclf.tflite.operators import ARITY, CALLS, MANY, OPTIONS, SAME_TYPE, VARIABLES
+from edgeclf.tflite.operators import (
+    ARITY,
+    CUSTOM,
+    KNOWN,
+    MANY,
+    OPTIONS,
+    SAME_TYPE,
+    TRUSTED_CUSTOM,
+    VARIABLES,
+)
 from edgeclf.tflite.output_shapes import (
     MAX_VALUES,
     Call,
@@ -25,9 +37,10 @@ from edgeclf.tflite.output_shapes import (
     Shape,
     output_shapes,
 )
+from edgeclf.tflite.scales import check_scales
+from edgeclf.tflite.sizes import known_values, most_values
 from edgeclf.tflite.verify_tensors import MAX_RANK, check_tensor
 
-MAX_ACTIVATION_BYTES = 512 << 20  # of tensors that are needed at the same time
 MAX_NAME = 80  # letters of a tensor's name that are repeated
 
 _INTEGERS = {2: "<i4", 4: "<i8"}
@@ -35,18 +48,25 @@ _HANDLES = (13, 14)  # RESOURCE, VARIANT
 _OMITTED = -1  # input
 
 
-def check_model(content: bytes) -> None:
+def check_model(content: bytes, max_bytes: int = MAX_MODEL_BYTES) -> int:
     """Check a `.tflite` file before an interpreter reads it.
 
     Every offset in it leads to where it should; tensors, buffers and operators that
     are named exist, constants have the size of their tensor, operators read what has
     been computed before; operators that are known have the right number of inputs,
     sane options, and outputs of as many values as they compute, whose shape counts
-    from there on, as interpreters count it; and not more than 512 MiB are needed for
-    activations. Operators that are not known pass.
+    from there on, as interpreters count it; subgraphs are run with the shapes they are
+    made for, and not by themselves; operators that are not known are refused, but for
+    custom ones, which only their makers' interpreters have. And the model fits into
+    the memory it may have: the file twice (interpreters pack the weights anew), what
+    is held at the same time at the worst moment, and what operators need besides.
 
     Args:
         content: The whole file.
+        max_bytes: Most memory that it may take.
+
+    Returns:
+        The memory it takes at most, in bytes.
 
     Raises:
         ModelError: The model is damaged, or too large.
@@ -54,11 +74,48 @@ def check_model(content: bytes) -> None:
     with damage_reported():
         model = parse(content)
         _check_references(content, model)
-        for index, graph in enumerate(model.subgraphs):
-            try:
-                _Graph(content, model, graph).check()
-            except ModelError as error:
-                raise ModelError(f"Subgraph {index} is damaged: {error}") from error
+        return _check_graphs(content, model, max_bytes, None)
+
+
+def check_resized(content: bytes, input_shape: Shape, max_bytes: int) -> int:
+    """Check that a model whose input takes another shape than it declares still fits.
+
+    Args:
+        content: A file that `check_model` has passed.
+        input_shape: Of its only input.
+        max_bytes: Most memory that it may take.
+
+    Returns:
+        The memory it takes at most, in bytes; of operators that are not known, what
+        goes in is taken for what comes out.
+
+    Raises:
+        ModelError: It is too large.
+    """
+    with damage_reported():
+        return _check_graphs(content, parse(content), max_bytes, input_shape)
+
+
+def _check_graphs(
+    content: bytes, model: Model, max_bytes: int, input_shape: Shape | None
+) -> int:
+    total = BASE_BYTES + 2 * len(content)
+    checked = []
+    for index, graph in enumerate(model.subgraphs):
+        checked.append(_Graph(content, model, graph, None if index else input_shape))
+        try:
+            checked[-1].check()
+        except ModelError as error:
+            raise ModelError(f"Subgraph {index} is damaged: {error}") from error
+        total += checked[-1].memory_bytes()
+    check_passed(model, lambda graph, tensor: checked[graph].shape(tensor))
+    if total > max_bytes:
+        raise ModelError(
+            f"Expected a model that takes at most {max_bytes // MEGABYTE} MB of "
+            "memory, which --max_model_mb (max_model_mb=) changes. Received: one that "
+            f"would take {total / MEGABYTE:,.0f} MB."
+        )
+    return total
 
 
 def _check_references(content: bytes, model: Model) -> None:
@@ -76,25 +133,14 @@ def _check_references(content: bytes, model: Model) -> None:
         tensors = len(model.subgraphs[signature.subgraph].tensors)
         for names in (signature.inputs, signature.outputs):
             _check_indices("tensors", (name.tensor for name in names), tensors)
-    calls = {
-        index: called
-        for index, graph in enumerate(model.subgraphs)
-        if (called := list(_called_subgraphs(graph)))
-    }
-    if calls:
-        from graphlib import CycleError, TopologicalSorter  # only control flow needs it
-
-        _check_indices("subgraphs", chain(*calls.values()), graphs)
-        try:
-            TopologicalSorter(calls).prepare()
-        except CycleError as error:
-            raise ModelError("Expected no subgraph that runs itself.") from error
-
-
-def _called_subgraphs(graph: SubGraph) -> Iterator[int]:
-    for operator in graph.operators:
-        for slot in CALLS.get(operator.code, ()):
-            yield operator.options.number(slot) if operator.options else 0
+    for code in model.operator_codes:
+        name = content[code.custom_name]
+        if CUSTOM in (code.old_code, code.code) and name.startswith(TRUSTED_CUSTOM):
+            raise ModelError(
+                "Expected a model that labels pictures. Received: one with the "
+                f"operator {name[:MAX_NAME].decode()}, which edgeclf does not use."
+            )
+    check_depth(model)
 
 
 def _check_indices(kind: str, indices: Iterable[int], count: int) -> None:
@@ -106,7 +152,13 @@ def _check_indices(kind: str, indices: Iterable[int], count: int) -> None:
 class _Graph:
     """One subgraph, checked in the order in which it is computed."""
 
-    def __init__(self, content: bytes, model: Model, graph: SubGraph) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        model: Model,
+        graph: SubGraph,
+        input_shape: Shape | None = None,
+    ) -> None:
         self._content = content
         self._buffers = model.buffers
         self._graph = graph
@@ -115,6 +167,11 @@ class _Graph:
         self._constants: dict[int, slice] = {}  # where their values lie in the file
         self._operands: dict[int, Operand] = {}
         self._computed: dict[int, Shape] = {}  # by operators that are known
+        self._values: dict[int, NDArray[Any]] = {}  # of sizes that are computed
+        self._at_most: dict[int, int] = {}  # values of outputs of unknown shape
+        self._is_resized = input_shape is not None
+        if input_shape is not None:
+            self._computed[graph.inputs[0]] = input_shape
 
     def check(self) -> None:
         count = len(self._tensors)
@@ -127,7 +184,6 @@ class _Graph:
                 name = tensor.name[:MAX_NAME]
                 raise ModelError(f"tensor {index} {name!r}: {error}") from error
         self._check_operators()
-        self._check_memory()
 
     def _check_tensor(self, index: int, tensor: Tensor) -> None:
         _check_indices("buffers", [tensor.buffer], len(self._buffers))
@@ -159,6 +215,11 @@ class _Graph:
 
     def _check_operator(self, operator: Operator, known: set[int]) -> None:
         """Check one operator; `known` are the tensors that have values before it."""
+        if operator.code not in KNOWN:
+            raise ModelError(
+                "Expected operators that edgeclf knows and can check. "
+                "Received: another."
+            )
         count = len(self._tensors)
         least, most, num_outputs = ARITY.get(operator.code, (0, MANY, None))
         inputs, outputs = operator.inputs, operator.outputs
@@ -188,8 +249,7 @@ class _Graph:
             end = operator.custom_offset + operator.custom_size
             if end > len(self._content):
                 raise ModelError("its options are missing.")
-        if operator.code in ARITY:
-            self._check_shapes(operator)
+        self._check_shapes(operator)
         known.update(results)
 
     def _check_shapes(self, operator: Operator) -> None:
@@ -204,63 +264,91 @@ class _Graph:
             for index in operator.inputs
         ]
         call = Call(operator.code, options, inputs, len(operator.outputs))
+        most = most_values(call)
+        shapes = None
         try:
             shapes = output_shapes(call)
         except MisfitError:
             # Declared sizes that may vary are 1, and need not fit together.
-            if not any(
+            if not self._is_resized and not any(
                 -1 in self._tensors[index].signature[1:]
                 for index in operator.inputs
                 if index != _OMITTED
             ):
                 raise
-            return
+        else:
+            self._check_type(call, operator)
+        tensors = self._tensors
+        check_scales(
+            operator.code,
+            [tensors[index] for index in operator.inputs if index != _OMITTED],
+            [tensors[index] for index in operator.outputs if index != _OMITTED],
+        )
+        if shapes is None:
+            self._bound(operator, inputs, most)
+        else:
+            self._note(operator, shapes)
+        if operator.outputs[:1] not in ((), (_OMITTED,)):
+            values = known_values(call, shapes)
+            if values is not None:
+                self._values[operator.outputs[0]] = values
+
+    def _check_type(self, call: Call, operator: Operator) -> None:
         source = SAME_TYPE.get(operator.code)
         if source is not None:
             kind = call.operand(source).type
             if any(self._tensors[index].type != kind for index in operator.outputs):
                 raise ModelError("Expected an output of the input's type.")
-        if shapes is None:
-            return
+
+    def _bound(
+        self, operator: Operator, inputs: list[Operand | None], most: int | None
+    ) -> None:
+        """Note how many values outputs may have whose shape is not known here."""
+        if most is None and self._is_resized:
+            most = max((math.prod(each.shape) for each in inputs if each), default=0)
+        if most is not None:
+            self._at_most.update(dict.fromkeys(operator.outputs, most))
+
+    def _note(self, operator: Operator, shapes: list[Shape]) -> None:
+        """Note the shapes of outputs; refuse what is declared otherwise."""
         for index, shape in zip(operator.outputs, shapes, strict=True):
             tensor = self._tensors[index]
-            if len(shape) > MAX_RANK or not _may_have(tensor, shape):
+            if len(shape) > MAX_RANK or not (
+                self._is_resized or _may_have(tensor, shape)
+            ):
                 raise ModelError(
                     f"Expected an output of shape {shape[: MAX_RANK + 1]}. "
                     f"Received: {tensor.shape}"
                 )
             self._computed[index] = shape
 
-    def _shape(self, index: int) -> Shape:
+    def shape(self, index: int) -> Shape:
+        """Return what a tensor's shape is, as far as it is known."""
         return self._computed.get(index, self._tensors[index].shape)
 
     def _operand(self, index: int) -> Operand:
         operand = self._operands.get(index)
         if operand is None:
-            tensor, values = self._tensors[index], None
-            shape = self._shape(index)
+            tensor, values = self._tensors[index], self._values.get(index)
+            shape = self.shape(index)
             data, dtype = self._constants.get(index), _INTEGERS.get(tensor.type)
             if data and dtype and math.prod(shape) <= MAX_VALUES:
                 values = np.frombuffer(self._content[data], dtype).reshape(shape)
             operand = self._operands[index] = Operand(shape, tensor.type, values)
         return operand
 
-    def _check_memory(self) -> None:
-        """Bound what must be held at the same time, as the interpreter reuses it."""
-        graph = self._graph
-        most = peak_bytes(
-            graph.operators, graph.inputs, graph.outputs, self._activation_bytes
+    def memory_bytes(self) -> int:
+        """Return what the tensors and operators take besides the file."""
+        return graph_bytes(
+            self._graph, self.shape, self._activation_bytes, self._constants
         )
-        if most > MAX_ACTIVATION_BYTES:
-            raise ModelError(
-                f"Expected at most {MAX_ACTIVATION_BYTES} bytes of activations. "
-                f"Received: {most}"
-            )
 
     def _activation_bytes(self, index: int) -> int:
         if index == _OMITTED or index in self._constants:
             return 0
-        return tensor_bytes(self._shape(index), self._tensors[index].type) or 0
+        kind = self._tensors[index].type
+        values = (max(self._at_most.get(index, 0), math.prod(self.shape(index))),)
+        return tensor_bytes(values, kind) or 0
 
 
 def _may_have(tensor: Tensor, shape: Shape) -> bool:

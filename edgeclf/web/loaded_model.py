@@ -18,6 +18,7 @@ from edgeclf.decoder import ImageSource
 from edgeclf.labelling.workers import named
 from edgeclf.labels import Labels
 from edgeclf.results import Category
+from edgeclf.tflite.source import read_model
 
 if TYPE_CHECKING:
     from edgeclf.class_activation_map import ClassActivationMapper
@@ -56,10 +57,11 @@ class LoadedModel:
         self.path = path
         # Bytes of a name that are not UTF-8 cannot be in an answer.
         self.name = path.name.encode("utf-8", "replace").decode()
-        # The interpreter holds the same bytes: they are in memory once.
-        self.content = path.read_bytes()
-        self.sha256 = hashlib.sha256(self.content).hexdigest()
         self._arguments = dict(arguments or {})
+        # The interpreter holds the same bytes: they are in memory once.
+        max_model_mb = self._arguments.get("max_model_mb")
+        _, self.content = read_model(path, max_model_mb=max_model_mb)
+        self.sha256 = hashlib.sha256(self.content).hexdigest()
         source = cast("io.BytesIO", named(self.content, str(path)))
         self.classifier = Classifier(source, labels, **self._arguments)
         self._loading = threading.Lock()

@@ -9,6 +9,10 @@ import os
 from pathlib import Path
 
 from edgeclf.errors import DownloadError, ModelError
+from edgeclf.network import named_errors
+from edgeclf.tflite.flatbuffer import MODEL_IDENTIFIER
+from edgeclf.tflite.source import read_model
+from edgeclf.tflite.verify import check_model
 from edgeclf.zoo import cache
 from edgeclf.zoo.applications import KERAS_ARCHITECTURES, PREFIX
 from edgeclf.zoo.backbone import Backbone
@@ -240,12 +244,16 @@ def _read_file(name: str) -> bytes:
             f"edgeclf convert {name} --output backbone.tflite"
         )
     try:
-        return path.read_bytes()
+        _, content = read_model(path)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"Expected the path of a .tflite file. Received: {path}, which does not "
             "exist."
         ) from None
+    if content[4:8] == MODEL_IDENTIFIER:  # of others it is said what they are
+        with named_errors(name):
+            check_model(content)
+    return content
 
 
 def _filled(
