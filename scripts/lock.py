@@ -26,6 +26,11 @@ MACHINES = [
     for name in ("x86_64", "aarch64")
 ]
 
+# Each with the reason for it; uv overlooks that a release is not for newer Pythons.
+CONSTRAINTS = [
+    'backports-strenum<1.3; python_version >= "3.11"',  # 1.3 is for Python 3.10 alone
+]
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -63,7 +68,13 @@ ALL = (
     Lock(
         "fuzz",
         None,
-        ('atheris; python_version >= "3.11" and platform_machine == "x86_64"',),
+        tuple(
+            f'atheris{bound} and platform_machine == "x86_64"'
+            for bound in (
+                '==3.0.0; python_version == "3.11"',
+                '>=3.1; python_version >= "3.12"',
+            )
+        ),
         within="dev",
     ),
     Lock("tensorflow", ("train", "tensorflow"), ("pytest",)),
@@ -125,6 +136,9 @@ def write(lock: Lock, options: list[str]) -> None:
     if lock.within:
         command += ["--constraint", str(LOCKS / f"{lock.within}.txt")]
     with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "constraints.txt")
+        constraints.write_text("\n".join(CONSTRAINTS) + "\n", encoding="utf-8")
+        command += ["--constraint", str(constraints)]
         asked = Path(folder, "asked.in")
         asked.write_text("\n".join(requirements(lock)) + "\n", encoding="utf-8")
         resolved = Path(folder, "resolved.txt")
