@@ -21,10 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ROOT / "locks"
-MACHINES = [
-    f"python_version < '3.14' and sys_platform == 'linux' and platform_machine == '{name}'"
-    for name in ("x86_64", "aarch64")
-]
+MACHINES = ("x86_64", "aarch64")
 
 # Each with the reason for it; uv overlooks that a release is not for newer Pythons.
 CONSTRAINTS = [
@@ -112,6 +109,16 @@ def requirements(lock: Lock) -> list[str]:
     return sorted({line.strip() for line in lines if line.strip()})
 
 
+def environments(lock: Lock) -> list[str]:
+    """Return the markers of where a lock is for; elsewhere it installs nothing."""
+    above = "3.12" if lock.lowest else "3.14"
+    return [
+        f"python_version < '{above}' and sys_platform == 'linux'"
+        f" and platform_machine == '{machine}'"
+        for machine in MACHINES
+    ]
+
+
 def header(lock: Lock) -> str:
     """Return the comment at the top of a lock's file."""
     lines = ["By `make lock`, from setup.cfg and scripts/lock.py:"]
@@ -143,7 +150,7 @@ def write(lock: Lock, options: list[str]) -> None:
         asked.write_text("\n".join(requirements(lock)) + "\n", encoding="utf-8")
         resolved = Path(folder, "resolved.txt")
         Path(folder, "pyproject.toml").write_text(
-            f'[tool.uv]\nenvironments = {MACHINES}\n', encoding="utf-8"
+            f"[tool.uv]\nenvironments = {environments(lock)}\n", encoding="utf-8"
         )
         if lock.path.is_file():
             resolved.write_bytes(lock.path.read_bytes())
