@@ -61,6 +61,7 @@ class Lock:
 ALL = (
     Lock("dev", ("dev",), ("setuptools",)),
     Lock("train", ("train",), ("setuptools",), within="dev"),
+    Lock("extras", ("train", "bot", "web", "ray", "search", "camera"), within="dev"),
     Lock("browser", None, ("playwright", "axe-playwright-python"), within="dev"),
     Lock(
         "fuzz",
@@ -85,13 +86,13 @@ ALL = (
     Lock(
         "release",
         None,
-        ("build", "cyclonedx-bom", "pip-audit", "setuptools", "twine", "uv"),
+        ("build", "cyclonedx-bom", "pip-audit", "pytest", "setuptools", "twine", "uv"),
     ),
-    Lock("lowest-base", (), ("pytest>=8",), lowest=True),
+    Lock("lowest-base", (), ("pytest>=8.2",), lowest=True),
     Lock(
         "lowest-extras",
         ("train", "bot", "web", "parquet", "search", "camera"),
-        ("pytest>=8",),
+        ("pytest>=8.2",),
         lowest=True,
     ),
 )
