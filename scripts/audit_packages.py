@@ -49,7 +49,8 @@ def audit(pins: list[tuple[str, str]], options: list[str]) -> int:
         asked, answer = Path(folder, "asked.txt"), Path(folder, "answer.json")
         asked.write_text("".join(f"{name}=={version}\n" for name, version in pins))
         # Markers are gone and versions exact: pip has nothing to resolve.
-        command = ["pip-audit", "--strict", "--no-deps", "--disable-pip"]
+        command = [sys.executable, "-m", "pip_audit", "--strict", "--no-deps"]
+        command += ["--disable-pip"]
         command += ["--progress-spinner", "off", "--format", "json"]
         command += ["--requirement", str(asked), "--output", str(answer)]
         done = subprocess.run([*command, *options], capture_output=True, text=True)
@@ -61,7 +62,9 @@ def audit(pins: list[tuple[str, str]], options: list[str]) -> int:
     for package in packages:
         for found in package.get("vulns", []):
             fixed = ", ".join(found["fix_versions"]) or "no version"
-            print(f"{package['name']} {package['version']}: {found['id']}, mended in {fixed}")
+            print(
+                f"{package['name']} {package['version']}: {found['id']}, mended in {fixed}"
+            )
             status = VULNERABLE
     checked = [package for package in packages if "vulns" in package]
     if status == CLEAN and (done.returncode or len(checked) < len(pins)):

@@ -134,8 +134,8 @@ def write(lock: Lock, options: list[str]) -> None:
         subprocess.CalledProcessError: uv found no versions that fit together, or
             cannot reach the package registry; its own words are on stderr.
     """
-    command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
-    command += ["--no-header", "--no-annotate"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
+    command += ["--universal", "--generate-hashes", "--no-header", "--no-annotate"]
     command += ["--only-binary", ":all:"]
     for name in lock.sources:
         command += ["--no-binary", name]

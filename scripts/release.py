@@ -36,7 +36,9 @@ def git(*arguments: str) -> bytes:
     Raises:
         subprocess.CalledProcessError: git failed; its words are on stderr.
     """
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, check=True, capture_output=True
+    )
     return done.stdout
 
 
@@ -145,7 +147,15 @@ def packages(output: Path) -> list[Path]:
         normalize(sdist, epoch)
         wheel = build("wheel", unpack(sdist, unpacked), output, epoch)
     check_wheel(wheel)
-    command = [sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(wheel)]
+    command = [
+        sys.executable,
+        "-m",
+        "twine",
+        "check",
+        "--strict",
+        str(sdist),
+        str(wheel),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return [sdist, wheel]
 
@@ -172,9 +182,11 @@ def bill_of_materials(wheel: Path, output: Path) -> Path:
         # By name: an installed path would be written into the bill.
         found = ["--no-index", "--find-links", str(output)]
         subprocess.run([*pip, "--no-deps", *found, "edgeclf"], check=True)
-        subprocess.run([python, "-m", "pip", "uninstall", "-qy", "pip"], check=True)
         licences = [python, str(ROOT / "scripts" / "licences.py")]
-        subprocess.run(licences, check=True)
+        subprocess.run(licences, check=True, stdout=subprocess.DEVNULL)
+        # These came with the environment, not with edgeclf.
+        remove = [python, "-m", "pip", "uninstall", "--quiet", "--yes"]
+        subprocess.run([*remove, "setuptools", "pip"], check=True)
         command = [sys.executable, "-m", "cyclonedx_py", "environment"]
         command += ["--output-reproducible", "--of", "JSON", "-o", str(written), python]
         subprocess.run(command, check=True)

@@ -19,7 +19,9 @@ sys.path.insert(0, str(ROOT))
 from scripts import lock as locks
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-PIN = re.compile(r"^(?P<pin>[A-Za-z0-9][^\\#]*?) *\\?\n(?P<sums>(?:    --hash=.*\n)*)", re.M)
+PIN = re.compile(
+    r"^(?P<pin>[A-Za-z0-9][^\\#]*?) *\\?\n(?P<sums>(?:    --hash=.*\n)*)", re.M
+)
 
 
 def pins(lock: locks.Lock) -> list[tuple[Requirement, list[str]]]:

@@ -103,7 +103,7 @@ def test_wheel_has_what_users_need_and_nothing_else(first):
     assert not [name for name in names if "__pycache__" in name or "test_" in name]
     assert modes <= {0o644, 0o755, 0o664}
     assert said["Name"] == "edgeclf"
-    assert said["License-Expression"] == "Apache-2.0"
+    assert said["License"] == "Apache-2.0"
     assert said["Requires-Python"] == ">=3.10"
     base = [line for line in said.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(line.split(">")[0] for line in base) == [
