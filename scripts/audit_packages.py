@@ -62,9 +62,8 @@ def audit(pins: list[tuple[str, str]], options: list[str]) -> int:
     for package in packages:
         for found in package.get("vulns", []):
             fixed = ", ".join(found["fix_versions"]) or "no version"
-            print(
-                f"{package['name']} {package['version']}: {found['id']}, mended in {fixed}"
-            )
+            name = f"{package['name']} {package['version']}"
+            print(f"{name}: {found['id']}, mended in {fixed}")
             status = VULNERABLE
     checked = [package for package in packages if "vulns" in package]
     if status == CLEAN and (done.returncode or len(checked) < len(pins)):

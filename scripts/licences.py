@@ -106,8 +106,8 @@ def main() -> int:
         print(f"{name} {package.version}: {licence(package)} ({where})")
         if surprise(package):
             print(
-                "error: Expected a licence that asks for a notice, or one of EXCEPTIONS "
-                f"in scripts/licences.py. Received: {licence(package)} of {name}.",
+                "error: Expected a licence that asks for a notice, or one of "
+                f"EXCEPTIONS in scripts/licences.py. Received: {licence(package)} of {name}.",
                 file=sys.stderr,
             )
             status = 1

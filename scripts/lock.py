@@ -79,8 +79,14 @@ ALL = (
     Lock(
         "peers",
         None,
-        ("mediapipe==1.2.2", "openvino", "onnxruntime", "tflite2onnx")
-        + ("cleanlab==2.9.0", "scikit-learn"),
+        (
+            "cleanlab==2.9.0",
+            "mediapipe==1.2.2",
+            "onnxruntime",
+            "openvino",
+            "scikit-learn",
+            "tflite2onnx",
+        ),
         sources=("tflite2onnx",),
     ),
     Lock(

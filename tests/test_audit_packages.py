@@ -5,18 +5,17 @@ from __future__ import annotations
 import http.server
 import importlib.util
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from scripts import audit_packages as audits
+
 ROOT = Path(__file__).resolve().parents[1]
 if not (ROOT / "scripts" / "audit_packages.py").is_file():
     pytest.skip("no checkout around these tests", allow_module_level=True)
-sys.path.insert(0, str(ROOT))
-from scripts import audit_packages as audits
 
 needs_pip_audit = pytest.mark.skipif(
     importlib.util.find_spec("pip_audit") is None,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from scripts import lock as locks
 
 ROOT = Path(__file__).resolve().parents[1]
 if not (ROOT / "locks").is_dir():
     pytest.skip("no checkout around these tests", allow_module_level=True)
-pytest.importorskip("packaging", reason="packaging is not installed")
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-sys.path.insert(0, str(ROOT))
-from scripts import lock as locks
+Requirement = pytest.importorskip("packaging.requirements").Requirement
+canonicalize_name = pytest.importorskip("packaging.utils").canonicalize_name
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 PIN = re.compile(
@@ -24,7 +22,7 @@ PIN = re.compile(
 )
 
 
-def pins(lock: locks.Lock) -> list[tuple[Requirement, list[str]]]:
+def pins(lock: locks.Lock) -> list[tuple[Any, list[str]]]:
     """What a lock's file holds, and the sums of each."""
     text = lock.path.read_text(encoding="utf-8")
     return [

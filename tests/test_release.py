@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import release
+
 ROOT = Path(__file__).resolve().parents[1]
 if not (ROOT / "scripts" / "release.py").is_file():
     pytest.skip("no checkout around these tests", allow_module_level=True)
@@ -25,9 +27,6 @@ pytest.importorskip("build", reason="build is not installed: make test-release")
 pytest.importorskip("twine", reason="twine is not installed: make test-release")
 if subprocess.run(["git", "rev-parse"], cwd=ROOT, capture_output=True).returncode:
     pytest.skip("no git around this checkout", allow_module_level=True)
-
-sys.path.insert(0, str(ROOT))
-from scripts import release
 
 
 def built(checkout: Path, output: Path, umask: int, **environment: str) -> list[Path]:
