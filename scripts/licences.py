@@ -107,7 +107,8 @@ def main() -> int:
         if surprise(package):
             print(
                 "error: Expected a licence that asks for a notice, or one of "
-                f"EXCEPTIONS in scripts/licences.py. Received: {licence(package)} of {name}.",
+                f"EXCEPTIONS in scripts/licences.py. Received: {licence(package)} "
+                f"of {name}.",
                 file=sys.stderr,
             )
             status = 1
