@@ -53,8 +53,9 @@ with_extras="tests/test_bot_answers.py tests/test_bot_api.py tests/test_bot_poll
     tests/test_compare.py tests/test_progress.py tests/test_quantize.py
     tests/test_retrain.py tests/test_summaries.py tests/test_web_api.py
     tests/test_web_chat.py tests/test_web_model.py tests/test_web_predict.py
-    tests/test_web_serve.py $(cd "$root" && ls tests/test_label_command.py tests/test_label_errors.py
-        tests/test_label_sources.py 2>/dev/null)"
+    tests/test_web_serve.py
+    tests/test_label_command.py tests/test_label_errors.py
+    tests/test_label_sources.py"
 
 echo "== $("$python" --version), the lowest base"
 environment base lowest-base
