@@ -3,10 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := install --quiet --disable-pip-version-check
+# Exact versions with their sums, from locks/: `make lock` writes these files.
+QUIET := --quiet --disable-pip-version-check
+LOCKED := install $(QUIET) --no-deps --require-hashes --requirement
+EDITABLE := install $(QUIET) --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test check format fuzz test-tensorflow test-browser test-container \
-        test-pythons device-test wheel benchmark soak screenshots clean
+        test-pythons test-lowest test-release device-test wheel release audit lock \
+        benchmark soak screenshots clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m edgeclf demo $(ARGS)
@@ -18,7 +22,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/test_imports.py
+	$(BIN)/python -m pytest --quiet tests/test_imports.py tests/test_locks.py
+	$(BIN)/python scripts/licences.py > /dev/null
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -79,6 +84,10 @@ test-pythons: wheel
 	sh tests/pythons.sh dist/edgeclf-*.whl
 	sh tests/old_runtime.sh $(BIN)/python dist/edgeclf-*.whl
 
+# The wheel with the lowest versions that setup.cfg allows, on Python 3.10.
+test-lowest: wheel
+	sh tests/lowest.sh dist/edgeclf-*.whl
+
 # The wheel in the user space of 64-bit and 32-bit Raspberry Pis, under qemu; says why
 # where that cannot be done.
 device-test: wheel
@@ -86,24 +95,59 @@ device-test: wheel
 
 wheel: $(VENV)/.dev
 	rm -rf build dist
-	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist . > /dev/null
+
+# What a release consists of, from the last commit: docs/releasing.md.
+release: .venv-release/.done
+	rm -rf dist
+	.venv-release/bin/python scripts/release.py --output dist
+
+# Two builds of the last commit are the same bytes; what the audit says.
+test-release: .venv-release/.done
+	.venv-release/bin/python -m pytest --noconftest $(ARGS) tests/test_release.py \
+	    tests/test_audit_packages.py
+
+# Known vulnerabilities of the locked versions. Exit status 3 (of make: 2) where the
+# service of pip-audit cannot be reached; UNREACHABLE=ok says so and goes on.
+audit: .venv-release/.done
+	.venv-release/bin/python scripts/audit_packages.py $(ARGS) \
+	    || { [ $$? = 3 ] && [ "$(UNREACHABLE)" = ok ]; }
+
+# Resolve locks/ again for what setup.cfg says; ARGS=--upgrade takes what is newest.
+lock: .venv-release/.done
+	.venv-release/bin/python scripts/lock.py $(ARGS)
 
 clean:
-	rm -rf build dist demo .venv .venv-tensorflow .venv-peers .device edgeclf.egg-info \
-	    benchmarks/work
+	rm -rf build dist demo .venv .venv-tensorflow .venv-peers .venv-release .device \
+	    edgeclf.egg-info benchmarks/work
 
-$(VENV)/.train: setup.cfg pyproject.toml
+# `pip check` fails where the locks hold nothing for this Python or machine.
+$(VENV)/.train: setup.cfg pyproject.toml locks/train.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip $(INSTALL) --editable '.[train]'
+	$(BIN)/pip $(LOCKED) locks/train.txt
+	$(BIN)/pip $(EDITABLE)
+	$(BIN)/pip check > /dev/null || { $(BIN)/pip check; exit 1; }
 	touch $@
 
-$(VENV)/.dev: setup.cfg pyproject.toml
+$(VENV)/.dev: setup.cfg pyproject.toml locks/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip $(INSTALL) --editable '.[dev]'
+	$(BIN)/pip $(LOCKED) locks/dev.txt
+	$(BIN)/pip $(EDITABLE)
+	$(BIN)/pip check > /dev/null || { $(BIN)/pip check; exit 1; }
 	touch $@ $(VENV)/.train
 
-$(VENV)/.browser: $(VENV)/.dev
-	$(BIN)/pip $(INSTALL) playwright axe-playwright-python
+# atheris, for fuzzing: Python 3.11 and newer on x86-64.
+$(VENV)/.fuzz: $(VENV)/.dev locks/fuzz.txt
+	$(BIN)/pip $(LOCKED) locks/fuzz.txt
+	touch $@
+
+.venv-release/.done: locks/release.txt
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip $(LOCKED) locks/release.txt
+	touch $@
+
+$(VENV)/.browser: $(VENV)/.dev locks/browser.txt
+	$(BIN)/pip $(LOCKED) locks/browser.txt
 	@if command -v chromium || command -v chromium-browser; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
 	    { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } \
@@ -112,14 +156,14 @@ $(VENV)/.browser: $(VENV)/.dev
 	fi
 	touch $@
 
-.venv-tensorflow/.done: setup.cfg pyproject.toml
+.venv-tensorflow/.done: setup.cfg pyproject.toml locks/tensorflow.txt
 	$(PYTHON) -m venv .venv-tensorflow
-	.venv-tensorflow/bin/pip $(INSTALL) --editable '.[train,tensorflow]' pytest
+	.venv-tensorflow/bin/pip $(LOCKED) locks/tensorflow.txt
+	.venv-tensorflow/bin/pip $(EDITABLE)
 	touch $@
 
 # What others do the same with, for benchmarks/classify.py and mislabelled.py.
-.venv-peers/.done: Makefile
+.venv-peers/.done: locks/peers.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip $(INSTALL) mediapipe==1.2.2 openvino onnxruntime tflite2onnx \
-	    cleanlab==2.9.0 scikit-learn
+	.venv-peers/bin/pip $(LOCKED) locks/peers.txt
 	touch $@
