@@ -14,27 +14,27 @@ from PIL import Image, PngImagePlugin
 from edgeclf.__main__ import main
 from edgeclf.bot.feedback import Feedback
 
-SECRET = "Rynek 17, Wroclaw"
+PLACE = "Rynek 17, Wroclaw"
 _GPS, _GPS_METHOD, _DESCRIPTION = 0x8825, 0x1B, 0x010E
 # A segment or chunk of EXIF, XMP or GPS: none of ours has a reason to be there.
-_MARKS = (b"Exif", b"eXIf", b"http://ns.adobe.com/xap", b"GPS", SECRET.encode())
+_MARKS = (b"Exif", b"eXIf", b"http://ns.adobe.com/xap", b"GPS", PLACE.encode())
 
 
 def save_with_place(image: Image.Image, path: Path) -> None:
     """Write a JPEG or PNG that says where it was taken, in four ways."""
     exif = Image.Exif()
-    exif[_DESCRIPTION] = SECRET
+    exif[_DESCRIPTION] = PLACE
     place = exif.get_ifd(_GPS)
     place.update({1: "N", 2: (51.0, 6.0, 33.0), 3: "E", 4: (17.0, 1.0, 57.0)})
-    place[_GPS_METHOD] = SECRET.encode()
-    xmp = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{SECRET}</x:xmpmeta>".encode()
+    place[_GPS_METHOD] = PLACE.encode()
+    xmp = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{PLACE}</x:xmpmeta>".encode()
     if path.suffix == ".png":
         text = PngImagePlugin.PngInfo()
-        text.add_text("Comment", SECRET)
+        text.add_text("Comment", PLACE)
         text.add_itxt("XML:com.adobe.xmp", xmp.decode())
         image.save(path, exif=exif, pnginfo=text)
     else:
-        image.save(path, exif=exif, comment=SECRET, xmp=xmp, quality=95)
+        image.save(path, exif=exif, comment=PLACE, xmp=xmp, quality=95)
 
 
 def photos_with_place(folder: Path, count: int = 8) -> Path:
@@ -77,14 +77,12 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, its report, its cache and its backbone."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.tflite").write_bytes(tiny.backbone_file())
-    status = main(
-        ["retrain", "--image_dir", str(photos), "--num_workers", "1"]
-        + ["--architecture", str(folder / "tiny.tflite")]
-        + ["--output_graph", str(folder / "model.tflite")]
-        + ["--summaries_dir", str(folder / "summaries")]
-        + ["--bottleneck_dir", str(folder / "bottlenecks")]
-    )
-    assert status == 0
+    options = ["--image_dir", str(photos), "--num_workers", "1"]
+    options += ["--architecture", str(folder / "tiny.tflite")]
+    options += ["--output_graph", str(folder / "model.tflite")]
+    options += ["--summaries_dir", str(folder / "summaries")]
+    options += ["--bottleneck_dir", str(folder / "bottlenecks")]
+    assert main(["retrain", *options]) == 0
     return folder
 
 
@@ -92,7 +90,7 @@ def test_the_pictures_of_these_tests_tell_the_place(photos: Path) -> None:
     assert len(all_told(photos)) == 24
     for path in photos.glob("*/*"):
         found = told(path.read_bytes())
-        assert SECRET.encode() in found
+        assert PLACE.encode() in found
         assert len(found) >= 2
 
 

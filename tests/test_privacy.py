@@ -9,74 +9,61 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import hosting
 import misbehaving
-import numpy as np
 import pytest
 import tiny
 from bot_api import BotApi
 from bot_chats import TOKEN
 from bot_process import class_model
-from PIL import Image
 from watching import Place, Watched, files_below, noted, without_network
 
 from edgeclf.__main__ import COMMANDS
 
-TRAIN = ("--architecture", "tiny.tflite", "--num_workers", "1")
+TRAIN = "--architecture tiny.tflite --num_workers 1"
 
 # Command, options, the files it is asked to write (patterns, in the working folder).
-OFFLINE: dict[str, tuple[Sequence[str], str]] = {
+OFFLINE = {
     "retrain": (
-        ("--image_dir", "photos", "--output_graph", "model.tflite", *TRAIN),
+        f"--image_dir photos --output_graph model.tflite {TRAIN}",
         r"model\..*",
     ),
-    "evaluate": (
-        ("model.tflite", "photos", "--report", "measured.html"),
-        r"measured\..*",
-    ),
-    "audit": (("photos", *TRAIN), ""),
+    "evaluate": ("model.tflite photos --report measured.html", r"measured\..*"),
+    "audit": (f"photos {TRAIN}", ""),
     "compare": (
-        ("--image_dir", "photos", "--architectures", "tiny.tflite", "--views", "1")
-        + ("--output_dir", "compared"),
+        "--image_dir photos --architectures tiny.tflite --views 1 --output_dir compared",
         r"compared/.*",
     ),
     "tune": (
-        ("--image_dir", "photos", "--views", "1", "--no_descent", *TRAIN)
-        + ("--solvers", "discriminant"),
+        f"--image_dir photos --views 1 --no_descent --solvers discriminant {TRAIN}",
         "",
     ),
     "add_class": (
-        ("model.tflite", "--images", "photos/red", "--label", "more")
-        + ("--output", "more.tflite"),
+        "model.tflite --images photos/red --label more --output more.tflite",
         r"more\.tflite",
     ),
     "label_image": (
-        ("--model", "model.tflite", "--image", "photos", "--sort_into", "sorted"),
+        "--model model.tflite --image photos --sort_into sorted",
         r"sorted/.*",
     ),
-    "label": (
-        ("photos", "--model", "model.tflite", "--output", "labels"),
-        r"labels/.*",
-    ),
+    "label": ("photos --model model.tflite --output labels", r"labels/.*"),
     "embed": (
-        ("--model", "model.tflite", "--image", "photos", "--output", "vectors.npz"),
+        "--model model.tflite --image photos --output vectors.npz",
         r"vectors\.npz",
     ),
-    "benchmark": (("model.tflite", "--runs", "2"), ""),
-    "doctor": (("--model", "model.tflite"), ""),
-    "export": (("model.tflite", "--output", "c_source"), r"c_source.*"),
+    "benchmark": ("model.tflite --runs 2", ""),
+    "doctor": ("--model model.tflite", ""),
+    "export": ("model.tflite --output c_source", r"c_source.*"),
     "prepare_data": (
-        ("--csv", "table.csv", "--images", "photos", "--output", "prepared")
-        + ("--label_column", "decor"),
+        "--csv table.csv --images photos --output prepared --label_column decor",
         r"prepared/.*",
     ),
-    "augment": (("photos", "--output", "copies", "--copies", "1"), r"copies/.*"),
-    "demo": (("--per_class", "5", "--output", "demo"), r"demo/.*"),
+    "augment": ("photos --output copies --copies 1", r"copies/.*"),
+    "demo": ("--per_class 5 --output demo", r"demo/.*"),
 }
 ASKED = {"collect", "bot", "serve", "convert"}  # tests of their own
 CACHE = ".cache/edgeclf/"
@@ -101,7 +88,7 @@ def ran(place: Place, prefix: Sequence[str]) -> dict[str, tuple[Watched, set[str
         if name == "label" and importlib.util.find_spec("pyarrow") is None:
             continue
         before = files_below(place.work)
-        done = place.run(name, *options, prefix=prefix)
+        done = place.run(name, *options.split(), prefix=prefix)
         came[name] = done, files_below(place.work) - before
     return came
 
@@ -176,7 +163,7 @@ def test_models_are_the_same_with_and_without_the_network(
     online = Place.below(tmp_path)
     furnish(online)
     options, _ = OFFLINE["retrain"]
-    assert online.run("retrain", *options).status == 0
+    assert online.run("retrain", *options.split()).status == 0
     content = (online.work / "model.tflite").read_bytes()
     assert content == (place.work / "model.tflite").read_bytes()
 
@@ -212,9 +199,7 @@ def test_a_backbone_that_is_not_there_is_asked_for_at_its_own_host_alone(
     assert done.status == 0, done.said
     assert "mobilenet_v2_1.00_224_torchvision" in done.said  # what it takes instead
     assert asked
-    assert {path.rpartition("/")[2] for path in asked} == {
-        "mobilenet_v1_0.5_224.tgz"
-    }
+    assert {path.rpartition("/")[2] for path in asked} == {"mobilenet_v1_0.5_224.tgz"}
     assert addresses(done.network) == {("127.0.0.1", port)}
 
 
@@ -269,14 +254,19 @@ def test_the_bot_reaches_telegram_alone(tmp_path: Path) -> None:
     place = Place.below(tmp_path)
     (place.work / "model.tflite").write_bytes(class_model())
     log = tmp_path / "watch.jsonl"
-    with BotApi() as api, subprocess.Popen(
-        [sys.executable, "-m", "edgeclf", "bot", "--model", "model.tflite"]
-        + ["--api_url", api.url, "--state_dir", "state"],
-        cwd=place.work,
-        env={**place.variables(log), "EDGECLF_TELEGRAM_TOKEN": TOKEN},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with (
+        BotApi() as api,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "edgeclf", "bot", "--model", "model.tflite"),
+                *("--api_url", api.url, "--state_dir", "state"),
+            ],
+            cwd=place.work,
+            env={**place.variables(log), "EDGECLF_TELEGRAM_TOKEN": TOKEN},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
         try:
             api.wait_for(lambda: api.polls > 0, 20, "it did not start")
         finally:
