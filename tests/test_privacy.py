@@ -35,8 +35,8 @@ OFFLINE = {
     "evaluate": ("model.tflite photos --report measured.html", r"measured\..*"),
     "audit": (f"photos {TRAIN}", ""),
     "compare": (
-        "--image_dir photos --architectures tiny.tflite --views 1 --output_dir compared",
-        r"compared/.*",
+        "--image_dir photos --architectures tiny.tflite --views 1 --output_dir chosen",
+        r"chosen/.*",
     ),
     "tune": (
         f"--image_dir photos --views 1 --no_descent --solvers discriminant {TRAIN}",
