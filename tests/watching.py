@@ -24,6 +24,8 @@ class Watched:
         said: What it wrote to stderr.
         network: What it asked the network for: `[event, detail, ...]`.
         written: Files that it opened to write.
+        started: Which events there were of running something else: another program, a
+            class out of a pickle.
     """
 
     status: int
@@ -31,6 +33,7 @@ class Watched:
     said: str
     network: list[list[str]]
     written: list[Path]
+    started: list[str]
 
 
 @dataclass(frozen=True)
@@ -73,27 +76,38 @@ class Place:
         environment: Mapping[str, str] | None = None,
     ) -> Watched:
         """Run `edgeclf ARGUMENTS` in the working folder."""
+        command = [*prefix, sys.executable, "-m", "edgeclf", *map(str, arguments)]
+        return self._run(command, environment or {})
+
+    def run_python(self, code: str) -> Watched:
+        """Run a line of Python there."""
+        return self._run([sys.executable, "-c", code], {})
+
+    def _run(self, command: Sequence[str], more: Mapping[str, str]) -> Watched:
         log = self.home.parent / "watch.jsonl"
         log.write_bytes(b"")
         done = subprocess.run(
-            [*prefix, sys.executable, "-m", "edgeclf", *map(str, arguments)],
+            command,
             capture_output=True,
             cwd=self.work,
-            env={**self.variables(log), **(environment or {})},
+            env={**self.variables(log), **more},
             stdin=subprocess.DEVNULL,
             text=True,
             timeout=120,
         )
-        network, written = noted(log)
-        return Watched(done.returncode, done.stdout, done.stderr, network, written)
+        network, written, started = noted(log)
+        return Watched(
+            done.returncode, done.stdout, done.stderr, network, written, started
+        )
 
 
-def noted(log: Path) -> tuple[list[list[str]], list[Path]]:
-    """Return what a log has of the network, and of files that were opened to write."""
+def noted(log: Path) -> tuple[list[list[str]], list[Path], list[str]]:
+    """Return what a log has of the network, of files to write, of what was started."""
     entries = [json.loads(line) for line in log.read_bytes().splitlines()]
-    network = [e for e in entries if e[0] not in ("open", "sqlite3.connect")]
+    started = [entry[0] for entry in entries if len(entry) == 1]
     written = [Path(e[1]) for e in entries if e[0] in ("open", "sqlite3.connect")]
-    return network, written
+    network = [e for e in entries if e[0].startswith(("socket.", "urllib."))]
+    return network, written, started
 
 
 def without_network() -> list[str]:
