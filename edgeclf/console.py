@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from edgeclf import interrupts
 from edgeclf.errors import EdgeclfError
-
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+from edgeclf.interrupts import INTERRUPTED as INTERRUPTED
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,8 +79,13 @@ def run(command: Callable[[], int], go_on: str = "") -> int:
 
     Returns:
         The command's exit status; 1 for an `EdgeclfError` or `OSError`, 130 after
-        Ctrl-C.
+        Ctrl-C, 143 after SIGTERM. The process ends within a second of either.
     """
+    with interrupts.watched(go_on):
+        return _run(command, go_on)
+
+
+def _run(command: Callable[[], int], go_on: str) -> int:
     logger = logging.getLogger("edgeclf")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PlainFormatter())
@@ -102,9 +107,11 @@ def run(command: Callable[[], int], go_on: str = "") -> int:
     except (EdgeclfError, OSError) as error:
         logger.error("%s", sentence(error))
         return 1
-    except KeyboardInterrupt:
-        logger.error("%s", f"Interrupted. {go_on}".rstrip())
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        status = interrupts.status_of(interrupt)
+        logger.error("%s", f"{interrupts.WORDS[status]} {go_on}".rstrip())
+        interrupts.said()
+        return status
     finally:
         logger.propagate = propagate
         logger.removeHandler(handler)

@@ -43,8 +43,8 @@ def test_a_damaged_file_is_set_aside(tmp_path, caplog):
     with BottleneckCache(tmp_path) as cache:
         cache.put([(KEY, CONTENT)])
         assert cache.get(KEY) == CONTENT
-    assert "is damaged" in caplog.text
-    assert "moved to bottlenecks.damaged, starting anew" in caplog.text
+    assert "was damaged" in caplog.text
+    assert "the damaged file is bottlenecks.damaged" in caplog.text
     assert (tmp_path / "bottlenecks.damaged").exists()
 
 
@@ -71,7 +71,7 @@ def test_damage_behind_the_header_is_set_aside_too(tmp_path, caplog):
         cache.put([(KEY, CONTENT)])
     with BottleneckCache(tmp_path) as cache:
         assert cache.get(KEY) == CONTENT
-    assert caplog.text.count("is damaged") == 1
+    assert caplog.text.count("was damaged") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX limits")
@@ -131,7 +131,7 @@ def test_two_processes_write_at_once(tmp_path):
 
 
 def test_a_locked_cache_is_waited_for_once(tmp_path, monkeypatch, caplog):
-    from edgeclf.training import cache as module
+    from edgeclf.training import cache_file as module
 
     monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 0.2)
     with BottleneckCache(tmp_path) as cache:

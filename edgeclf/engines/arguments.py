@@ -36,4 +36,15 @@ def chosen_engine(arguments: argparse.Namespace, num_workers: int | None) -> Eng
         MissingExtraError: Ray is needed and not installed.
         ValueError: `--address` was given without `--engine ray`.
     """
-    raise NotImplementedError
+    if arguments.engine == "ray":
+        from edgeclf.engines.ray_engine import RayEngine
+
+        return RayEngine(arguments.address, num_workers)
+    if arguments.address is not None:
+        raise ValueError(
+            "Expected --engine ray with --address, which names a Ray cluster. "
+            f"Received: --engine {arguments.engine}."
+        )
+    from edgeclf.engines.local import LocalEngine
+
+    return LocalEngine(num_workers)

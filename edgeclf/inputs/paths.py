@@ -61,16 +61,21 @@ def image_arguments(argument: str, on_error: OnError) -> list[str]:
     """
     if not os.path.isdir(argument):
         return [argument]
-    images = [
-        os.path.join(folder, name)
-        for folder, files in _walk(argument, on_error)
-        for name in files
-        if not is_passed_over(name) and _has_image_ending(name)
-    ]
-    # A broken link stays, so that it is named when it cannot be read; one that leads to
-    # a pipe or a device, whose reading may never end, does not.
-    images = [path for path in images if os.path.isfile(path) or _is_broken(path)]
+    images = images_below(argument, on_error)
     return sorted(images, key=lambda path: path.split(os.sep))
+
+
+def images_below(folder: str, on_error: OnError) -> Iterator[str]:
+    """Yield the pictures of a folder as they are found, see `image_arguments`."""
+    for below, files in _walk(folder, on_error):
+        for name in files:
+            if not is_passed_over(name) and has_image_ending(name):
+                path = os.path.join(below, name)
+                # A broken link stays, so that it is named when it cannot be read; one
+                # that leads to a pipe or a device, whose reading may never end, does
+                # not.
+                if os.path.isfile(path) or _is_broken(path):
+                    yield path
 
 
 def matching_images(pattern: str, on_error: OnError) -> list[str]:
@@ -90,7 +95,7 @@ def matching_images(pattern: str, on_error: OnError) -> list[str]:
         if not any(is_passed_over(part) for part in parts):
             found.update(dict.fromkeys(image_arguments(match, on_error)))
     # Notes and tables beside pictures are not meant; if nothing else matches, they are.
-    return [name for name in found if _has_image_ending(name)] or list(found)
+    return [name for name in found if has_image_ending(name)] or list(found)
 
 
 def _glob(pattern: str, on_error: OnError) -> Iterator[str]:
@@ -129,7 +134,8 @@ def _is_broken(path: str) -> bool:
     return os.path.islink(path) and not os.path.exists(path)
 
 
-def _has_image_ending(name: str) -> bool:
+def has_image_ending(name: str) -> bool:
+    """Return whether a file's name is that of a picture."""
     return os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
 
 

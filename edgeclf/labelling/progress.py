@@ -41,9 +41,9 @@ class Progress:
         if self._line:
             self._write(ERASE)
 
-    def advance(self) -> None:
-        """Count one picture as done."""
-        self._done += 1
+    def advance(self, pictures: int = 1) -> None:
+        """Count pictures as done."""
+        self._done += pictures
         now = time.monotonic()
         if self._wanted and now >= self._redraw_at:
             self._redraw_at = now + REDRAW_S

@@ -10,18 +10,20 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import zlib
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from edgeclf import files
+from edgeclf.console import number_of
 from edgeclf.errors import DownloadError
+from edgeclf.training import cache_file
 from edgeclf.zoo import home
 
 logger = logging.getLogger("edgeclf")
 
 FILE_NAME = "bottlenecks.sqlite"
-LOCK_TIMEOUT_S = 60.0
 
 
 def bottleneck_dir(given: str | os.PathLike[str] | None) -> Path:
@@ -38,8 +40,9 @@ class BottleneckCache:
     """A map from 32-byte keys to bytes, kept on disk.
 
     A folder that cannot be written is no error: there is one warning, and nothing is
-    kept. A damaged file is set aside with a warning. Several threads may share a cache
-    if they take turns.
+    kept. An entry that is not what was written counts as none. A damaged file is set
+    aside with a warning, and its good entries are kept. Several threads may share a
+    cache if they take turns.
 
     Args:
         folder: Where the file lies; made when missing.
@@ -48,11 +51,14 @@ class BottleneckCache:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.path = Path(folder) / FILE_NAME
         self._is_kept = True
+        self._has_told = self._has_mended = False
+        self._lock: int | None = None  # descriptor of the folder: who mends is alone
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
             self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
-            self._connection = _connect(":memory:")
+            self._connection = cache_file.connect(":memory:")
             self._give_up(error)
 
     def get(self, key: bytes) -> bytes | None:
@@ -61,23 +67,30 @@ class BottleneckCache:
             row = self._connection.execute(
                 "SELECT checksum, content FROM entries WHERE key = ?", (key,)
             ).fetchone()
-        except sqlite3.OperationalError as error:  # locked: do not wait every time
+        except (sqlite3.DatabaseError, MemoryError) as error:
+            if isinstance(error, sqlite3.ProgrammingError):
+                raise
+            if cache_file.is_damage(error):
+                self._mend(error)
+                return self.get(key) if self._is_kept else None
+            # Locked: do not wait every time.
             self._connection.close()
-            self._connection = _connect(":memory:")
+            self._connection = cache_file.connect(":memory:")
             self._give_up(error)
             return None
-        except sqlite3.ProgrammingError:
-            raise
-        except sqlite3.DatabaseError as error:
-            self._set_aside(error)
+        if row is None:
             return None
-        if row is None or zlib.crc32(row[1]) != row[0]:
+        if not cache_file.is_whole(key, *row):
+            self._tell_of_entries()
             return None
         return bytes(row[1])
 
     def put(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Store entries, all of them or none."""
-        rows = [(key, zlib.crc32(content), content) for key, content in entries]
+        """Store entries, all of them or none; nothing after the end."""
+        rows = [
+            (key, cache_file.checksum(key, content), content)
+            for key, content in entries
+        ]
         if not rows or not self._is_kept:
             return
         try:
@@ -85,16 +98,22 @@ class BottleneckCache:
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows
                 )
-        except sqlite3.OperationalError as error:  # locked, or the disk is full
-            self._give_up(error)
-        except sqlite3.ProgrammingError:
-            raise
-        except sqlite3.DatabaseError as error:
-            self._set_aside(error)
+        except (sqlite3.DatabaseError, MemoryError) as error:
+            if isinstance(error, sqlite3.ProgrammingError):
+                raise
+            if not cache_file.is_damage(error):  # locked, or the disk is full
+                self._give_up(error)
+                return
+            self._mend(error)
+            self.put([(key, content) for key, _, content in rows])
 
     def close(self) -> None:
         """Close the file."""
+        self._is_kept = False
         self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> BottleneckCache:
         return self
@@ -107,36 +126,67 @@ class BottleneckCache:
     ) -> None:
         self.close()
 
+    def _take_lock(self) -> None:
+        """Let nobody mend the file while it is open here; wait for who does.
+
+        Raises:
+            OSError: That took too long.
+        """
+        if os.name != "posix":  # there an open file cannot be moved away
+            return
+        self._lock = os.open(self.path.parent, os.O_RDONLY)
+        ends_at = time.monotonic() + cache_file.LOCK_TIMEOUT_S
+        while not files.lock(self._lock, shared=True):
+            if time.monotonic() > ends_at:
+                raise OSError("another process mends it")
+            time.sleep(0.05)
+
     def _open(self) -> sqlite3.Connection:
         try:
-            return _connect(self.path)
-        except sqlite3.OperationalError:  # locked, or not to be opened
-            raise
-        except sqlite3.DatabaseError as error:
-            self._move_away(error)
-            return _connect(self.path)
+            return cache_file.connect(self.path)
+        except (sqlite3.DatabaseError, MemoryError) as error:
+            if not cache_file.is_damage(error):  # locked, or not to be opened
+                raise
+            self._set_aside(error)
+            return cache_file.connect(self.path)
 
-    def _set_aside(self, error: sqlite3.Error) -> None:
+    def _mend(self, error: Exception) -> None:
         """Go on with a new file in place of a damaged one."""
         self._connection.close()
         try:
-            self._move_away(error)
-            self._connection = _connect(self.path)
+            self._set_aside(error)
+            self._connection = cache_file.connect(self.path)
         except (OSError, sqlite3.Error) as reason:
-            self._connection = _connect(":memory:")
+            self._connection = cache_file.connect(":memory:")
             self._give_up(reason)
 
-    def _move_away(self, error: sqlite3.Error) -> None:
+    def _set_aside(self, error: Exception) -> None:
+        if self._has_mended:
+            raise OSError(f"it is damaged again: {error}")
+        if self._lock is not None and not files.lock(self._lock):
+            raise OSError(f"it is damaged, {error}, and in use by another process")
+        self._has_mended = True
         damaged = self.path.with_suffix(".damaged")
+        count = cache_file.mend(self.path, damaged)
+        if self._lock is not None:
+            files.lock(self._lock, shared=True)
         logger.warning(
-            "The bottleneck cache %s is damaged (%s): moved to %s, starting anew.",
+            "The bottleneck cache %s was damaged (%s): mended, with %s; the damaged "
+            "file is %s.",
             self.path,
             error,
+            number_of(count, "good entry", "good entries"),
             damaged.name,
         )
-        os.replace(self.path, damaged)
-        # A journal would be played back into the new file.
-        Path(f"{self.path}-journal").unlink(missing_ok=True)
+
+    def _tell_of_entries(self) -> None:
+        if not self._has_told:
+            logger.warning(
+                "The bottleneck cache %s holds damaged entries: they are computed "
+                "again.",
+                self.path,
+            )
+        self._has_told = True
 
     def _give_up(self, error: Exception) -> None:
         if self._is_kept:
@@ -148,20 +198,3 @@ class BottleneckCache:
                 error,
             )
         self._is_kept = False
-
-
-def _connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, check_same_thread=False)
-    try:
-        # A crash of the process loses nothing with synchronous=OFF; a crash of the
-        # machine may, and then the file is set aside.
-        connection.execute("PRAGMA synchronous = OFF")
-        with connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, "
-                "checksum INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID"
-            )
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

@@ -1,0 +1,133 @@
+"""Folders and files of this machine and of object stores, by one name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from edgeclf.errors import DownloadError, EdgeclfError, MissingExtraError
+from edgeclf.files import write_bytes
+from edgeclf.inputs.connection import printable
+
+# What a store says of one file, and not of itself.
+OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError)
+
+
+class UnreachableError(DownloadError):
+    """A store or a disk does not answer: nobody knows what is in the file."""
+
+
+def is_url(name: str) -> bool:
+    """Return whether a name is that of a file in a store or on the web."""
+    return "://" in name[:32]
+
+
+def joined(folder: str, name: str) -> str:
+    """Return the name of a file below a folder."""
+    if is_url(folder):
+        return f"{folder.rstrip('/')}/{name}"
+    return str(Path(folder, name))
+
+
+@dataclass(frozen=True)
+class Store:
+    """What is needed to open the files of object stores.
+
+    Attributes:
+        options: For the store's file system in fsspec, such as `{"anon": true}`.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self, url: str) -> IO[bytes]:
+        """Open a file to read parts of it.
+
+        Raises:
+            OSError, UnreachableError: It cannot be read.
+        """
+        if not is_url(url):
+            return Path(url).open("rb")
+        with answering(url):
+            system, path = self.system(url)
+            return cast("IO[bytes]", system.open(path, "rb"))
+
+    def read(self, url: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            OSError, UnreachableError: It cannot be read.
+        """
+        if not is_url(url):
+            return Path(url).read_bytes()
+        with answering(url):
+            system, path = self.system(url)
+            return bytes(system.cat_file(path))
+
+    def write(self, url: str, content: bytes) -> None:
+        """Write a file in one step, so that nobody ever sees half of it.
+
+        Raises:
+            OSError, UnreachableError: It cannot be written.
+        """
+        if not is_url(url):
+            write_bytes(url, content)
+            return
+        with answering(url):
+            system, path = self.system(url)
+            system.pipe_file(path, content)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of what is in a folder; of none that is not there.
+
+        Raises:
+            OSError, UnreachableError: It cannot be read.
+        """
+        if not is_url(folder):
+            return os.listdir(folder) if Path(folder).is_dir() else []  # noqa: PTH208
+        with answering(folder):
+            system, path = self.system(folder)
+            system.invalidate_cache(path)
+            try:
+                found = system.ls(path, detail=False)
+            except FileNotFoundError:
+                return []
+            return [name.rstrip("/").rpartition("/")[2] for name in found]
+
+    def system(self, url: str) -> tuple[Any, str]:
+        """Return the file system of fsspec that a URL means, and its path in it.
+
+        Raises:
+            EdgeclfError: fsspec knows no such store.
+            MissingExtraError: What reads such a store is not installed.
+        """
+        import fsspec
+
+        protocol = url.partition("://")[0]
+        if protocol not in fsspec.available_protocols():
+            raise EdgeclfError(
+                "Expected a store that fsspec knows, such as s3:// or gs://. "
+                f"Received: {printable(url)}"
+            )
+        try:
+            return cast("tuple[Any, str]", fsspec.url_to_fs(url, **self.options))
+        except ImportError as error:
+            raise MissingExtraError(
+                f"Expected what reads {protocol}:// to be installed ({error}). For S3: "
+                "pip install s3fs; for Google's store: pip install gcsfs."
+            ) from error
+
+
+@contextmanager
+def answering(url: str) -> Iterator[None]:
+    """Turn what stores raise into an `UnreachableError`, but for `OF_ONE_FILE`."""
+    try:
+        yield
+    except (EdgeclfError, *OF_ONE_FILE):
+        raise
+    except Exception as error:  # each store has errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreachableError(f"{printable(url)}: {reason}") from error
