@@ -18,9 +18,9 @@ from edgeclf.errors import EdgeclfError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How often an item is tried again after the death of its worker, before it is taken to
-# be what kills them. Some may be lost with their machines, which is nobody's fault.
-MAX_RETRIES = 5
+# How often a worker is started again, before its items are taken to be what kills it.
+# It may also be lost with its machine, which is nobody's fault.
+MAX_RESTARTS = 20
 
 
 class RayEngine:
@@ -73,7 +73,7 @@ def _dataset(
     context.print_on_execution_start = False
     # Ray holds work back until the results to expect fit its memory; ours are small.
     context.target_max_block_size = 1 << 20
-    context.max_consecutive_actor_init_deaths = MAX_RETRIES
+    context.max_consecutive_actor_init_deaths = MAX_RESTARTS
     rows = [{"item": pickle.dumps(item)} for item in items]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     with warnings.catch_warnings():  # of what goes in Ray 2.64
@@ -85,8 +85,8 @@ def _dataset(
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=cluster.num_workers),
             num_cpus=cluster.cpu_share,
-            max_restarts=-1,
-            max_task_retries=MAX_RETRIES,
+            max_restarts=MAX_RESTARTS,
+            max_task_retries=-1,  # also for each second that a machine does not answer
         )
 
 
@@ -135,7 +135,7 @@ def _sentence(error: Exception) -> EdgeclfError:
     """Return an error of Ray's own as one of ours."""
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return EdgeclfError(
-        f"Expected workers that stay alive: one died, and so did those that were to "
-        f"try again, up to {MAX_RETRIES} times. Received from Ray: {first} "
-        "Too little memory is the usual cause; try fewer --workers."
+        f"Expected workers that stay alive, or do when started again {MAX_RESTARTS} "
+        f"times. Received from Ray: {first} Too little memory is the usual cause; try "
+        "fewer --workers."
     )
