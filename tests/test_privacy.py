@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -289,6 +290,8 @@ def addresses(network: list[list[str]]) -> set[tuple[str, int]]:
             found.add((host, int(port)))
         elif event == "socket.getaddrinfo":
             found.add((details[0], int(details[1])))
+        elif event == "socket.gethostbyaddr" and details[0] == socket.gethostname():
+            continue  # its own name
         elif event != "urllib.Request":  # it connects, too
             found.add((f"{event} {details}", 0))
     return found

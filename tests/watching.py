@@ -79,9 +79,11 @@ class Place:
         command = [*prefix, sys.executable, "-m", "edgeclf", *map(str, arguments)]
         return self._run(command, environment or {})
 
-    def run_python(self, code: str) -> Watched:
-        """Run a line of Python there."""
-        return self._run([sys.executable, "-c", code], {})
+    def run_python(
+        self, code: str, environment: Mapping[str, str] | None = None
+    ) -> Watched:
+        """Run some Python there."""
+        return self._run([sys.executable, "-c", code], environment or {})
 
     def _run(self, command: Sequence[str], more: Mapping[str, str]) -> Watched:
         log = self.home.parent / "watch.jsonl"
