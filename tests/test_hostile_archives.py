@@ -116,7 +116,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) >> 10)
 def bombs() -> dict[str, bytes]:
     """Archives of at most 200 KB that unpack to 128 MB, 4 GB and a terabyte."""
     zeros = bytes(128 << 20)
-    packed = gzip.compress(gzip.compress(bytes(4 << 20)) * 1000)
+    packed = gzip.compress(gzip.compress(bytes(4 << 20), 6) * 1000)
     return {
         "other file": archive_of(member("a.pb", zeros), member("b.txt", b"x")),
         "packed twice": archive_of(member("tiny.tgz", packed)),
@@ -155,10 +155,10 @@ def test_bombs_cost_no_memory() -> None:
 def test_many_empty_members_take_no_time() -> None:
     members = [member(f"{number}.tflite") for number in range(20_000)]
     archive = archive_of(*members)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(DownloadError, match=r"more than 1000 members|of 0 bytes"):
         read_tflite(io.BytesIO(archive), LABEL)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 # The zip behind a model, which is read in place: names lead nowhere, too.
@@ -197,12 +197,12 @@ def test_attached_entries_that_overlap_are_bounded_one_by_one() -> None:
     struct.pack_into("<HHI", directory, 8, 900, 900, len(entries))
     bomb = whole[:entry_at] + entries + bytes(directory)
     assert len(bomb) < 200_000
-    started = time.monotonic()
+    started = time.process_time()
     attached = AttachedFiles(bomb)
     assert len(attached.names) == 900
     assert len(attached.read("00899")) == len(body)
     read_model_info(bomb)  # looks at labels alone
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     struct.pack_into("<HH", directory, 8, 60_000, 60_000)
     with pytest.raises(ModelError, match="zip attached to the model is damaged"):
         AttachedFiles(whole[:entry_at] + entries + bytes(directory))

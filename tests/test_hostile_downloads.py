@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hosting
@@ -23,8 +24,9 @@ from edgeclf.zoo.hosted import HostedModel
 from edgeclf.zoo.load import hosted_backbone
 from edgeclf.zoo.request import Patience
 
-PATIENCE = Patience(answer_s=1.0, read_s=0.3, attempts=2, calls=2, pause_s=0.01)
-SMALL = Limits(size_bytes=1 << 20, total_s=5)
+PATIENCE = Patience(answer_s=10, read_s=0.3, attempts=2, calls=2, pause_s=0.01)
+LONGEST_S = 30  # for what takes a second: other things run here too
+SMALL = Limits(size_bytes=1 << 20)
 ARCHIVE = hosting.archive_of(hosting.member("tiny.tflite", hosting.tiny_model()))
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 100
 BOMB = gzip.compress(bytes(64 << 20))  # 64 MiB in 64 KiB
@@ -102,7 +104,7 @@ def test_wrong_answer_leaves_no_backbone(
     started = time.monotonic()
     with pytest.raises(DownloadError) as caught:
         hosted_backbone(server.host("tiny", ARCHIVE))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < LONGEST_S
     said = str(caught.value)
     assert said.isprintable()
     assert re.search(r"Received: |Cannot download ", said)
@@ -121,10 +123,11 @@ def test_drip_counts_as_cut(server: Server, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(DownloadError, match=r"brought \d+ bytes in 0 s"):
         fetched(model, tmp_path)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < LONGEST_S
     # What is slow but not that slow comes whole, however long that takes.
-    server.normally = hosting.slowly(0.05, 500)
-    assert fetched(server.host("tiny", ARCHIVE * 10), tmp_path) == ARCHIVE * 10
+    server.normally = hosting.slowly(0.02, 5_000)
+    content = bytes(range(256)) * 400
+    assert fetched(server.host("tiny", content), tmp_path) == content
 
 
 def test_header_that_drips_is_given_up(server: Server, tmp_path: Path) -> None:
@@ -132,9 +135,10 @@ def test_header_that_drips_is_given_up(server: Server, tmp_path: Path) -> None:
         b"HTTP/1.1 200 OK\r\n", *[b"A: b\r\n"] * 90, pause_s=0.1
     )
     started = time.monotonic()
-    with pytest.raises(DownloadError, match="no answer within 1 s"):
-        fetched(server.host("tiny", ARCHIVE), tmp_path)
-    assert time.monotonic() - started < 5
+    patience = replace(PATIENCE, answer_s=0.5)
+    with pytest.raises(DownloadError, match=r"no answer within 0\.5 s"):
+        fetched(server.host("tiny", ARCHIVE), tmp_path, patience)
+    assert time.monotonic() - started < LONGEST_S
 
 
 def test_server_cannot_write_to_the_terminal(server: Server, tmp_path: Path) -> None:
@@ -216,7 +220,7 @@ def test_downloads_of_two_processes_do_not_mix(server: Server, tmp_path: Path) -
     address = f"{server.address}/a.png"
     command = [sys.executable, "-c", PROCESS, address, str(target)]
     both = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait(30) for process in both] == [0, 0]
+    assert [process.wait(120) for process in both] == [0, 0]
     digest = hashlib.sha256(target.read_bytes()).digest()
     assert digest == hashlib.sha256(PICTURE).digest()
     assert list(target.parent.iterdir()) == [target]

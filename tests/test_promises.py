@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,11 +74,17 @@ def faults(page: str, root: Path = ROOT) -> list[str]:
     return found
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Return what a test's file holds; many tests of one file are named."""
+    return ast.parse(source)
+
+
 def problem_of(path: Path, name: str) -> str:
     """Return why pytest would not run a test, "" if it would, here or elsewhere."""
     if not path.is_file():
         return "no such file"
-    module = ast.parse(path.read_text(encoding="utf-8"))
+    module = parsed(path.read_text(encoding="utf-8"))
     if any(always_skips(statement) for statement in module.body):
         return "all of the file is skipped, always"
     tests = [
