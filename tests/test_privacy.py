@@ -260,7 +260,7 @@ def test_the_bot_reaches_telegram_alone(tmp_path: Path) -> None:
         subprocess.Popen(
             [
                 *(sys.executable, "-m", "edgeclf", "bot", "--model", "model.tflite"),
-                *("--api_url", api.url, "--state_dir", "state"),
+                *("--api_url", api.url),
             ],
             cwd=place.work,
             env={**place.variables(log), "EDGECLF_TELEGRAM_TOKEN": TOKEN},
@@ -276,7 +276,12 @@ def test_the_bot_reaches_telegram_alone(tmp_path: Path) -> None:
         port = int(re.search(r":(\d+)", api.url)[1])
     network, _, _ = noted(log)
     assert addresses(network) == {("127.0.0.1", port)}
-    assert files_below(place.home) == set()
+    state = ".local/state/edgeclf/bots/"
+    assert files_below(place.home)
+    assert [
+        name for name in files_below(place.home) if not name.startswith(state)
+    ] == []
+    assert files_below(place.work) == {"model.tflite"}
 
 
 def addresses(network: list[list[str]]) -> set[tuple[str, int]]:
