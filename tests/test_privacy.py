@@ -242,7 +242,7 @@ def test_the_server_listens_and_asks_for_nothing(tmp_path: Path) -> None:
         for path in ("/", "/model", "/api", "/metrics"):
             with urllib.request.urlopen(server.url + path, timeout=20) as answer:
                 assert answer.status == 200
-    network, written, _ = noted(log)
+    network, written = noted(log)
     # It looks up the address at which it listens, and reaches nobody.
     assert {tuple(entry[:2]) for entry in network} <= {
         ("socket.getaddrinfo", "127.0.0.1")
@@ -274,7 +274,7 @@ def test_the_bot_reaches_telegram_alone(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
         port = int(re.search(r":(\d+)", api.url)[1])
-    network, _, _ = noted(log)
+    network, _ = noted(log)
     assert addresses(network) == {("127.0.0.1", port)}
     state = ".local/state/edgeclf/bots/"
     assert files_below(place.home)

@@ -24,8 +24,6 @@ class Watched:
         said: What it wrote to stderr.
         network: What it asked the network for: `[event, detail, ...]`.
         written: Files that it opened to write.
-        started: Which events there were of running something else: another program, a
-            class out of a pickle.
     """
 
     status: int
@@ -33,7 +31,6 @@ class Watched:
     said: str
     network: list[list[str]]
     written: list[Path]
-    started: list[str]
 
 
 @dataclass(frozen=True)
@@ -97,19 +94,16 @@ class Place:
             text=True,
             timeout=120,
         )
-        network, written, started = noted(log)
-        return Watched(
-            done.returncode, done.stdout, done.stderr, network, written, started
-        )
+        network, written = noted(log)
+        return Watched(done.returncode, done.stdout, done.stderr, network, written)
 
 
-def noted(log: Path) -> tuple[list[list[str]], list[Path], list[str]]:
-    """Return what a log has of the network, of files to write, of what was started."""
+def noted(log: Path) -> tuple[list[list[str]], list[Path]]:
+    """Return what a log has of the network, and of files that were opened to write."""
     entries = [json.loads(line) for line in log.read_bytes().splitlines()]
-    started = [entry[0] for entry in entries if len(entry) == 1]
     written = [Path(e[1]) for e in entries if e[0] in ("open", "sqlite3.connect")]
     network = [e for e in entries if e[0].startswith(("socket.", "urllib."))]
-    return network, written, started
+    return network, written
 
 
 def without_network() -> list[str]:

@@ -1,9 +1,8 @@
 """Put this folder on PYTHONPATH, and Python notes what it asks the system for.
 
-Names that are looked up, addresses that are reached, files that are opened to write,
-programs that are started and objects that are unpickled become lines of JSON in the
-file that `EDGECLF_WATCH` names: of every process, workers included. What C code does by
-itself is not seen; `unshare --net` is for that.
+Names that are looked up, addresses that are reached and files that are opened to write
+become lines of JSON in the file that `EDGECLF_WATCH` names: of every process, workers
+included. What C code does by itself is not seen; `unshare --net` is for that.
 """
 
 from __future__ import annotations
@@ -24,16 +23,13 @@ _NETWORK = frozenset(
         "urllib.Request",
     }
 )
-_STARTING = frozenset({"os.exec", "os.system", "pickle.find_class", "subprocess.Popen"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _TEMPORARY = getattr(os, "O_TMPFILE", 0)
 
 
 def _note(event: str, arguments: tuple[object, ...]) -> None:
     shown: list[object]
-    if event in _STARTING:
-        shown = []
-    elif event in _NETWORK:
+    if event in _NETWORK:
         # A socket is shown by its kind of address, what it sends is left out.
         shown = [getattr(item, "family", item) for item in arguments[:2]]
     elif event == "open":
