@@ -12,7 +12,6 @@ import tiny
 from PIL import Image, PngImagePlugin
 
 from edgeclf.__main__ import main
-from edgeclf.bot.feedback import Feedback
 
 PLACE = "Rynek 17, Wroclaw"
 _GPS, _GPS_METHOD, _DESCRIPTION = 0x8825, 0x1B, 0x010E
@@ -158,6 +157,9 @@ def test_sorting_and_collecting_copy_files_as_they_are(
 
 
 def test_feedback_of_the_bot_tells_no_place(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("telegram", reason="it is not installed: edgeclf[bot]")
+    from edgeclf.bot.feedback import Feedback
+
     feedback = Feedback(tmp_path / "feedback", ["red"], multi_label=False)
     for name in ("000.png", "001.jpg"):
         feedback.store((photos / "red" / name).read_bytes(), ["red"])

@@ -16,11 +16,9 @@ from pathlib import Path
 
 import hosting
 import misbehaving
+import model_files as models
 import pytest
 import tiny
-from bot_api import BotApi
-from bot_chats import TOKEN
-from bot_process import class_model
 from watching import Place, Watched, files_below, noted, without_network
 
 from edgeclf.__main__ import COMMANDS
@@ -176,7 +174,7 @@ def test_the_watch_sees_what_a_command_asks_for(tmp_path: Path) -> None:
     with hosting.running() as server:
         server.files["/a.png"] = (place.work / "photos/red/000.png").read_bytes()
         url = f"{server.address}/a.png"
-        (place.work / "model.tflite").write_bytes(class_model())
+        (place.work / "model.tflite").write_bytes(models.own())
         options = ("--model", "model.tflite", "--image", url, "--allow_private")
         done = place.run("embed", *options, "--output", "out.npz")
         port = server.server_address[1]
@@ -227,7 +225,7 @@ def test_the_server_listens_and_asks_for_nothing(tmp_path: Path) -> None:
 
     place = Place.below(tmp_path)
     furnish(place)
-    (place.work / "model.tflite").write_bytes(class_model())
+    (place.work / "model.tflite").write_bytes(models.own())
     log = tmp_path / "watch.jsonl"
     log.touch()
     options = ("--model", place.work / "model.tflite")
@@ -252,8 +250,12 @@ def test_the_server_listens_and_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_the_bot_reaches_telegram_alone(tmp_path: Path) -> None:
+    pytest.importorskip("telegram", reason="it is not installed: edgeclf[bot]")
+    from bot_api import BotApi
+    from bot_chats import TOKEN
+
     place = Place.below(tmp_path)
-    (place.work / "model.tflite").write_bytes(class_model())
+    (place.work / "model.tflite").write_bytes(models.own())
     log = tmp_path / "watch.jsonl"
     with (
         BotApi() as api,

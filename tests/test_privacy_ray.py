@@ -9,8 +9,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import model_files as models
 import pytest
-from bot_process import class_model
 from test_privacy import CACHE, addresses, furnish
 from watching import Place, files_below
 
@@ -50,7 +50,7 @@ def test_a_cluster_of_our_own_reaches_nobody_outside() -> None:
 
 def look_at_a_run(place: Place) -> None:
     furnish(place)
-    (place.work / "model.tflite").write_bytes(class_model())
+    (place.work / "model.tflite").write_bytes(models.own())
     options = ("--model", "model.tflite", "--output", "labels", "--workers", "1")
     done = place.run("label", "photos", *options, "--engine", "ray")
     assert done.status == 0, done.said

@@ -18,6 +18,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "promises.md"
+if not PAGE.is_file():
+    pytest.skip("no checkout around these tests", allow_module_level=True)
 NOT_PROMISED = "## Not promised"
 
 _FOOTNOTE = re.compile(r"^\[\^([\w-]+)\]:(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
