@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,3 +82,19 @@ def model_file(tmp_path: Path) -> Callable[..., Path]:
 def noise() -> np.ndarray:
     """A picture of every colour, uint8 (37, 53, 3)."""
     return np.random.default_rng(7).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of localhost by nobody, and its key."""
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    try:
+        done = subprocess.run(
+            [*command, "-keyout", "-"], capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no openssl that makes a certificate")
+    path.write_bytes(done.stdout)
+    return path

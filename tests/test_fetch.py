@@ -31,22 +31,6 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of localhost by nobody, and its key."""
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    try:
-        done = subprocess.run(
-            [*command, "-keyout", "-"], capture_output=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no openssl that makes a certificate")
-    path.write_bytes(done.stdout)
-    return path
-
-
 def fetch(url: str, limits: Limits = SMALL) -> bytes:
     return fetch_image(url, allow_private=True, limits=limits)
 

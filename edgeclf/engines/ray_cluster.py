@@ -109,7 +109,7 @@ def _connect(ray: Any, address: str | None, num_workers: int | None) -> None:
     try:
         with _stderr_closed():
             ray.init(**options)
-    except Exception as error:  # Ray raises that very class too
+    except Exception as error:  # Ray raises a bare one when a node starts too slowly
         where = "a Ray cluster on this machine" if address is None else "a Ray cluster"
         raise EdgeclfError(
             f"Expected {where}{_at(address)}, of Ray {ray.__version__} and this "

@@ -20,6 +20,7 @@ from edgeclf.zoo.request import PATIENT, PassingFailureError, Patience, ask, mir
 MAX_ARCHIVE_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 16
 PROGRESS_BYTES = 1 << 20  # a connection that was cut after so much is no failure
+LEAST_BYTES_S = 1 << 10  # what brings less for `Patience.read_s` is as good as cut
 
 _logger = logging.getLogger("edgeclf")
 
@@ -68,7 +69,7 @@ def _transfer(url: str, part: FileIO, name: str, patience: Patience) -> bool:
         resumed = resumed or offset > 0
         try:
             with ask(url, offset, patience) as response:
-                _receive(response, part, offset, name)
+                _receive(response, part, offset, name, patience.read_s)
             return resumed
         except PassingFailureError as error:
             moved = _size(part) - offset >= PROGRESS_BYTES
@@ -84,7 +85,11 @@ def _transfer(url: str, part: FileIO, name: str, patience: Patience) -> bool:
 
 
 def _receive(
-    response: http.client.HTTPResponse, part: FileIO, offset: int, name: str
+    response: http.client.HTTPResponse,
+    part: FileIO,
+    offset: int,
+    name: str,
+    window_s: float,
 ) -> None:
     """Write the answer's body to the end of `part`, with a progress bar."""
     try:
@@ -111,6 +116,7 @@ def _receive(
         disable=None,
         leave=False,
     ) as bar:
+        pace = _Pace(window_s)
         while total is None or start < total:
             try:
                 chunk = response.read1(CHUNK_BYTES)
@@ -123,10 +129,40 @@ def _receive(
                 raise _too_large(response.url, start)
             _append(part, chunk)
             bar.update(len(chunk))
+            pace.check(len(chunk))
     if total is not None and start < total:
         raise PassingFailureError(
             f"the connection was cut after {start} of {total} bytes"
         )
+
+
+class _Pace:
+    """Notices a connection that drips: each byte alone would come in time.
+
+    Args:
+        window_s: Over how many seconds the pace is looked at.
+    """
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._began = time.monotonic()
+        self._size_bytes = 0
+
+    def check(self, size_bytes: int) -> None:
+        """Count what came.
+
+        Raises:
+            PassingFailureError: Too little has come for a whole window.
+        """
+        self._size_bytes += size_bytes
+        passed_s = time.monotonic() - self._began
+        if passed_s < self._window_s:
+            return
+        if self._size_bytes < LEAST_BYTES_S * passed_s:
+            raise PassingFailureError(
+                f"the connection brought {self._size_bytes} bytes in {passed_s:.0f} s"
+            )
+        self._began, self._size_bytes = time.monotonic(), 0
 
 
 def _announced(

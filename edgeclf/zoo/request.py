@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 
 import edgeclf
 from edgeclf.errors import DownloadError
+from edgeclf.inputs.connection import plain, printable
 from edgeclf.inputs.fetch import RETRIED_STATUS
 
 
@@ -27,7 +28,8 @@ class Patience:
     Attributes:
         answer_s: Seconds for one request up to the answer's headers: name lookup,
             all addresses of the host, TLS and redirects together.
-        read_s: Seconds without a single byte after which a connection counts as cut.
+        read_s: Seconds without a single byte after which a connection counts as cut,
+            and in which it has to bring `download.LEAST_BYTES_S` for each.
         attempts: How often to ask a server that answers, with errors or in part.
         calls: How often to try to reach a server that does not answer at all.
         pause_s: Wait before the second attempt; it doubles with each further one.
@@ -55,7 +57,8 @@ class PassingFailureError(Exception):
     def __init__(
         self, reason: object, *, answered: bool = True, restart: bool = False
     ) -> None:
-        super().__init__(" ".join(str(reason).split()) or type(reason).__name__)
+        said = plain(" ".join(str(reason).split()))  # a server may have written it
+        super().__init__(said or type(reason).__name__)
         self.answered = answered
         self.restart = restart
 
@@ -119,7 +122,7 @@ def ask(url: str, offset: int, patience: Patience) -> http.client.HTTPResponse:
         raise
     except HTTPError as error:
         error.close()
-        reason = " ".join(f"the server answered {error.code} {error.reason}".split())
+        reason = plain(f"the server answered {error.code} {error.reason}").strip()
         if error.code in RETRIED_STATUS:
             raise PassingFailureError(reason) from error
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
@@ -134,7 +137,7 @@ def ask(url: str, offset: int, patience: Patience) -> http.client.HTTPResponse:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https, but never from https back to http."""
+    """Follows redirects to http and https, never from https back to http."""
 
     def redirect_request(
         self,
@@ -145,12 +148,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        scheme = urllib.parse.urlsplit(newurl).scheme
-        if scheme != "https" and (req.type == "https" or scheme != "http"):
+        target = urllib.parse.urlsplit(newurl)
+        is_less = target.scheme != "https" and (
+            req.type == "https" or target.scheme != "http"
+        )
+        if is_less or "@" in target.netloc:  # a password, which errors would show
             fp.close()
             raise DownloadError(
-                f"Cannot download {req.full_url}: it was redirected to {newurl}, "
-                "which is not as safe."
+                f"Cannot download {req.full_url}: it was redirected to "
+                f"{plain(printable(newurl))}, which is not as safe."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
