@@ -9,7 +9,7 @@ LOCKED := install $(QUIET) --no-deps --require-hashes --requirement
 EDITABLE := install $(QUIET) --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test check format fuzz test-tensorflow test-browser test-container \
-        test-pythons test-lowest test-release device-test wheel release audit lock \
+        test-crash test-ray test-pythons test-lowest test-release device-test wheel release audit lock \
         benchmark soak screenshots clean
 
 demo: $(VENV)/.train
@@ -30,11 +30,30 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 # Thousands of damaged pictures, models and uploads; `make test` tries some of them.
-fuzz: $(VENV)/.dev
+# Then atheris looks for new ones, FUZZ_SECONDS for each reader.
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.fuzz
 	EDGECLF_MUTANTS_IMAGES=2000 EDGECLF_MUTANTS_MODELS=500 \
-	    EDGECLF_MUTANTS_UPLOADS=10000 $(BIN)/python -m pytest \
-	    tests/test_hostile_images.py tests/test_hostile_models.py \
+	    EDGECLF_MUTANTS_UPLOADS=10000 EDGECLF_OPERATORS=10000 \
+	    $(BIN)/python -m pytest tests/test_hostile_images.py \
+	    tests/test_hostile_models.py tests/test_operator_types.py \
 	    tests/test_web_api_fuzz.py
+	for name in images metadata models tables uploads; do \
+	    $(BIN)/python -m fuzz $$name -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+# Commands killed and interrupted at 50 random moments each, full disks, clocks that
+# jump: an hour.
+test-crash: $(VENV)/.dev
+	EDGECLF_KILLS=50 $(BIN)/python -m pytest $(ARGS) tests/test_crash_*.py \
+	    tests/test_label_resume.py tests/test_bot_disk.py tests/test_interrupts.py
+
+# 20,000 pictures on a Ray cluster of two nodes that loses workers and a node, and a
+# store that fails: some minutes and 2 GB of memory.
+test-ray: $(VENV)/.dev
+	EDGECLF_RAY_PICTURES=20000 EDGECLF_RAY=1 $(BIN)/python -m pytest $(ARGS) \
+	    tests/test_ray.py tests/test_ray_engine.py tests/test_retrain_ray.py \
+	    tests/test_label_s3.py tests/test_privacy_ray.py
 
 # Importing Keras, SavedModel and TensorFlow Hub backbones, and fine-tuning: an
 # environment of 2 GB.
@@ -62,7 +81,7 @@ SHARED := ../shared/models/mobilenet_v1_0.50_224_features_f32.tflite
 ARCHITECTURE ?= $(or $(wildcard $(SHARED)),mobilenet_v1_0.50_224)
 benchmark: $(VENV)/.dev .venv-tensorflow/.done .venv-peers/.done
 	for name in retrain accuracy unknown add_class mislabelled label_image classify \
-	    decode workers memory soak tags bot serve teach; do \
+	    decode workers memory soak tags bot serve teach scale; do \
 	    $(BIN)/python -m benchmarks.$$name --architecture $(ARCHITECTURE) || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.unsplash_tables

@@ -120,7 +120,8 @@ def environments(lock: Lock) -> list[str]:
     """Return the markers of where a lock is for; elsewhere it installs nothing."""
     above = "3.12" if lock.lowest else "3.14"
     return [
-        f"python_version < '{above}' and sys_platform == 'linux'"
+        f"platform_python_implementation == 'CPython' and python_version < '{above}'"
+        " and sys_platform == 'linux'"
         f" and platform_machine == '{machine}'"
         for machine in MACHINES
     ]
