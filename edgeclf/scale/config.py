@@ -66,7 +66,7 @@ class LabelConfig:
         for name in ("source", "output"):
             value = os.fspath(getattr(self, name))
             if not value:
-                raise ValueError(f"Expected a {name}. Received: {name}=''")
+                raise ValueError(f"Expected the {name}'s name. Received: {name}=''")
             if value.lower().startswith("file://"):
                 value = value[len("file://") :]
             object.__setattr__(self, name, value)

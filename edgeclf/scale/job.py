@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeclf.errors import DatasetError, EdgeclfError
-from edgeclf.files import lock
+from edgeclf.files import lock, sweep
 from edgeclf.scale.places import Store, is_url, joined
 
 FOLDER = "_edgeclf"
@@ -128,24 +128,17 @@ def held(output: str) -> Iterator[None]:
                 f"Another process labels into {output} at the moment. Wait for its "
                 "end: then the same command goes on."
             )
-        _tidy(output)
+        for below in _WRITTEN:
+            sweep(Path(output, below))
         try:
             yield
         finally:
-            _tidy(output)
+            for below in _WRITTEN:
+                sweep(Path(output, below))
     finally:
         with suppress(OSError):
             folder.rmdir()  # where nothing was begun
         os.close(descriptor)
-
-
-def _tidy(output: str) -> None:
-    """Remove temporary files of workers that were killed."""
-    for below in _WRITTEN:
-        with suppress(OSError):
-            for path in Path(output, below).iterdir():
-                if _is_left_over(path.name):
-                    path.unlink()
 
 
 def _is_left_over(name: str) -> bool:

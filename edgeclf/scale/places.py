@@ -110,7 +110,10 @@ class Store:
             OSError, UnreachableError: It cannot be read.
         """
         if not is_url(folder):
-            return os.listdir(folder) if Path(folder).is_dir() else []  # noqa: PTH208
+            try:
+                return os.listdir(folder)  # noqa: PTH208
+            except FileNotFoundError:
+                return []
         with answering(folder):
             system, path = self.system(folder)
             system.invalidate_cache(path)

@@ -154,7 +154,7 @@ class Job:
     def _start(self) -> Start:
         source = self._source
         table = source.table()
-        if table is not None and f"{self._output}/".startswith(f"{source.place}/"):
+        if table is not None and source.holds(self._output):
             raise DatasetError(
                 f"Expected --output outside of {source.argument}, so that results are "
                 f"not taken for inputs. Received: {self._config.output}"
@@ -290,7 +290,12 @@ def _answers(
         **labelling.view,
         **arguments,
     }
-    return {name: value for name, value in given.items() if value not in (None, False)}
+    # Not by equality: a threshold of 0 is an answer of its own.
+    return {
+        name: value
+        for name, value in given.items()
+        if value is not None and value is not False
+    }
 
 
 def _closable(results: Iterator[Done]) -> Generator[Done, None, None]:
