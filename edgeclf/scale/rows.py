@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ def encoded(
         "path": pa.array([row.path for row in rows], pa.string()),
         "labels": pa.array([row.labels for row in rows], pa.list_(pa.string())),
         "scores": pa.array([row.scores for row in rows], pa.list_(pa.float32())),
-        "error": pa.array([row.error for row in rows], pa.string()),
+        "error": pa.array([_text(row.error) for row in rows], pa.string()),
     }
     if bottleneck:
         vectors = [row.bottleneck for row in rows]
@@ -78,3 +79,7 @@ def count_errors(store: Store, path: str) -> int:
 def readable(name: bytes) -> str:
     r"""Return a name as text that UTF-8 can say; other bytes are written `\xff`."""
     return name.decode("utf-8", "backslashreplace")
+
+
+def _text(error: str | None) -> str | None:
+    return None if error is None else readable(os.fsencode(error))
