@@ -202,6 +202,19 @@ def test_other_spellings_of_the_source_are_the_same_inputs(
     assert are_right(found)
 
 
+def test_the_folder_above_a_link_is_that_of_what_it_leads_to(tmp_path, model_file):
+    write_pictures(tmp_path / "real" / "photos", 3)
+    write_pictures(tmp_path / "photos", 1)
+    (tmp_path / "real" / "below").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "below")
+    above = f"{tmp_path}/link/.."
+    assert label(f"{above}/photos", f"{above}/out", model_file()) == 0
+    assert not (tmp_path / "out").exists()
+    found = rows(tmp_path / "real" / "out")
+    assert len(found) == 3
+    assert are_right(found)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edgeclf.labels import Labels
-from edgeclf.scale.places import is_url
+from edgeclf.scale.places import absolute, is_url
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class LabelConfig:
     @property
     def place(self) -> str:
         """The output by a name that does not depend on the working directory."""
-        return self.output if is_url(self.output) else os.path.abspath(self.output)  # noqa: PTH100
+        if is_url(self.output):
+            return self.output
+        return absolute(str(Path.cwd()), self.output)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from edgeclf.console import sentence
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.lines import first_bytes, is_picture, path_lines
 from edgeclf.inputs.paths import has_image_ending, images_below, is_passed_over
-from edgeclf.scale.places import Store, answering, is_url, joined
+from edgeclf.scale.places import Store, absolute, answering, is_url, joined
 from edgeclf.scale.tables import (
     PATH_ROWS,
     TABLE_ENDING,
@@ -73,7 +73,7 @@ class Source:
         """The source by a name that does not depend on the working directory."""
         if is_url(self.argument) or self.argument == STDIN:
             return self.argument.rstrip("/")
-        return os.path.normpath(joined(self.folder, self.argument))
+        return absolute(self.folder, self.argument)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -123,7 +123,8 @@ class Source:
         if self.argument == STDIN:
             if sys.stdin is None:
                 raise OSError("Expected paths on stdin. Received: it is closed.")
-            yield from self._lines(sys.stdin.buffer)
+            for name, row in self._lines(sys.stdin.buffer):
+                yield Name(self._from_here(name), row)
         elif self._is_list:
             with self.store.open(self.place) as file, answering(self.place):
                 yield from self._lines(file)
@@ -147,6 +148,12 @@ class Source:
             )
         for line in path_lines(shown, head, cast("Any", stream)):
             yield Name(os.fsencode(line))
+
+    def _from_here(self, name: bytes) -> bytes:
+        """Return a line of stdin, which is relative to the working directory of now."""
+        if is_url(os.fsdecode(name)) or Path.cwd() == Path(self.folder):
+            return name
+        return os.path.join(os.fsencode(Path.cwd()), name)  # noqa: PTH118
 
     def _cells(self, stream: IO[bytes]) -> Iterator[Name]:
         text = io.TextIOWrapper(

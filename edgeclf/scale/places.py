@@ -41,6 +41,19 @@ def joined(folder: str, name: str) -> str:
     return str(Path(folder, name))
 
 
+def absolute(folder: str, name: str) -> str:
+    """Return a path of this machine by one spelling of its absolute name.
+
+    Args:
+        folder: Absolute: what the name is relative to.
+        name: With `.`, `..`, and slashes as somebody wrote them.
+    """
+    path = joined(folder, name)
+    plain = os.path.normpath(path)
+    # Behind a link, `..` is the folder above what it leads to.
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+
+
 @dataclass(frozen=True)
 class Store:
     """What is needed to open the files of object stores.
