@@ -123,8 +123,11 @@ class Source:
         if self.argument == STDIN:
             if sys.stdin is None:
                 raise OSError("Expected paths on stdin. Received: it is closed.")
+            # Its lines are relative to where it is written, now and not at first.
+            here = os.fsencode("" if self.folder == str(Path.cwd()) else Path.cwd())
             for name, row in self._lines(sys.stdin.buffer):
-                yield Name(self._from_here(name), row)
+                is_remote = b"://" in name[:32]
+                yield Name(name if is_remote else os.path.join(here, name), row)  # noqa: PTH118
         elif self._is_list:
             with self.store.open(self.place) as file, answering(self.place):
                 yield from self._lines(file)
@@ -148,12 +151,6 @@ class Source:
             )
         for line in path_lines(shown, head, cast("Any", stream)):
             yield Name(os.fsencode(line))
-
-    def _from_here(self, name: bytes) -> bytes:
-        """Return a line of stdin, which is relative to the working directory of now."""
-        if is_url(os.fsdecode(name)) or Path.cwd() == Path(self.folder):
-            return name
-        return os.path.join(os.fsencode(Path.cwd()), name)  # noqa: PTH118
 
     def _cells(self, stream: IO[bytes]) -> Iterator[Name]:
         text = io.TextIOWrapper(
