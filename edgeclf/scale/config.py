@@ -38,7 +38,7 @@ class LabelConfig:
             of a new one 1000, or fewer if there are fewer than 256,000.
         storage_options: For the stores of source and output, as fsspec takes them.
         allow_private: Whether web addresses may lead to private networks.
-        redo_errors: Do partitions again in which a picture has an error.
+        redo_errors: Label those pictures again that have an error.
 
     Raises:
         ValueError: A value is outside its range.
@@ -94,7 +94,8 @@ class LabelResult:
         num_new: Those that this run found and no run before.
         num_done: Pictures that this run labelled, those with an error included.
         num_errors: How many of those have an error.
-        num_missing: Inputs that have no row yet: a store or a disk did not answer.
+        num_missing: Inputs that have no row yet, or with `redo_errors` that of
+            before: a store or a disk did not answer.
         missing_partitions: The numbers of the partitions that they belong to.
         failure: What the first of these failed with; "" if none is missing.
         unreadable_folders: How many folders of the source may not be read.

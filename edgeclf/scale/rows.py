@@ -76,6 +76,21 @@ def count_errors(store: Store, path: str) -> int:
         return int(file.schema_arrow.metadata[ERRORS.encode()])
 
 
+def decoded(store: Store, path: str) -> list[Row]:
+    """Return the rows of a file of `encoded`, in order.
+
+    Raises:
+        DatasetError: It is damaged.
+        OSError: It cannot be read.
+    """
+    with open_table(store, path) as file:
+        rows = file.read(use_threads=False).to_pylist()
+    for row in rows:
+        if row.get("bottleneck") is not None:
+            row["bottleneck"] = np.array(row["bottleneck"], np.float32)
+    return [Row(**row) for row in rows]
+
+
 def readable(name: bytes) -> str:
     r"""Return a name as text that UTF-8 can say; other bytes are written `\xff`."""
     return name.decode("utf-8", "backslashreplace")
