@@ -110,7 +110,8 @@ def check_same(
 def held(output: str) -> Iterator[None]:
     """Keep other processes of this machine from a folder of results, and tidy it.
 
-    In a store nobody is kept away: who writes there writes the same.
+    Other machines are not kept away, nor anybody from a store. Who lists the same
+    inputs writes the same; with new ones in between, numbers would be given twice.
 
     Raises:
         EdgeclfError: Another process has it.
