@@ -217,6 +217,19 @@ def test_without_pyarrow_it_says_what_to_install(
     assert 'pip install "edgeclf[parquet]"' in capsys.readouterr().err
 
 
+def test_stdin_in_another_folder_means_other_pictures(
+    tmp_path, model_file, monkeypatch
+):
+    for number, folder in enumerate("abb"):
+        (path,) = write_pictures(tmp_path / folder, 1)
+        stdin = io.TextIOWrapper(io.BytesIO(f"{path.parent.name}/{path.name}".encode()))
+        monkeypatch.chdir(tmp_path / folder)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert label("-", tmp_path / "out", model_file()) == 0, number
+    found = rows(tmp_path / "out")
+    assert list(found) == ["0/00000-red.png", f"{tmp_path}/b/0/00000-red.png"]
+
+
 def test_stdin_again_adds_what_is_new(tmp_path, model_file, monkeypatch):
     paths = [str(path) for path in write_pictures(tmp_path / "photos", 6)]
     output, model = tmp_path / "out", model_file()

@@ -83,6 +83,25 @@ def test_pictures_that_vanish_after_they_were_listed(tmp_path, model_file):
     assert parts(output) == before
 
 
+@pytest.mark.parametrize("options", [(), ("--bottleneck",)])
+def test_redo_errors_keeps_the_rows_of_what_has_vanished(
+    tmp_path, model_file, capsys, options
+):
+    folder, output, model = tmp_path / "photos", tmp_path / "out", model_file()
+    paths = write_pictures(folder, 6)
+    assert label(folder, tmp_path / "whole", model, *options) == 0
+    content = paths[2].read_bytes()
+    paths[2].write_bytes(b"")
+    assert label(folder, output, model, *options) == 1
+    paths[2].write_bytes(content)
+    for path in (paths[0], paths[5]):
+        path.unlink()
+    capsys.readouterr()
+    assert label(folder, output, model, "--redo_errors", "--json", *options) == 0
+    assert summary(capsys)["num_done"] == 1
+    assert parts(output) == parts(tmp_path / "whole")
+
+
 def test_a_disk_that_fails_is_no_row(tmp_path, model_file, capsys):
     # Reading this file fails with EIO, as a disk does.
     paths = [str(path) for path in write_pictures(tmp_path / "photos", 7)]

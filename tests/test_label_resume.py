@@ -202,10 +202,24 @@ def test_other_spellings_of_the_source_are_the_same_inputs(
     assert are_right(found)
 
 
+def test_the_folder_above_a_link_is_that_of_what_it_leads_to(tmp_path, model_file):
+    write_pictures(tmp_path / "real" / "photos", 3)
+    write_pictures(tmp_path / "photos", 1)
+    (tmp_path / "real" / "below").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "below")
+    above = f"{tmp_path}/link/.."
+    assert label(f"{above}/photos", f"{above}/out", model_file()) == 0
+    assert not (tmp_path / "out").exists()
+    found = rows(tmp_path / "real" / "out")
+    assert len(found) == 3
+    assert are_right(found)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
         (("--top_k", 1), "begun with: top_k=null. Received: top_k=1."),
+        (("--score_threshold", 0), "score_threshold=null. Received: score_threshold=0"),
         (("--bottleneck",), "bottleneck=null. Received: bottleneck=true."),
         (("--deny", "red"), 'deny=null. Received: deny=["red"].'),
         (("--region", 0, 0, 0.5, 1), "Received: region=[0, 0, 0.5, 1]."),
@@ -250,6 +264,22 @@ def test_folders_of_something_else_are_refused(
     job.write_text("{")
     assert label(color_folder, output, model_file()) == 1
     assert f"Expected {job} as edgeclf label writes it." in capsys.readouterr().err
+
+
+def test_a_file_as_output(tmp_path, color_folder, model_file, capsys):
+    output = tmp_path / "out"
+    output.touch()
+    assert label(color_folder, output, model_file()) == 1
+    assert capsys.readouterr().err == f"error: {output}: Not a directory.\n"
+
+
+def test_files_of_others_stay(tmp_path, color_folder, model_file):
+    output, model = tmp_path / "out", model_file()
+    assert label(color_folder, output, model) == 0
+    (output / ".film.part").touch()
+    (output / ".part-0000001.edgeclf-00000000.part").touch()
+    assert label(color_folder, output, model) == 0
+    assert [path.name for path in output.glob(".*")] == [".film.part"]
 
 
 def test_two_processes_on_one_output(tmp_path, many, model_file, capsys):

@@ -6,12 +6,14 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import fsspec
 import model_files as models
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.registry import known_implementations
 from hosting import running, status
 from label_runs import are_right, each_alone, label, rows, write_pictures
 from PIL import Image
@@ -148,6 +150,65 @@ def test_tables_of_pictures(tmp_path, model_file):
     assert errors[4] == f"{source}#4: Expected a picture. Received: nothing."
 
 
+@pytest.mark.parametrize("is_dictionary", [False, True])
+def test_names_in_tables_that_are_no_utf_8(tmp_path, model_file, is_dictionary):
+    (tmp_path / "odd").mkdir()
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/odd/\xff.png")
+    Image.new("RGB", (20, 10), models.PIXELS["red"]).save(path)
+    named = pa.array([os.fsencode(path), None], pa.binary()).view(pa.string())
+    if is_dictionary:
+        named = named.dictionary_encode()
+    pq.write_table(pa.table({"path": named}), tmp_path / "paths.parquet")
+    assert label(tmp_path / "paths.parquet", tmp_path / "a", model_file()) == 0
+    shown = f"{tmp_path}/odd/\\xff.png"
+    assert rows(tmp_path / "a")[shown]["labels"][0] == "red"
+    pictures = pa.array([None, encoded("blue")], pa.binary())
+    if is_dictionary:
+        pictures = pictures.dictionary_encode()
+    table = os.fsencode(tmp_path) + b"/odd/\xfe.parquet"
+    with Path(os.fsdecode(table)).open("wb") as file:
+        pq.write_table(pa.table({"path": named, "image": pictures}), file)
+    assert label(os.fsdecode(table), tmp_path / "b", model_file()) == 0
+    found = rows(tmp_path / "b")
+    assert found[shown]["labels"][0] == "red"
+    assert found[f"{tmp_path}/odd/\\xfe.parquet#1"]["labels"][0] == "blue"
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.list_(pa.uint8()), pa.int64()])
+def test_tables_whose_bytes_are_none(tmp_path, model_file, capsys, kind):
+    kind = pa.struct([("bytes", kind), ("path", pa.string())])
+    table = pa.table({"image": pa.nulls(1, kind)})
+    pq.write_table(table, tmp_path / "table.parquet")
+    assert label(tmp_path / "table.parquet", tmp_path / "out", model_file()) == 1
+    assert "Expected paths or encoded pictures in the col" in capsys.readouterr().err
+
+
+def test_a_table_that_is_damaged_in_the_middle(tmp_path, model_file):
+    path = tmp_path / "table.parquet"
+    table = pa.table({"image": [encoded("red")] * 60})
+    pq.write_table(table, path, 20, use_dictionary=False, compression="none")
+    group = pq.ParquetFile(path).metadata.row_group(1)
+    start = group.column(0).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 20] = b"\xff" * 20  # the head of a page
+    path.write_bytes(content)
+    assert label(path, tmp_path / "out", model_file(), "--partition_size", 2) == 1
+    found = rows(tmp_path / "out")
+    failed = [row["path"] for row in found.values() if row["error"]]
+    assert len(found) == 60
+    assert failed == [f"{path}#{row}" for row in range(20, 40)]
+
+
+def test_results_among_the_tables_are_refused(tmp_path, model_file, capsys):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tmp_path / "link").symlink_to(tables)
+    pq.write_table(pa.table({"image": [encoded("red")]}), tables / "a.parquet")
+    assert label(tables, tmp_path / "link" / "out", model_file()) == 1
+    assert "Expected --output outside of" in capsys.readouterr().err
+    assert not (tables / "out" / "part-0000000.parquet").exists()
+
+
 def test_tables_of_hugging_face(tmp_path, model_file, picture):
     image = [
         {"bytes": encoded("red"), "path": "red.png"},
@@ -181,6 +242,37 @@ def test_a_store_as_source_and_output(tmp_path, model_file, memory):
     assert label("memory://bucket/photos", output, model) == 0
     content = memory.cat_file("/bucket/labels/part-0000001.parquet")
     assert pq.read_table(io.BytesIO(content)).num_rows == 1
+
+
+def test_a_store_has_the_names_of_a_folder(tmp_path, model_file, memory):
+    for name in ("_DSC0001.png", "_raw/a#b.png", "a%20b.png", ".hidden.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded("red"))
+        memory.pipe_file(f"/photos/{name}", encoded("red"))
+    assert label(tmp_path / "photos", tmp_path / "a", model_file()) == 0
+    assert label("memory://photos", tmp_path / "b", model_file()) == 0
+    here, there = rows(tmp_path / "a"), rows(tmp_path / "b")
+    assert len(here) == 3
+    assert {os.path.relpath(path, tmp_path) for path in here} == {
+        path.removeprefix("memory://").lstrip("/") for path in there
+    }
+
+
+def test_what_reads_a_store_is_missing(tmp_path, model_file, monkeypatch, capsys):
+    """That is no picture's fault, of which there may be millions."""
+    known = {"class": "missing_store.Files", "err": "Install missing_store"}
+    monkeypatch.setitem(known_implementations, "missing", known)
+    (tmp_path / "list.txt").write_text("missing://a.png\nmissing://b.png\n")
+    assert label(tmp_path / "list.txt", tmp_path / "out", model_file()) == 1
+    assert "Install missing_store" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("part-*"))
+
+
+def test_stdin_that_is_closed(tmp_path, model_file, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert label("-", tmp_path / "out", model_file()) == 1
+    assert "Received: it is closed." in capsys.readouterr().err
 
 
 def test_addresses_of_the_web(tmp_path, model_file):

@@ -71,6 +71,18 @@ def test_what_the_work_raises_is_raised(workers):
     assert raised.value.filename == "three"
 
 
+def start_nowhere():
+    raise FileNotFoundError(2, "No such file", "model")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_start_raises_is_raised(capfd, workers):
+    with pytest.raises(FileNotFoundError) as raised:
+        list(LocalEngine(workers).map(start_nowhere, range(9)))
+    assert raised.value.filename == "model"
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_dead_worker_is_an_error():
     with pytest.raises(EdgeclfError, match=r"A worker died, .* Fewer workers need"):
         list(LocalEngine(2).map(start_dying, range(9)))

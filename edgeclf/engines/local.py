@@ -27,7 +27,9 @@ STOPPED = 1  # exit status of a worker that was told to stop
 # Each worker has a core; what would start a thread for each core of its own is told.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-_work: Callable[[Any], Any]  # of this process, when it is a worker
+# Of this process, when it is a worker: how it starts, and what it does once it has.
+_start: bytes
+_work: Callable[[Any], Any] | None = None
 
 
 class LocalEngine:
@@ -142,15 +144,16 @@ def _become_worker(start: bytes, stopping: Connection) -> None:
     """Begin a worker's process: get ready for items, and for the end.
 
     Args:
-        start: Pickled; what it needs is imported only after the settings here.
+        start: Pickled; what it needs is imported only after the settings here, with
+            the first item: what it raises is then heard of.
         stopping: It ends with the caller, or when the caller closes it.
     """
-    global _work
+    global _start
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
     threading.Thread(target=_die_with, args=(stopping,), daemon=True).start()
-    _work = pickle.loads(start)()  # noqa: S301 - the caller's own
+    _start = start
 
 
 def _die_with(stopping: Connection) -> None:
@@ -159,6 +162,9 @@ def _die_with(stopping: Connection) -> None:
 
 
 def _call(item: Any) -> Any:
+    global _work
+    if _work is None:
+        _work = pickle.loads(_start)()  # noqa: S301 - the caller's own
     return _work(item)
 
 

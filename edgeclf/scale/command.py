@@ -157,7 +157,7 @@ def _parser() -> Parser:
     add(
         "--redo_errors",
         action="store_true",
-        help="do partitions again in which a picture has an error",
+        help="label those pictures again that have an error",
     )
     add(
         "--storage_options",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edgeclf.labels import Labels
-from edgeclf.scale.places import is_url
+from edgeclf.scale.places import absolute, is_url
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class LabelConfig:
             of a new one 1000, or fewer if there are fewer than 256,000.
         storage_options: For the stores of source and output, as fsspec takes them.
         allow_private: Whether web addresses may lead to private networks.
-        redo_errors: Do partitions again in which a picture has an error.
+        redo_errors: Label those pictures again that have an error.
 
     Raises:
         ValueError: A value is outside its range.
@@ -66,7 +67,7 @@ class LabelConfig:
         for name in ("source", "output"):
             value = os.fspath(getattr(self, name))
             if not value:
-                raise ValueError(f"Expected a {name}. Received: {name}=''")
+                raise ValueError(f"Expected the {name}'s name. Received: {name}=''")
             if value.lower().startswith("file://"):
                 value = value[len("file://") :]
             object.__setattr__(self, name, value)
@@ -79,7 +80,9 @@ class LabelConfig:
     @property
     def place(self) -> str:
         """The output by a name that does not depend on the working directory."""
-        return self.output if is_url(self.output) else os.path.abspath(self.output)  # noqa: PTH100
+        if is_url(self.output):
+            return self.output
+        return absolute(str(Path.cwd()), self.output)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class LabelResult:
         num_new: Those that this run found and no run before.
         num_done: Pictures that this run labelled, those with an error included.
         num_errors: How many of those have an error.
-        num_missing: Inputs that have no row yet: a store or a disk did not answer.
+        num_missing: Inputs that have no row yet, or with `redo_errors` that of
+            before: a store or a disk did not answer.
         missing_partitions: The numbers of the partitions that they belong to.
         failure: What the first of these failed with; "" if none is missing.
         unreadable_folders: How many folders of the source may not be read.

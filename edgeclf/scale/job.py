@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeclf.errors import DatasetError, EdgeclfError
-from edgeclf.files import lock
+from edgeclf.files import lock, sweep
 from edgeclf.scale.places import Store, is_url, joined
 
 FOLDER = "_edgeclf"
@@ -110,7 +110,8 @@ def check_same(
 def held(output: str) -> Iterator[None]:
     """Keep other processes of this machine from a folder of results, and tidy it.
 
-    In a store nobody is kept away: who writes there writes the same.
+    Other machines are not kept away, nor anybody from a store. Who lists the same
+    inputs writes the same; with new ones in between, numbers would be given twice.
 
     Raises:
         EdgeclfError: Another process has it.
@@ -128,24 +129,17 @@ def held(output: str) -> Iterator[None]:
                 f"Another process labels into {output} at the moment. Wait for its "
                 "end: then the same command goes on."
             )
-        _tidy(output)
+        for below in _WRITTEN:
+            sweep(Path(output, below))
         try:
             yield
         finally:
-            _tidy(output)
+            for below in _WRITTEN:
+                sweep(Path(output, below))
     finally:
         with suppress(OSError):
             folder.rmdir()  # where nothing was begun
         os.close(descriptor)
-
-
-def _tidy(output: str) -> None:
-    """Remove temporary files of workers that were killed."""
-    for below in _WRITTEN:
-        with suppress(OSError):
-            for path in Path(output, below).iterdir():
-                if _is_left_over(path.name):
-                    path.unlink()
 
 
 def _is_left_over(name: str) -> bool:

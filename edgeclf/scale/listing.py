@@ -11,19 +11,21 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from edgeclf.console import sentence
 from edgeclf.errors import DatasetError
 from edgeclf.inputs.lines import first_bytes, is_picture, path_lines
 from edgeclf.inputs.paths import has_image_ending, images_below, is_passed_over
-from edgeclf.scale.places import Store, answering, is_url, joined
+from edgeclf.scale.places import Store, absolute, answering, is_url, joined
 from edgeclf.scale.tables import (
     PATH_ROWS,
     TABLE_ENDING,
     Table,
+    as_bytes,
     open_table,
     read_table_columns,
 )
@@ -71,7 +73,7 @@ class Source:
         """The source by a name that does not depend on the working directory."""
         if is_url(self.argument) or self.argument == STDIN:
             return self.argument.rstrip("/")
-        return os.path.normpath(joined(self.folder, self.argument))
+        return absolute(self.folder, self.argument)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -86,6 +88,12 @@ class Source:
         """The local folder that all inputs lie in; None where there is none."""
         is_local = not is_url(self.argument) and self.argument != STDIN
         return self.place if is_local and os.path.isdir(self.place) else None  # noqa: PTH112
+
+    def holds(self, folder: str) -> bool:
+        """Return whether a folder lies in it, by whatever links."""
+        if is_url(folder) or is_url(self.place):
+            return f"{folder}/".startswith(f"{self.place}/")
+        return Path(folder).resolve().is_relative_to(Path(self.place).resolve())
 
     @property
     def _is_list(self) -> bool:
@@ -113,7 +121,13 @@ class Source:
             OSError: Part of the source cannot be read, so that the rest is not all.
         """
         if self.argument == STDIN:
-            yield from self._lines(sys.stdin.buffer)
+            if sys.stdin is None:
+                raise OSError("Expected paths on stdin. Received: it is closed.")
+            # Its lines are relative to where it is written, now and not at first.
+            here = os.fsencode("" if self.folder == str(Path.cwd()) else Path.cwd())
+            for name, row in self._lines(sys.stdin.buffer):
+                is_remote = b"://" in name[:32]
+                yield Name(name if is_remote else os.path.join(here, name), row)  # noqa: PTH118
         elif self._is_list:
             with self.store.open(self.place) as file, answering(self.place):
                 yield from self._lines(file)
@@ -173,9 +187,9 @@ class Source:
                 file, path, [table.column], batch_rows=PATH_ROWS
             )
             for batch in batches:
-                for value in batch.column(0).to_pylist():
-                    if value:
-                        yield Name(os.fsencode(value))
+                yield from map(
+                    Name, filter(None, as_bytes(batch.column(0)).to_pylist())
+                )
 
     def _tables(self) -> Iterator[str]:
         """Yield the Parquet files, in order; none for a folder of pictures.
@@ -190,7 +204,7 @@ class Source:
             return
         names = self.store.names(self.place)
         if any(name.lower().endswith(TABLE_ENDING) for name in names):
-            found = self._files()
+            found = self._files(_is_left_out)
             yield from sorted(
                 path for path in found if path.lower().endswith(TABLE_ENDING)
             )
@@ -199,28 +213,32 @@ class Source:
         if not self._is_folder():
             yield self.argument
         elif is_url(self.argument):
-            yield from filter(has_image_ending, self._files())
+            yield from filter(has_image_ending, self._files(is_passed_over))
         else:
             for path in images_below(self.place, self._skip):
                 yield self._spelled(path)
 
-    def _files(self) -> Iterator[str]:
-        """Yield all files below the folder, as the source spells them."""
+    def _files(self, is_left_out: Callable[[str], bool]) -> Iterator[str]:
+        """Yield all files below the folder, as the source spells them.
+
+        Args:
+            is_left_out: Whether a file or folder of a name is.
+        """
         if not is_url(self.argument):
             for folder, folders, files in os.walk(self.place, onerror=self._skip):
-                folders[:] = [name for name in folders if not _is_left_out(name)]
+                folders[:] = [name for name in folders if not is_left_out(name)]
                 for name in files:
-                    if not _is_left_out(name):
+                    if not is_left_out(name):
                         yield self._spelled(os.path.join(folder, name))  # noqa: PTH118
             return
         with answering(self.argument):
             system, path = self.store.system(self.argument)
             system.invalidate_cache()
             for folder, folders, files in system.walk(path, on_error="raise"):
-                for name in [each for each in folders if _is_left_out(each)]:
+                for name in [each for each in folders if is_left_out(each)]:
                     folders.remove(name)
                 for name in files:
-                    if name and not _is_left_out(name):
+                    if name and not is_left_out(name):
                         yield system.unstrip_protocol(f"{folder}/{name}")
                 system.invalidate_cache()
 
@@ -264,5 +282,5 @@ class Source:
 
 
 def _is_left_out(name: str) -> bool:
-    """Whether a file or folder is hidden, litter, or metadata of a dataset."""
+    """Whether a file or folder is hidden, litter, or metadata of a set of tables."""
     return is_passed_over(name) or name.startswith("_")

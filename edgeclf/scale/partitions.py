@@ -26,7 +26,8 @@ SHARES = 256  # partitions that a smaller source is cut into, for all of 64 core
 COMPRESSION = "zstd"
 
 _CACHE_KIB = 4 << 10  # of memory, beyond which SQLite sorts on disk
-_FULL = "database or disk is full"  # Source: SQLite's text for SQLITE_FULL
+# Source: section 5, "Temporary File Storage Locations", https://www.sqlite.org/tempfiles.html
+_TEMPORARY = ("/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108
 
 
 def default_size(num_inputs: int) -> int:
@@ -189,8 +190,10 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        folder = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+        chosen = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"))
+        folders = filter(None, (*chosen, *_TEMPORARY))
+        folder = next(filter(os.path.isdir, folders), os.curdir)
         raise OSError(
             f"Cannot sort the inputs in {folder}, the folder of temporary files: "
-            f"{error}. Make room, or name another one with TMPDIR."
+            f"{error}. Make room, or name another one with SQLITE_TMPDIR."
         ) from error

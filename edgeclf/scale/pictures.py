@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from edgeclf.console import sentence
-from edgeclf.errors import EdgeclfError, ImageError
+from edgeclf.errors import EdgeclfError, ImageError, MissingExtraError
 from edgeclf.labelling.workers import in_order
 from edgeclf.scale.listing import NO_ROW, Name
 from edgeclf.scale.places import (
@@ -81,6 +81,7 @@ class Opener:
         """Yield the pictures of inputs, in their order.
 
         Raises:
+            MissingExtraError: What reads a store is not installed.
             UnreachableError: A store or a disk does not answer.
         """
         for (name, is_row), group in groupby(
@@ -105,7 +106,7 @@ class Opener:
             if is_url(path):
                 return Picture(shown, self.store.read(path, MAX_BYTES))
             return Picture(shown, _local(path, shown))
-        except UnreachableError:
+        except (UnreachableError, MissingExtraError):
             raise
         except (EdgeclfError, OSError) as error:
             self.check_disk(error, shown)
@@ -145,9 +146,11 @@ class Opener:
         with open_table(self.store, self._located(path)) as file:
             for cell in self.table.cells(file, path, wanted):
                 next(rows)
-                shown = cell.path or f"{path}#{cell.row}"
-                if cell.content is None and cell.path is not None:
-                    yield self._opened(os.fsencode(cell.path))
+                shown = f"{readable(os.fsencode(path))}#{cell.row}"
+                if cell.path:
+                    shown = readable(cell.path)
+                if cell.content is None and cell.path:
+                    yield self._opened(cell.path)
                 elif not cell.content:
                     reason = f"{shown}: Expected a picture. Received: nothing."
                     yield Picture(shown, None, reason)

@@ -41,6 +41,19 @@ def joined(folder: str, name: str) -> str:
     return str(Path(folder, name))
 
 
+def absolute(folder: str, name: str) -> str:
+    """Return a path of this machine by one spelling of its absolute name.
+
+    Args:
+        folder: Absolute: what the name is relative to.
+        name: With `.`, `..`, and slashes as somebody wrote them.
+    """
+    path = joined(folder, name)
+    plain = os.path.normpath(path)
+    # Behind a link, `..` is the folder above what it leads to.
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+
+
 @dataclass(frozen=True)
 class Store:
     """What is needed to open the files of object stores.
@@ -110,7 +123,10 @@ class Store:
             OSError, UnreachableError: It cannot be read.
         """
         if not is_url(folder):
-            return os.listdir(folder) if Path(folder).is_dir() else []  # noqa: PTH208
+            try:
+                return os.listdir(folder)  # noqa: PTH208
+            except FileNotFoundError:
+                return []
         with answering(folder):
             system, path = self.system(folder)
             system.invalidate_cache(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ def encoded(
         "path": pa.array([row.path for row in rows], pa.string()),
         "labels": pa.array([row.labels for row in rows], pa.list_(pa.string())),
         "scores": pa.array([row.scores for row in rows], pa.list_(pa.float32())),
-        "error": pa.array([row.error for row in rows], pa.string()),
+        "error": pa.array([_text(row.error) for row in rows], pa.string()),
     }
     if bottleneck:
         vectors = [row.bottleneck for row in rows]
@@ -75,6 +76,25 @@ def count_errors(store: Store, path: str) -> int:
         return int(file.schema_arrow.metadata[ERRORS.encode()])
 
 
+def decoded(store: Store, path: str) -> list[Row]:
+    """Return the rows of a file of `encoded`, in order.
+
+    Raises:
+        DatasetError: It is damaged.
+        OSError: It cannot be read.
+    """
+    with open_table(store, path) as file:
+        rows = file.read(use_threads=False).to_pylist()
+    for row in rows:
+        if row.get("bottleneck") is not None:
+            row["bottleneck"] = np.array(row["bottleneck"], np.float32)
+    return [Row(**row) for row in rows]
+
+
 def readable(name: bytes) -> str:
     r"""Return a name as text that UTF-8 can say; other bytes are written `\xff`."""
     return name.decode("utf-8", "backslashreplace")
+
+
+def _text(error: str | None) -> str | None:
+    return None if error is None else readable(os.fsencode(error))

@@ -18,39 +18,27 @@ keep their rows; one whose content changes under the same name is not labelled a
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 import edgeclf
 from edgeclf.engines.engine import Engine
 from edgeclf.engines.local import LocalEngine
 from edgeclf.errors import DatasetError, EdgeclfError
-from edgeclf.image import load
-from edgeclf.labels import given_labels
 from edgeclf.scale import job as jobs
 from edgeclf.scale import parquet_extra
+from edgeclf.scale.answers import deciding, labelling_of, tried
 from edgeclf.scale.config import LabelConfig, LabelResult
 from edgeclf.scale.listing import Source
 from edgeclf.scale.partitions import Inventory, Partitions, cut, default_size, numbered
 from edgeclf.scale.pictures import Opener
 from edgeclf.scale.places import Store
-from edgeclf.scale.work import Done, Labelling, Partition, Start
-from edgeclf.tflite.source import read_model
+from edgeclf.scale.work import Done, Partition, Start
 
 # Partitions, one after the other, whose store or disk does not answer: it will not.
 MAX_FAILURES = 20
-
-# What of `Classifier`'s arguments decides the answers.
-_DECIDING = (
-    *("resize", "input_mean", "input_std", "input_size"),
-    *("delegate", "delegate_options"),
-)
 
 Advance = Callable[[int], None]
 """Takes how many more pictures are done."""
@@ -105,13 +93,13 @@ class Job:
         self._output = config.place
         self._store = Store(config.storage_options)
         self._partitions = Partitions(self._store, self._output)
-        self._labelling = _labelling(config)
-        self.input_size = _tried(self._labelling)
+        self._labelling = labelling_of(config)
+        self.input_size = tried(self._labelling)
         self._source = Source(
             config.source, str(Path.cwd()), self._store, config.column
         )
         self._source.check()
-        self._answers = _answers(config, self._labelling, self._source)
+        self._answers = deciding(config, self._labelling, self._source)
 
     def run(
         self,
@@ -154,7 +142,7 @@ class Job:
     def _start(self) -> Start:
         source = self._source
         table = source.table()
-        if table is not None and f"{self._output}/".startswith(f"{source.place}/"):
+        if table is not None and source.holds(self._output):
             raise DatasetError(
                 f"Expected --output outside of {source.argument}, so that results are "
                 f"not taken for inputs. Received: {self._config.output}"
@@ -236,70 +224,8 @@ class Job:
         return results
 
 
-def _labelling(config: LabelConfig) -> Labelling:
-    """Read the model, and say how it is used."""
-    labels = None if config.labels is None else given_labels(config.labels)[0]
-    name, content = read_model(
-        config.model,
-        config.model_arguments.get("sha256"),
-        config.model_arguments.get("max_model_mb"),
-    )
-    return Labelling(
-        model_name=name,
-        model=content,
-        labels=labels,
-        arguments=dict(config.model_arguments),
-        choice={
-            "top_k": config.top_k,
-            "score_threshold": config.score_threshold,
-            "allow": _sorted(config.allow),
-            "deny": _sorted(config.deny),
-            "reject": config.reject,
-        },
-        view={"region": config.region, "rotation": config.rotation},
-        bottleneck=config.bottleneck,
-    )
-
-
-def _tried(labelling: Labelling) -> tuple[int, int] | None:
-    """Refuse now what would be every picture's error; return the input's size."""
-    pixel = np.zeros((1, 1, 3), np.uint8)
-    with labelling.classifier() as classifier:
-        scores = np.zeros(classifier.num_classes, np.float32)
-        classifier.categories(scores, **labelling.choice)
-        if labelling.choice["reject"] and classifier.has_reject_rule:
-            classifier.examine(pixel)  # a damaged rule is no picture's error
-        load(pixel, None, rotation=labelling.view["rotation"])
-        if embedder := labelling.embedder():
-            embedder.close()
-        return classifier.input_size
-
-
-def _answers(
-    config: LabelConfig, labelling: Labelling, source: Source
-) -> dict[str, Any]:
-    """Return everything that decides what is written."""
-    arguments = {name: labelling.arguments.get(name) for name in _DECIDING}
-    given = {
-        "model": hashlib.sha256(labelling.model).hexdigest(),
-        "labels": labelling.labels,
-        "bottleneck": config.bottleneck,
-        "source": source.place,
-        "column": config.column,
-        **labelling.choice,
-        **labelling.view,
-        **arguments,
-    }
-    return {name: value for name, value in given.items() if value not in (None, False)}
-
-
 def _closable(results: Iterator[Done]) -> Generator[Done, None, None]:
     yield from results
-
-
-def _sorted(labels: Sequence[str] | None) -> Sequence[str] | None:
-    # Their order does not matter; a single string is refused by `Classifier`.
-    return sorted(labels) if labels and not isinstance(labels, str) else labels
 
 
 def _ignore(_: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,12 +22,12 @@ class Cell(NamedTuple):
 
     Attributes:
         row: Its row in the file.
-        path: What the table calls it; None if nothing.
+        path: What the table calls it, in bytes as they stand there; None if nothing.
         content: Encoded; None where there is only a path.
     """
 
     row: int
-    path: str | None
+    path: bytes | None
     content: bytes | None
 
 
@@ -90,12 +91,13 @@ class Table:
             DatasetError: The file is damaged, or has fewer rows.
         """
         columns = [self.column, *([PATH] if self.named else [])]
-        wanted = set(rows)
         first = 0
         for group in range(file.metadata.num_row_groups):
             end = first + file.metadata.row_group(group).num_rows
-            if any(first <= row < end for row in rows):
-                yield from self._of_group(file, name, group, first, columns, wanted)
+            wanted = [row for row in rows if first <= row < end]
+            if wanted:
+                batches = read_table_columns(file, name, columns, [group])
+                yield from self._in_batches(batches, first, wanted)
             first = end
         if rows and rows[-1] >= first:
             raise DatasetError(
@@ -103,28 +105,39 @@ class Table:
                 "rows, so it has changed."
             )
 
-    def _of_group(
-        self,
-        file: Any,
-        name: str,
-        group: int,
-        first: int,
-        columns: Sequence[str],
-        wanted: set[int],
+    def _in_batches(
+        self, batches: Iterator[Any], first: int, rows: Sequence[int]
     ) -> Iterator[Cell]:
-        row = first
-        for batch in read_table_columns(file, name, columns, groups=[group]):
-            for place in range(batch.num_rows):
-                if row in wanted:
-                    yield self._cell(batch, place, row)
-                row += 1
+        """Yield the pictures in these rows; read no further than the last of them."""
+        waiting = deque(rows)
+        for batch in batches:
+            end = first + batch.num_rows
+            contents, inner, outer = self._columns(batch)
+            while waiting and waiting[0] < end:
+                row = waiting.popleft()
+                path = inner[row - first].as_py() or outer[row - first].as_py()
+                yield Cell(row, path, contents[row - first].as_py())
+            if not waiting:
+                return
+            first = end
+        raise DatasetError(
+            "Expected as many rows in a table as its end tells. Received: fewer."
+        )
 
-    def _cell(self, batch: Any, place: int, row: int) -> Cell:
-        value = batch.column(self.column)[place].as_py()
-        path = batch.column(PATH)[place].as_py() if self.named else None
-        if isinstance(value, dict):
-            return Cell(row, value.get(PATH) or path, value[BYTES])
-        return Cell(row, path, value)
+    def _columns(self, batch: Any) -> tuple[Any, Any, Any]:
+        """Return contents, the names beside them in the same column, and in `path`."""
+        import pyarrow as pa
+
+        column = batch.column(self.column)
+        inner = nothing = pa.nulls(batch.num_rows)
+        if pa.types.is_struct(column.type):
+            names = [field.name for field in column.type]
+            parts = dict(zip(names, column.flatten(), strict=True))
+            column = parts[BYTES]
+            if PATH in parts and _is_text(parts[PATH].type):
+                inner = as_bytes(parts[PATH])
+        outer = as_bytes(batch.column(PATH)) if self.named else nothing
+        return as_bytes(column), inner, outer
 
 
 @contextmanager
@@ -141,7 +154,9 @@ def open_table(store: Store, url: str) -> Iterator[Any]:
     with store.open(url) as stream, answering(url) if is_url(url) else nullcontext():
         try:
             file = pq.ParquetFile(stream)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
+            if is_of_disk(error, url):
+                raise
             raise _damaged(url, error) from error
         with file:
             yield file
@@ -168,8 +183,27 @@ def read_table_columns(
     )
     try:
         yield from batches
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        if is_of_disk(error, name):
+            raise
         raise _damaged(name, error) from error
+
+
+def is_of_disk(error: Exception, name: str) -> bool:
+    """Return whether it is a disk or store that fails, rather than a table's bytes.
+
+    Arrow raises an `OSError` without a number for some damage. Stores do so too.
+    """
+    return isinstance(error, OSError) and (error.errno is not None or is_url(name))
+
+
+def as_bytes(array: Any) -> Any:
+    """Return the texts or pictures of an array as they are: not all text is UTF-8."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return array.cast(pa.large_binary())
 
 
 def _check_columns(file: Any, name: str, columns: Sequence[str]) -> None:
@@ -198,8 +232,7 @@ def _damaged(name: str, error: Exception) -> DatasetError:
 def _is_text(kind: Any) -> bool:
     import pyarrow.types as types
 
-    if types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _of_values(kind)
     return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
@@ -207,6 +240,19 @@ def _holds_pictures(kind: Any) -> bool:
     import pyarrow.types as types
 
     if types.is_struct(kind):
-        names = [kind.field(place).name for place in range(kind.num_fields)]
-        return BYTES in names
+        kinds = {field.name: field.type for field in kind}
+        return BYTES in kinds and _is_binary(kinds[BYTES])
+    return _is_binary(kind)
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    kind = _of_values(kind)
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _of_values(kind: Any) -> Any:
+    import pyarrow.types as types
+
+    return kind.value_type if types.is_dictionary(kind) else kind

@@ -18,7 +18,7 @@ from edgeclf.results import label_of
 from edgeclf.scale.partitions import Partitions
 from edgeclf.scale.pictures import Opener, Picture, begun
 from edgeclf.scale.places import UnreachableError, joined
-from edgeclf.scale.rows import Row, count_errors, encoded
+from edgeclf.scale.rows import Row, count_errors, decoded, encoded
 
 
 class Partition(NamedTuple):
@@ -27,7 +27,8 @@ class Partition(NamedTuple):
     Attributes:
         number: Of the partition.
         num_inputs: How many inputs it has.
-        redo: Whether it is done already, and done again if a picture has an error.
+        redo: Whether it is done already, and only pictures with an error are done
+            again.
     """
 
     number: int
@@ -133,7 +134,14 @@ class Worker:
             if partition.redo and not count_errors(self._store, path):
                 return Done(partition, 0, 0)
             names = self._partitions.inputs(partition.number)
-            rows = [self._row(each) for each in self._start.opener.pictures(names)]
+            # What has its labels keeps them: its picture may be gone.
+            kept: list[Row | None] = [None] * len(names)
+            if partition.redo:
+                before = decoded(self._store, path)
+                kept = [row if row.error is None else None for row in before]
+            todo = [name for name, row in zip(names, kept, strict=True) if row is None]
+            new = map(self._row, self._start.opener.pictures(todo))
+            rows = [row if row is not None else next(new) for row in kept]
             content = encoded(
                 rows,
                 self._start.metadata,
@@ -143,7 +151,7 @@ class Worker:
         except UnreachableError as error:
             return Done(partition, 0, 0, str(error))
         num_errors = sum(row.error is not None for row in rows)
-        return Done(partition, len(rows), num_errors)
+        return Done(partition, len(todo), num_errors)
 
     def _row(self, picture: Picture) -> Row:
         path, source, error = picture
