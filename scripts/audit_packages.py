@@ -55,7 +55,8 @@ def audit(pins: list[tuple[str, str]], options: list[str]) -> int:
         command += ["--requirement", str(asked), "--output", str(answer)]
         done = subprocess.run([*command, *options], capture_output=True, text=True)
         if not answer.is_file():
-            print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
+            said = done.stderr.strip() or done.stdout.strip() or "no answer"
+            print(said.splitlines()[-1], file=sys.stderr)
             return NOT_CHECKED
         packages = json.loads(answer.read_text(encoding="utf-8"))["dependencies"]
     status = CLEAN

@@ -95,6 +95,18 @@ def test_nobody_to_ask_is_not_a_pass(capfd):
     assert said.out == ""
 
 
+@needs_pip_audit
+def test_an_audit_that_only_dry_runs_is_not_a_pass(service, capfd):
+    options = [*asking(service), "--dry-run"]
+    assert audits.audit([("numpy", "2.0.0")], options) == audits.NOT_CHECKED
+
+
+@needs_pip_audit
+def test_an_end_without_an_answer_is_not_a_pass(capfd):
+    assert audits.audit([("numpy", "2.0.0")], ["--version"]) == audits.NOT_CHECKED
+    assert "pip-audit" in capfd.readouterr().err
+
+
 def test_every_locked_version_is_asked_for_once():
     paths = sorted((ROOT / "locks").glob("*.txt"))
     pins = audits.pinned(paths)

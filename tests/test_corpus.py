@@ -41,3 +41,12 @@ def test_seeds_are_small_and_end_well(target: str) -> None:
             module.try_input(content)
         except Exception as error:
             raise AssertionError(f"{name}: {error}") from error
+
+
+def test_seeds_of_models_pass_the_check() -> None:
+    """One that is refused at once leads the fuzzer nowhere."""
+    pytest.importorskip("resource", reason="forks, to survive crashes")
+    from edgeclf.tflite.verify import check_model
+
+    for content in importlib.import_module("fuzz.models").seeds().values():
+        assert check_model(content)

@@ -177,6 +177,16 @@ def test_operator_of_a_small_output_is_not() -> None:
         assert classifier.categories(classifier.scores(red))[0].index == 0
 
 
+def test_product_of_many_small_matrices_is_counted_as_what_it_is() -> None:
+    """Attention in windows: 192 products, not each matrix with each other one."""
+    model = Growing()
+    rows = model.constant(np.zeros((64, 3, 49, 32)), "int8")
+    columns = model.constant(np.zeros((64, 3, 32, 49)), "int8")
+    model.operator(Op.BATCH_MATMUL, [rows, columns], (64, 3, 49, 49), "int8")
+    content = model.content()
+    assert check_model(content) < 4 << 20
+
+
 def test_size_that_only_the_picture_decides_is_refused() -> None:
     model = Growing()
     image = model.model.subgraphs[0].inputs[0]

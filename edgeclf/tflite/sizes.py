@@ -11,7 +11,7 @@ tensorflow/lite/schema/schema.fbs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -104,6 +104,10 @@ def _size(call: Call, index: int) -> int:
     return math.prod(call.operand(index).shape)
 
 
+def _broadcast_size(shapes: Iterable[Shape]) -> int:
+    return math.prod(map(int, np.broadcast_shapes(*shapes)))
+
+
 def _filled(index: int) -> Callable[[Call], int]:
     return lambda call: _product(_given(call, index))
 
@@ -153,14 +157,17 @@ def _multiplied(call: Call) -> int:
         raise ModelError(f"Expected matrices. Received: {left}, {right}")
     rows = left[-1] if call.option(0, "?", False) else left[-2]
     columns = right[-2] if call.option(1, "?", False) else right[-1]
-    # Broadcasting repeats the smaller one, at most as often as the larger one has.
-    return rows * columns * math.prod(left[:-2]) * math.prod(right[:-2])
+    stacks = left[:-2], right[:-2]
+    try:
+        return rows * columns * _broadcast_size(stacks)
+    except ValueError:  # sizes that are not known yet: not more than each with each
+        return rows * columns * math.prod(map(math.prod, stacks))
 
 
 def _selected(call: Call) -> int:
     shapes = [call.operand(index).shape for index in range(3)]
     try:
-        return math.prod(map(int, np.broadcast_shapes(*shapes)))
+        return _broadcast_size(shapes)
     except ValueError as error:
         raise ModelError(f"Expected shapes that fit. Received: {shapes}") from error
 
