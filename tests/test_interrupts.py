@@ -98,9 +98,10 @@ def test_children_end_too(tmp_path):
         import subprocess
         child = subprocess.Popen(["sleep", "60"], start_new_session=True)
         print(child.pid, flush=True)
-        print("child", flush=True)
         while True:
-            try: child.wait()
+            try:
+                print("child", flush=True)
+                child.wait()
             except KeyboardInterrupt: pass"""
     command = [sys.executable, str(written(tmp_path, body))]
     ended = signalled_at(command, "child", signal.SIGINT, to_group=False)
