@@ -58,13 +58,8 @@ class Measured:
     @classmethod
     def of(cls, figures: Mapping[str, Any]) -> Measured:
         """Take it from the content of a file of `benchmarks.scale --json`."""
-        rounds = [
-            [Labelled(**run) for run in runs] for runs in furthest(figures["measured"])
-        ]
-        rates = [
-            Steady.between(few, many, figures["cores"]).per_core_s
-            for few, many in rounds
-        ]
+        runs = [Labelled(**run) for run in furthest(figures["measured"])]
+        rates = [Steady.of(run, figures["cores"]).per_core_s for run in runs]
         growth = [Labelled(**run) for run in furthest(figures["growth"])]
         few, many = growth[-2:]
         return cls(
@@ -72,7 +67,7 @@ class Measured:
             driver_s=per_picture(few, many, "driver_cpu_s"),
             read_bytes=figures["photo_bytes"],
             written_bytes=per_picture(few, many, "output_bytes"),
-            worker_mb=max(run.worker_mb for runs in rounds for run in runs),
+            worker_mb=max(run.worker_mb for run in runs),
             driver_mb=max(run.driver_mb for run in growth),
         )
 
