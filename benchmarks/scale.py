@@ -1,10 +1,11 @@
 """Label many pictures: a plain loop, one machine, and Ray with one and two nodes.
 
 All have the same cores, and take turns. Each labels photos of 0.5 megapixel and writes
-its results in parts. The steady rate is told from the times of the parts, without those
-while workers start and while the last ones are waited for; what is left of the time is
-starting. The Ray cluster stands when the time begins. Then the number of pictures grows
-a hundredfold, small ones, for which what is done around the work counts most.
+its results in parts. The steady rate is told from the times of the second half of them,
+without the last ones: workers start one after the other, and do not end at once. What
+is left of the time is starting. The Ray cluster stands when the time begins. Then the
+number of pictures grows a hundredfold, small ones, for which what is done around the
+work counts most.
 
     python -m benchmarks.scale --model FILE.tflite --json scale.json
 
@@ -42,7 +43,7 @@ from benchmarks.ray_nodes import cluster
 PHOTO_SIZE = (612, 816)  # (height, width): 0.5 megapixel
 SMALL_SIZE = (120, 160)
 PARTITION = 50  # photos in a part of the results
-SMALL_PARTITION = 100
+SMALL_PARTITION = 50
 OUTPUT = WORK_DIR / "scale"
 BASE, LOCAL, ONE_NODE, TWO_NODES = "plain loop", "local", "Ray, 1 node", "Ray, 2 nodes"
 TARGETS = {LOCAL: 10, ONE_NODE: 25, TWO_NODES: 25}  # percent that it may take more
@@ -129,23 +130,24 @@ class Steady:
 
 
 def steady_times(parts: Sequence[float], cores: int) -> tuple[int, float, float]:
-    """Return between which times all workers worked, and how many parts they did.
+    """Return how many parts were written between which times, by all workers.
 
     Args:
         parts: When each part was written.
-        cores: How many workers; as many parts are left out at the start and the end.
+        cores: How many workers. They end within the last two parts of each, and start
+            within the first half of all parts.
 
     Raises:
         CommandError: There are too few parts.
     """
-    count = len(parts) - 2 * cores
-    if count < 1:
+    first, last = len(parts) // 2, len(parts) - 1 - 2 * cores
+    if first >= last:
         raise CommandError(
-            f"Expected more than {2 * cores} parts of results, to tell a rate from. "
-            f"Received: {len(parts)}. Label more pictures."
+            f"Expected more than {4 * cores + 2} parts of results, to tell a rate "
+            f"from. Received: {len(parts)}. Label more pictures."
         )
     in_order = sorted(parts)
-    return count, in_order[cores - 1], in_order[cores - 1 + count]
+    return last - first, in_order[first], in_order[last]
 
 
 def ways(model: Path, cores: int) -> list[Way]:
@@ -316,7 +318,7 @@ def main() -> int:
     parser.add_argument(
         "--photos",
         type=measure.positive,
-        default=2000,
+        default=3000,
         help="how many",
     )
     parser.add_argument(
