@@ -24,6 +24,7 @@ PICTURES = 100_000_000
 CORES = (1, 16, 256, 1024)
 CORES_EACH = 16  # of a machine, as clouds rent them
 PARTITION = 1000  # pictures in a file of results, when there are many
+PICTURE_REQUESTS = 2  # its size, then its content
 REQUESTS_EACH = 3  # its inputs are written and read, its results written
 # Requests a second that S3 answers at least for one prefix. Source: Amazon S3 User
 # Guide, "Best practices design patterns: optimizing Amazon S3 performance".
@@ -58,13 +59,8 @@ class Measured:
     @classmethod
     def of(cls, figures: Mapping[str, Any]) -> Measured:
         """Take it from the content of a file of `benchmarks.scale --json`."""
-        rounds = [
-            [Labelled(**run) for run in runs] for runs in furthest(figures["measured"])
-        ]
-        rates = [
-            Steady.between(few, many, figures["cores"]).per_core_s
-            for few, many in rounds
-        ]
+        runs = [Labelled(**run) for run in furthest(figures["measured"])]
+        rates = [Steady.of(run, figures["cores"]).per_core_s for run in runs]
         growth = [Labelled(**run) for run in furthest(figures["growth"])]
         few, many = growth[-2:]
         return cls(
@@ -72,7 +68,7 @@ class Measured:
             driver_s=per_picture(few, many, "driver_cpu_s"),
             read_bytes=figures["photo_bytes"],
             written_bytes=per_picture(few, many, "output_bytes"),
-            worker_mb=max(run.worker_mb for runs in rounds for run in runs),
+            worker_mb=max(run.worker_mb for run in runs),
             driver_mb=max(run.driver_mb for run in growth),
         )
 
@@ -96,7 +92,7 @@ def totals(one: Measured, count: int) -> list[tuple[str, str]]:
         ("hours of the driver", f"{count * one.driver_s / HOUR_S:.1f}"),
         ("read, TB", f"{count * one.read_bytes / 1e12:.1f}"),
         ("results, GB", f"{count * one.written_bytes / 1e9:.1f}"),
-        ("requests for pictures", f"{count:,}"),
+        ("requests for pictures", f"{PICTURE_REQUESTS * count:,}"),
         ("requests for parts", f"{REQUESTS_EACH * count // PARTITION:,}"),
         ("requests that list", f"{count // NAMES_PER_LIST:,}"),
         (
@@ -129,7 +125,7 @@ def row(one: Measured, count: int, cores: int) -> Sequence[str]:
         f"{driver_hours:.1f}",
         f"{list_hours:.1f}",
         digits(rate * one.read_bytes * 8 / 1e9),
-        f"{rate / GETS_PER_PREFIX:.1f}",
+        f"{PICTURE_REQUESTS * rate / GETS_PER_PREFIX:.1f}",
         slowest[1],
     )
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+import numpy as np
 
 from benchmarks.measure import BYTES_PER_MB
 
@@ -45,16 +48,19 @@ class Watch:
     Attributes:
         seen: Every process that was there, as it was when it was last seen, by number.
         before: Time of those that were there before, by number.
+        line: What the clock said, and what `cpu_s` was then, some times a second.
     """
 
     def __init__(self) -> None:
         self.seen: dict[int, Process] = {}
         self.before: dict[int, float] = {}
+        self.line: list[tuple[float, float]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
     def __enter__(self) -> Watch:
         self.before = {process.pid: process.cpu_s for process in descendants()}
+        self.line.append((time.time(), 0.0))
         self._thread.start()
         return self
 
@@ -75,6 +81,11 @@ class Watch:
             for pid, process in self.seen.items()
         )
 
+    def cpu_s_between(self, first: float, last: float) -> float:
+        """Return what they took between two times of the clock, in seconds."""
+        times, taken = zip(*self.line, strict=True)
+        return float(np.diff(np.interp([first, last], times, taken))[0])
+
     def _look_on(self) -> None:
         while not self._ended.wait(INTERVAL_S):
             self._look()
@@ -87,6 +98,7 @@ class Watch:
                 continue
             process.peak_mb = peak_mb(process.pid)
             self.seen[process.pid] = process
+        self.line.append((time.time(), self.cpu_s()))
 
 
 def descendants() -> list[Process]:

@@ -1,9 +1,11 @@
 """Label many pictures: a plain loop, one machine, and Ray with one and two nodes.
 
-All have the same cores, and take turns. Each labels few photos of 0.5 megapixel and
-more of them: what the further ones take is the steady rate, what is left of the time
-is starting. The Ray cluster stands when the time begins. Then the number of pictures
-grows a hundredfold, small ones, for which what is done around the work counts most.
+All have the same cores, and take turns. Each labels photos of 0.5 megapixel and writes
+its results in parts. The steady rate is told from the times of the second half of them,
+without the last ones: workers start one after the other, and do not end at once. What
+is left of the time is starting. The Ray cluster stands when the time begins. Then the
+number of pictures grows a hundredfold, small ones, for which what is done around the
+work counts most.
 
     python -m benchmarks.scale --model FILE.tflite --json scale.json
 
@@ -13,7 +15,6 @@ grows a hundredfold, small ones, for which what is done around the work counts m
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 import sys
@@ -26,15 +27,23 @@ from pathlib import Path
 from benchmarks import measure
 from benchmarks.datasets import WORK_DIR
 from benchmarks.label_image import PEERS, decor_model
-from benchmarks.measure import Contender, Spread, digits, print_line, run_once, say
+from benchmarks.measure import (
+    CommandError,
+    Contender,
+    Spread,
+    digits,
+    print_line,
+    run_once,
+    say,
+)
 from benchmarks.numbered import numbered
 from benchmarks.processes import Watch
 from benchmarks.ray_nodes import cluster
 
 PHOTO_SIZE = (612, 816)  # (height, width): 0.5 megapixel
 SMALL_SIZE = (120, 160)
-PARTITION = 250  # photos: few and more of them are as many for each worker
-SMALL_PARTITION = 500
+PARTITION = 50  # photos in a part of the results
+SMALL_PARTITION = 50
 OUTPUT = WORK_DIR / "scale"
 BASE, LOCAL, ONE_NODE, TWO_NODES = "plain loop", "local", "Ray, 1 node", "Ray, 2 nodes"
 TARGETS = {LOCAL: 10, ONE_NODE: 25, TWO_NODES: 25}  # percent that it may take more
@@ -81,6 +90,8 @@ class Labelled:
         driver_mb: Its peak resident set in MB (10^6 bytes).
         worker_mb: That of the largest of the others that work.
         output_bytes: Size of what was written.
+        picture_s: Wall time of one picture in seconds, while all workers work.
+        picture_cpu_s: Time of all processors for it then.
     """
 
     count: int
@@ -90,16 +101,18 @@ class Labelled:
     driver_mb: float
     worker_mb: float
     output_bytes: int
+    picture_s: float
+    picture_cpu_s: float
 
 
 @dataclass(frozen=True)
 class Steady:
-    """What further pictures take, when all has started.
+    """What pictures take when all has started.
 
     Attributes:
         per_core_s: Pictures in a second of wall time on each core.
         per_cpu_s: Pictures in a second of processor time.
-        start_s: What is left of the wall time.
+        start_s: What is left of the wall time: starting, and ending.
     """
 
     per_core_s: float
@@ -107,15 +120,34 @@ class Steady:
     start_s: float
 
     @classmethod
-    def between(cls, few: Labelled, many: Labelled, cores: int) -> Steady:
-        """Tell the rate from the difference of two runs, the start from the rest."""
-        count = many.count - few.count
-        wall_s = many.wall_s - few.wall_s
+    def of(cls, run: Labelled, cores: int) -> Steady:
+        """Take it from a run."""
         return cls(
-            count / wall_s / cores,
-            count / (many.cpu_s - few.cpu_s),
-            few.wall_s - few.count * wall_s / count,
+            1 / run.picture_s / cores,
+            1 / run.picture_cpu_s,
+            run.wall_s - run.count * run.picture_s,
         )
+
+
+def steady_times(parts: Sequence[float], cores: int) -> tuple[int, float, float]:
+    """Return how many parts were written between which times, by all workers.
+
+    Args:
+        parts: When each part was written.
+        cores: How many workers. They end within the last two parts of each, and start
+            within the first half of all parts.
+
+    Raises:
+        CommandError: There are too few parts.
+    """
+    first, last = len(parts) // 2, len(parts) - 1 - 2 * cores
+    if first >= last:
+        raise CommandError(
+            f"Expected more than {4 * cores + 2} parts of results, to tell a rate "
+            f"from. Received: {len(parts)}. Label more pictures."
+        )
+    in_order = sorted(parts)
+    return last - first, in_order[first], in_order[last]
 
 
 def ways(model: Path, cores: int) -> list[Way]:
@@ -123,7 +155,7 @@ def ways(model: Path, cores: int) -> list[Way]:
     loop = [sys.executable, str(PEERS / "plain_loop.py"), str(model)]
 
     def plain(folder: Path, address: str) -> Sequence[str]:
-        return [*loop, str(folder), str(OUTPUT), str(cores)]
+        return [*loop, str(folder), str(OUTPUT), str(cores), partition(folder)]
 
     label = [sys.executable, "-m", "edgeclf", "label", "--model", str(model)]
     label += ["--output", str(OUTPUT), "--partition_size"]
@@ -151,11 +183,11 @@ def partition(folder: Path) -> str:
     return str(SMALL_PARTITION if is_small else PARTITION)
 
 
-def label(way: Way, address: str, folder: Path, count: int) -> Labelled:
+def label(way: Way, address: str, folder: Path, count: int, cores: int) -> Labelled:
     """Label a folder of `count` pictures.
 
     Raises:
-        CommandError: It failed, or a picture could not be labelled.
+        CommandError: It failed, a picture could not be labelled, or they were too few.
     """
     shutil.rmtree(OUTPUT, ignore_errors=True)
     command = way.command(folder, address)
@@ -172,6 +204,9 @@ def label(way: Way, address: str, folder: Path, count: int) -> Labelled:
         for process in watch.seen.values()
         if process.parent == driver.pid or process.command.startswith("ray::")
     ]
+    written = [path.stat().st_mtime for path in OUTPUT.glob("part-*")]
+    num_parts, first, last = steady_times(written, cores)
+    num_steady = num_parts * int(partition(folder))
     result = Labelled(
         count,
         run.wall_s,
@@ -180,6 +215,8 @@ def label(way: Way, address: str, folder: Path, count: int) -> Labelled:
         driver.peak_mb,
         max(workers, default=0.0),
         sum(path.stat().st_size for path in OUTPUT.rglob("*") if path.is_file()),
+        (last - first) / num_steady,
+        watch.cpu_s_between(first, last) / num_steady,
     )
     say(
         f"{way.name}, {count:,} pictures: {run.wall_s:.2f} s, {result.cpu_s:.2f} s of "
@@ -193,28 +230,27 @@ def label_folders(
 ) -> list[Labelled]:
     """Label one folder after the other, on one cluster where one is needed."""
     with way.surroundings(cores) as address:
-        return [label(way, address, folder, count) for count, folder in folders]
+        return [label(way, address, folder, count, cores) for count, folder in folders]
 
 
 def compare(
-    chosen: Sequence[Way], counts: Sequence[int], runs: int, cores: int
-) -> dict[str, list[list[Labelled]]]:
-    """Label few and more photos in every way, in turn; one round warms up."""
-    folders = [(count, numbered(PHOTO_SIZE, count)) for count in counts]
-    measured: dict[str, list[list[Labelled]]] = {way.name: [] for way in chosen}
+    chosen: Sequence[Way], count: int, runs: int, cores: int
+) -> dict[str, list[Labelled]]:
+    """Label photos in every way, in turn; one run warms up."""
+    folders = [(count, numbered(PHOTO_SIZE, count))]
+    measured: dict[str, list[Labelled]] = {way.name: [] for way in chosen}
     label_folders(chosen[0], folders, cores)  # fills the file cache
     for number in range(runs):
         say(f"Round {number + 1} of {runs}")
         for way in chosen:
-            measured[way.name].append(label_folders(way, folders, cores))
+            measured[way.name] += label_folders(way, folders, cores)
     return measured
 
 
-def print_comparison(measured: dict[str, list[list[Labelled]]], cores: int) -> None:
+def print_comparison(measured: dict[str, list[Labelled]], cores: int) -> None:
     """Print a row for each way, and how much more than the plain loop it takes."""
     steady = {
-        name: [Steady.between(few, many, cores) for few, many in rounds]
-        for name, rounds in measured.items()
+        name: [Steady.of(run, cores) for run in runs] for name, runs in measured.items()
     }
     print_line(
         *("", "photos/s a core", "photos a CPU-second", "time more than plain"),
@@ -222,7 +258,6 @@ def print_comparison(measured: dict[str, list[list[Labelled]]], cores: int) -> N
     )
     print_line(*["---"] * 8)
     for name, values in steady.items():
-        rounds = [each for pair in measured[name] for each in pair]
         more = [
             f"{overhead(values, steady[BASE], field):+.1f} %"
             for field in ("per_core_s", "per_cpu_s")
@@ -233,7 +268,7 @@ def print_comparison(measured: dict[str, list[list[Labelled]]], cores: int) -> N
             Spread.of([each.per_cpu_s for each in values]),
             *more,
             Spread.of([each.start_s for each in values]),
-            *(digits(max(getattr(each, f) for each in rounds)) for f in MEMORY),
+            *(digits(max(getattr(run, f) for run in measured[name])) for f in MEMORY),
         )
     for name, percent in TARGETS.items():
         if name in steady:
@@ -262,21 +297,17 @@ def overhead(values: Sequence[Steady], base: Sequence[Steady], field: str) -> fl
 def print_growth(name: str, runs: Sequence[Labelled]) -> None:
     """Print a row for each number of pictures, and how straight the line is."""
     print(f"\n{name}, pictures of {SMALL_SIZE[1]} x {SMALL_SIZE[0]} pixels\n")
-    print_line("pictures", "wall s", "further pictures/s", "driver MB", "worker MB")
+    print_line("pictures", "wall s", "pictures/s", "driver MB", "worker MB")
     print_line(*["---"] * 5)
-    rates = [
-        (more.count - few.count) / (more.wall_s - few.wall_s)
-        for few, more in itertools.pairwise(runs)
-    ]
-    cells = ["", *map(digits, rates)]
-    for run, rate in zip(runs, cells, strict=True):
-        memory = [digits(run.driver_mb), digits(run.worker_mb)]
-        print_line(f"{run.count:,}", digits(run.wall_s), rate, *memory)
-    if len(rates) > 1:
-        slower = 100 * (rates[0] / rates[-1] - 1)
+    for run in runs:
+        cells = (run.wall_s, 1 / run.picture_s, run.driver_mb, run.worker_mb)
+        print_line(f"{run.count:,}", *map(digits, cells))
+    if len(runs) > 1:
+        few, many = runs[-2:]
+        slower = 100 * (many.picture_s / few.picture_s - 1)
         print(
-            f"\nThe last pictures take {slower:+.1f} % of the time of the first ones; "
-            f"meant to be {MAX_GROWTH} % at most."
+            f"\nOf {many.count:,} pictures one takes {slower:+.1f} % more time than of "
+            f"{few.count:,}; meant to be {MAX_GROWTH} % more at most."
         )
 
 
@@ -287,9 +318,8 @@ def main() -> int:
     parser.add_argument(
         "--photos",
         type=measure.positive,
-        nargs=2,
-        default=[500, 2000],
-        help="few photos, and more",
+        default=3000,
+        help="how many",
     )
     parser.add_argument(
         "--sizes",
@@ -322,7 +352,7 @@ def main() -> int:
         args.json,
         benchmark="scale",
         cores=args.cores,
-        photo_bytes=photo_bytes(numbered(PHOTO_SIZE, args.photos[0])),
+        photo_bytes=photo_bytes(numbered(PHOTO_SIZE, args.photos)),
         measured=measured,
         growth=growth,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import model_files as models
 import numpy as np
 import pytest
 from PIL import Image
+from ray_cluster import RayCluster, ray_cluster
 
 # What the web app's tests import, besides the server itself: all or nothing.
 WEB = ("fastapi", "httpx", "jinja2", "python_multipart", "uvicorn")
@@ -35,6 +36,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no folder {SHARED.name} beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RayCluster]:
+    """A Ray cluster of two nodes; who loses one adds another."""
+    with ray_cluster() as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A Ray cluster of two nodes in a process of its own, to lose workers and nodes of.
 
-`python tests/ray_cluster.py` prints its address, loses its second node when it reads a
-line, and ends with its input.
+`python tests/ray_cluster.py` prints its address, loses its second node or adds another
+one when it reads so, and ends with its input. `conftest.py` has one for all tests.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NUM_CPUS = 2  # of each node
+NUM_CPUS = 1  # of each node
 BUSY = "Ray does not start within its own 30 s: this machine is busy"
 NOT_STARTED = "timed out during startup"
 
@@ -46,10 +47,27 @@ class RayCluster:
 
     def lose_node(self) -> None:
         """Kill all processes of the second node."""
+        self._tell("lose")
+
+    def add_node(self) -> None:
+        """Start another one, such as for the next test."""
+        self._tell("add")
+
+    def lose_head(self) -> None:
+        """Kill what all nodes ask about each other."""
+        below = descendants(self._process.pid)
+        (head,) = (
+            pid
+            for pid, name in processes()
+            if pid in below and name.partition(" ")[0].endswith("/gcs_server")
+        )
+        os.kill(head, signal.SIGKILL)
+
+    def _tell(self, what: str) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == "lost\n"
+        assert self._process.stdout.readline() == "done\n"
 
     def workers(self) -> list[int]:
         """Process ids of the actors that work, those that started first before."""
@@ -68,6 +86,9 @@ def ray_cluster(num_nodes: int = 2) -> Iterator[RayCluster]:
             "HOME": folder,
             "RAY_TMPDIR": folder,
             "RAY_USAGE_STATS_ENABLED": "0",
+            # On few cores, workers that nobody asked for delay those asked for.
+            "RAY_enable_worker_prestart": "0",
+            "RAY_prestart_worker_first_driver": "0",
             "PYTHONPATH": str(ROOT),
         }
         process = subprocess.Popen(
@@ -114,15 +135,20 @@ def main(num_nodes: int) -> None:
     """Start the nodes, and do as told."""
     from ray.cluster_utils import Cluster
 
-    options = {"num_cpus": NUM_CPUS, "object_store_memory": 100_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args=options)
+    options: dict[str, Any] = {"num_cpus": NUM_CPUS, "object_store_memory": 100_000_000}
+    head = {**options, "include_dashboard": False}  # whose start takes most of the time
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(**options) for _ in range(num_nodes - 1)]
     cluster.wait_for_nodes()
     sys.stdout.write(f"{cluster.address}\n")
     sys.stdout.flush()
-    for _ in sys.stdin:
-        cluster.remove_node(nodes.pop(), allow_graceful=False)
-        sys.stdout.write("lost\n")
+    for line in sys.stdin:
+        if line == "lose\n":
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+        else:
+            nodes.append(cluster.add_node(**options))
+            cluster.wait_for_nodes()
+        sys.stdout.write("done\n")
         sys.stdout.flush()
     cluster.shutdown()
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import model_files as models
@@ -21,18 +21,12 @@ from PIL import Image
 pytest.importorskip("ray.data", reason="ray[data] is not installed: edgeclf[ray]")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from ray_cluster import RayCluster, heavy, ray_cluster  # noqa: E402
+from ray_cluster import NUM_CPUS, RayCluster, heavy, ray_cluster  # noqa: E402
 
 NUM_PICTURES = int(os.environ.get("EDGECLF_RAY_PICTURES", "2000"))
 NUM_FILES = 50  # of different content
 NUM_PARTITIONS = 40
 LONGEST_S = 300.0
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RayCluster]:
-    with ray_cluster() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +104,7 @@ OTHER_JOB = """
 import sys, ray
 ray.init(sys.argv[1], log_to_driver=False)
 
-@ray.remote(num_cpus=2)
+@ray.remote(num_cpus=int(sys.argv[2]))
 class Idler:
     def ready(self):
         return True
@@ -127,7 +121,7 @@ def test_ray_without_a_free_processor_says_so_and_goes_on_when_there_is_one(
     cluster: RayCluster, job: Path, expected: dict[str, bytes]
 ) -> None:
     other = subprocess.Popen(
-        [sys.executable, "-c", OTHER_JOB, cluster.address],
+        [sys.executable, "-c", OTHER_JOB, cluster.address, str(NUM_CPUS)],
         env=cluster.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -154,7 +148,22 @@ def test_ray_loses_a_worker_and_a_node_but_no_picture(
     os.kill(cluster.workers()[0], 9)
     cluster.lose_node()
     stdout, stderr = driver.communicate(timeout=LONGEST_S)
+    cluster.add_node()
     assert driver.returncode == 1, stderr
     assert results(job / "lossy") == expected
     assert f"{NUM_PICTURES:,} pictures labelled" in stdout
     assert "Traceback" not in stderr and "ray" not in stderr.lower(), stderr
+
+
+@heavy
+def test_ray_without_its_head_ends_with_a_sentence(job: Path) -> None:
+    with ray_cluster(1) as cluster:
+        command = label(job, "headless", "--engine", "ray")
+        command += ["--address", cluster.address]
+        driver = started(command, env=cluster.environment)
+        wait_for(lambda: bool(results(job / "headless")), driver, "partition")
+        cluster.lose_head()
+        _, stderr = driver.communicate(timeout=100)
+    assert driver.returncode == 1
+    assert f"error: Expected the head of the Ray cluster at {cluster.address}" in stderr
+    assert "Traceback" not in stderr

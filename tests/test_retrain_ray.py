@@ -1,22 +1,15 @@
 """`edgeclf retrain --engine ray` on a real cluster of two nodes."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 import tiny
-from ray_cluster import ray_cluster
+from ray_cluster import heavy
 
 from edgeclf.training.command import main
 
 pytest.importorskip("ray.data", reason="Ray is not installed")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with ray_cluster() as started:
-        yield started
 
 
 @pytest.fixture
@@ -50,7 +43,7 @@ def on_ray(options, cluster, folder):
 
 
 # Tags go the same way: `make test-ray` trains on them too.
-KINDS = ["image_dir", "tag_folders"] if os.environ.get("EDGECLF_RAY") else ["image_dir"]
+KINDS = ["image_dir", pytest.param("tag_folders", marks=heavy)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

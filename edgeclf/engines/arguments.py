@@ -21,7 +21,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--address",
         metavar="HOST:PORT",
-        help="of the cluster: as for `ray.init`; default: one is started here",
+        help="of the cluster that this machine is part of, or auto; default: one is "
+        "started here",
     )
 
 

@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgeclf.engines import ray_extra
 from edgeclf.errors import EdgeclfError
 
 KNOCK_TIMEOUT_S = 5.0  # Ray itself tries for two minutes
+LEAVE_TIMEOUT_S = 15.0
 # What a client of HTTP/2 sends first, with an empty frame of settings, and the type of
 # the frame that the server must answer with; Ray speaks gRPC. Source: RFC 9113,
 # sections 3.4 and 6.5.
@@ -43,11 +45,13 @@ class Cluster:
 
     Attributes:
         ray: The module `ray`, connected.
+        address: `HOST:PORT` of its head.
         num_workers: How many workers to start.
         cpu_share: What each asks of a processor, in (0, 0.5].
     """
 
     ray: Any
+    address: str
     num_workers: int
     cpu_share: float
 
@@ -61,6 +65,15 @@ class Cluster:
         """Processors that nobody has asked for."""
         return float(self.ray.available_resources().get("CPU", 0))
 
+    def silence(self) -> str:
+        """Return why the head of the cluster does not answer; "" if it does."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            with _called(host.strip("[]"), int(port)):
+                return ""
+        except OSError as error:
+            return error.strerror or str(error)
+
 
 @contextlib.contextmanager
 def joined(address: str | None, num_workers: int | None) -> Iterator[Cluster]:
@@ -69,8 +82,8 @@ def joined(address: str | None, num_workers: int | None) -> Iterator[Cluster]:
     A program that has called `ray.init` itself stays where it is, and connected.
 
     Args:
-        address: As for `ray.init`: `HOST:PORT`, `ray://HOST:PORT` or `auto`; None for
-            a cluster on this machine that ends with the block.
+        address: `HOST:PORT` of a cluster that this machine is part of, or `auto`; None
+            for a cluster of its own, which ends with the block.
         num_workers: How many workers to start; None for one per processor.
 
     Raises:
@@ -86,7 +99,10 @@ def joined(address: str | None, num_workers: int | None) -> Iterator[Cluster]:
         _connect(ray, address, num_workers)
         yield _measured(ray, num_workers)
     finally:
-        ray.shutdown()
+        # Of a cluster whose head is gone nobody can take leave.
+        leaving = threading.Thread(target=ray.shutdown, daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_TIMEOUT_S)
 
 
 def _connect(ray: Any, address: str | None, num_workers: int | None) -> None:
@@ -139,20 +155,20 @@ def _stderr_closed() -> Iterator[None]:
 
 def _knock(address: str) -> None:
     """Try whether a Ray cluster may listen there; Ray takes two minutes to say no."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
+    if address == "auto":
+        return
     try:
+        parts = urlsplit(f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if address == "auto" or (parts.scheme and parts.scheme != "ray"):
-        return
-    if host is None or port is None:
+    if host is None or port is None or parts.netloc != address:
         raise EdgeclfError(
-            f"Expected HOST:PORT, ray://HOST:PORT or auto as --address. "
+            "Expected HOST:PORT or auto as --address, on a machine of the cluster. "
             f"Received: {address}."
         )
     try:
-        with socket.create_connection((host, port), KNOCK_TIMEOUT_S) as connection:
+        with _called(host, port) as connection:
             connection.sendall(HTTP2_PREFACE)
             answer = connection.recv(9)  # the head of a frame; its type is SETTINGS
     except OSError as error:
@@ -164,6 +180,10 @@ def _knock(address: str) -> None:
             f"Expected a Ray cluster{_at(address)}. Received: {why}. "
             "`ray start --head` prints the address."
         )
+
+
+def _called(host: str, port: int) -> socket.socket:
+    return socket.create_connection((host, port), KNOCK_TIMEOUT_S)
 
 
 def _measured(ray: Any, num_workers: int | None) -> Cluster:
@@ -184,7 +204,7 @@ def _measured(ray: Any, num_workers: int | None) -> Cluster:
     after_loss = total - max(machines, default=0) or total or workers
     share = min(CPU_SHARE, after_loss / workers)
     share = max(1, math.floor(share * CPU_STEP)) / CPU_STEP
-    return Cluster(ray, workers, share)
+    return Cluster(ray, ray.get_runtime_context().gcs_address, workers, share)
 
 
 def _at(address: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from edgeclf.engines import ray_extra
 from edgeclf.engines.ray_cluster import Cluster, joined
-from edgeclf.engines.waiting import complaining
+from edgeclf.engines.waiting import awaited
 from edgeclf.errors import EdgeclfError
 
 Item = TypeVar("Item")
@@ -27,8 +27,8 @@ class RayEngine:
     """Workers on a Ray cluster; see `engine.Engine`.
 
     Args:
-        address: As for `ray.init`: `HOST:PORT`, `ray://HOST:PORT` or `auto`; None for
-            a cluster on this machine, which ends with the work.
+        address: `HOST:PORT` of a cluster that this machine is part of, or `auto`; None
+            for a cluster of its own, which ends with the work.
         num_workers: How many workers; None for one per processor of the cluster.
 
     Raises:
@@ -52,16 +52,14 @@ class RayEngine:
             return
         with joined(self._address, self._num_workers) as cluster:
             results = _dataset(cluster, start, items).iter_rows()
-            with complaining(cluster) as heard:
-                try:
-                    for row in results:
-                        heard()
-                        error, result = pickle.loads(row["result"])  # noqa: S301
-                        if error is not None:
-                            raise _explained(error)
-                        yield result
-                except cluster.ray.exceptions.RayError as error:
-                    raise _sentence(error) from error
+            try:
+                for row in awaited(results, cluster):
+                    error, result = pickle.loads(row["result"])  # noqa: S301
+                    if error is not None:
+                        raise _explained(error)
+                    yield result
+            except cluster.ray.exceptions.RayError as error:
+                raise _sentence(error) from error
 
 
 def _dataset(
