@@ -108,8 +108,8 @@ def _run(command: Callable[[], int], go_on: str) -> int:
         # Modules in C make another error of an interruption while they are imported.
         taken = interrupts.taken() or interrupts.status_of(error)
         if taken is not None:
-            logger.error("%s", f"{interrupts.WORDS[taken]} {go_on}".rstrip())
-            interrupts.said()
+            with interrupts.saying():
+                logger.error("%s", f"{interrupts.WORDS[taken]} {go_on}".rstrip())
             return taken
         if not isinstance(error, (EdgeclfError, OSError)):
             raise

@@ -17,13 +17,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 GRACE_S = 0.7  # until the process is ended; with all that follows less than a second
 FLUSH_S = 0.1  # for what was printed to come out
+# `timeout` and `uv run` send a signal that the terminal has sent already: nobody has
+# pressed Ctrl-C twice within so short a time.
+ECHO_S = 0.05
 # 128 + the signal's number, as a shell reports it.
 INTERRUPTED, TERMINATED = 130, 143
 STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
@@ -52,10 +55,11 @@ def taken() -> int | None:
 def watched(go_on: str) -> Iterator[None]:
     """Raise `KeyboardInterrupt` in the block at SIGINT and SIGTERM, and see it end.
 
-    When the process is still there `GRACE_S` after the signal, or at a second one, it
-    is ended with its children. So it is too where the block was left in time and
-    Python then waits for threads at its end; a program that goes on is let alone.
-    Who handles signals otherwise meanwhile, as a server does, is not watched.
+    When the process is still there `GRACE_S` after the signal, or at a second one that
+    is no echo of the first, it is ended with its children. So it is too where the block
+    was left in time and Python then waits for threads at its end; a program that goes
+    on is let alone. Who handles signals otherwise meanwhile, as a server does, is not
+    watched.
 
     Nothing is done but in the main thread, outside of another such block, on POSIX.
 
@@ -76,18 +80,25 @@ def watched(go_on: str) -> Iterator[None]:
         watch.leave()
 
 
-def said() -> None:
-    """Tell that the words of an interruption are printed: once is enough."""
-    for watch in _watching:
-        watch.has_said = True
+@contextmanager
+def saying() -> Iterator[None]:
+    """Print the words of an interruption in the block: once is enough."""
+    with ExitStack() as stack:
+        for watch in _watching:
+            stack.enter_context(watch.words)
+            watch.has_said = True
+        yield
 
 
 class _Watch:
     """A thread that waits for signals and then for the end of the process."""
 
     def __init__(self, go_on: str) -> None:
+        self.words = threading.Lock()  # of who prints them
         self.has_said = False
         self._taken = 0  # the signal that has interrupted the main thread
+        self._taken_at = 0.0
+        self._is_over = False
         self._go_on = go_on
         self._left = threading.Event()
         self._reader, self._writer = os.pipe()
@@ -100,22 +111,27 @@ class _Watch:
     def handling(self) -> Iterator[None]:
         """Take SIGINT and SIGTERM in the block; leave what else handles them."""
         before = {}
+        earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in STATUS:
             # What ignores a signal, as shells do in the background, goes on to.
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, self.handle)
-        earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         try:
             yield
         finally:
+            self._is_over = True
+            if self._taken:  # its echo must not meet another handler
+                time.sleep(max(0.0, self._taken_at + ECHO_S - time.monotonic()))
             signal.set_wakeup_fd(earlier)
             for number, handler in before.items():
                 if self._handles(number):
                     signal.signal(number, handler)
 
-    def handle(self, number: int, frame: FrameType | None) -> NoReturn:
-        """Interrupt the main thread."""
-        self._taken = number
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Interrupt the main thread, once: its way out is not to be cut off."""
+        if self._taken or self._is_over:
+            return
+        self._taken, self._taken_at = number, time.monotonic()
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     @property
@@ -142,22 +158,29 @@ class _Watch:
         while not self._is_ours(number):
             (number,) = os.read(self._reader, 1)
             if number == 0:
-                os.close(self._reader)
-                os.close(self._writer)
+                self._close()
                 return
-        ends_at = time.monotonic() + GRACE_S
+        began = time.monotonic()
+        ends_at = began + GRACE_S
         while (left_s := ends_at - time.monotonic()) > 0:
             if select.select([self._reader], [], [], left_s)[0]:
                 again = os.read(self._reader, 1)[0]
-                if again in STATUS and not self._left.is_set():
+                is_echo = time.monotonic() < began + ECHO_S
+                if again in STATUS and not is_echo and not self._left.is_set():
                     break
         while self._left.is_set() and threading.main_thread().is_alive():
             if time.monotonic() > ends_at + FLUSH_S:
+                self._close()
                 return  # the program goes on: it has dealt with the signal
             time.sleep(0.01)
         self._end(STATUS[signal.Signals(number)])
 
+    def _close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
     def _end(self, status: int) -> NoReturn:
+        self.words.acquire(timeout=FLUSH_S)  # who prints them is done soon, or stuck
         if not self.has_said:
             with suppress(OSError):
                 os.write(

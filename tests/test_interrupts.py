@@ -93,6 +93,26 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert said == "error: Interrupted. Do go on.\n"
 
 
+@pytest.mark.parametrize("gap_s", [0.0, 0.0005, 0.005])
+def test_an_echo_of_a_signal_does_not_cut_off_the_way_out(tmp_path, gap_s):
+    body = """
+        import time
+        try:
+            print("within", flush=True)
+            time.sleep(60)
+        finally:
+            time.sleep(0.1)
+            print("let go", flush=True)"""
+    process = started([sys.executable, str(written(tmp_path, body))])
+    assert process.stdout.readline() + process.stdout.readline() == "begun\nwithin\n"
+    process.send_signal(signal.SIGINT)  # as the terminal does,
+    time.sleep(gap_s)
+    process.send_signal(signal.SIGINT)  # and then what has started the command
+    printed, said = process.communicate(timeout=60)
+    assert said == "error: Interrupted. Do go on.\n"
+    assert (process.returncode, printed) == (130, "let go\n")
+
+
 def test_children_end_too(tmp_path):
     body = """
         import subprocess
