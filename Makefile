@@ -138,7 +138,7 @@ lock: .venv-release/.done
 
 clean:
 	rm -rf build dist demo .venv .venv-tensorflow .venv-peers .venv-release .device \
-	    edgeclf.egg-info benchmarks/work
+	    edgeclf.egg-info benchmarks/work fuzz/work
 
 # `pip check` fails where the locks hold nothing for this Python or machine.
 $(VENV)/.train: setup.cfg pyproject.toml locks/train.txt

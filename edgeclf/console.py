@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -81,8 +82,14 @@ def run(command: Callable[[], int], go_on: str = "") -> int:
         The command's exit status; 1 for an `EdgeclfError` or `OSError`, 130 after
         Ctrl-C, 143 after SIGTERM. The process ends within a second of either.
     """
-    with interrupts.watched(go_on):
-        return _run(command, go_on)
+    try:
+        with interrupts.watched(go_on):
+            return _run(command, go_on)
+    except KeyboardInterrupt as interrupt:  # it came just before the command
+        status = interrupts.status_of(interrupt) or INTERRUPTED
+        words = f"{interrupts.WORDS[status]} {go_on}".rstrip()
+        sys.stderr.write(f"error: {words}\n")
+        return status
 
 
 def _run(command: Callable[[], int], go_on: str) -> int:
@@ -113,7 +120,9 @@ def _run(command: Callable[[], int], go_on: str) -> int:
             return taken
         if not isinstance(error, (EdgeclfError, OSError)):
             raise
-        logger.error("%s", sentence(error))
+        is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        what_to_do = f" Free some space. {go_on}".rstrip() if is_full else ""
+        logger.error("%s", sentence(error) + what_to_do)
         return 1
     finally:
         logger.propagate = propagate

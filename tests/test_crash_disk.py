@@ -82,7 +82,7 @@ def test_a_full_disk_for_the_outputs_is_a_sentence(data, out, more):
         (line,) = [
             line for line in ended.stderr.splitlines() if line.startswith("error: ")
         ]
-        assert line.endswith(": No space left on device.")
+        assert ": No space left on device. Free some space." in line
         assert line.startswith("error: out/")
         assert content_of(out) == before
         assert not leftovers(out)
@@ -150,6 +150,6 @@ def test_a_full_disk_for_the_copies_of_augment_is_a_sentence(data, out):
             line for line in ended.stderr.splitlines() if line.startswith("error: ")
         ]
         assert line.startswith("error: out/")
-        assert line.endswith(": No space left on device.")
+        assert ": No space left on device. Free some space." in line
         assert not half_written(out)
         assert not leftovers(out)
