@@ -123,7 +123,9 @@ def sweep(folder: str | os.PathLike[str]) -> None:
 
 def _remove_dead(temporary: Path) -> None:
     with suppress(OSError):  # it is gone, or there are no locks
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+        # A pipe of that name must not wait for who writes into it.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(temporary, flags)
         try:
             if lock(descriptor):
                 temporary.unlink()

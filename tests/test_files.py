@@ -100,6 +100,13 @@ def test_what_is_being_written_is_not_swept(tmp_path):
     assert (tmp_path / ".other.part").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")
+def test_a_sweep_does_not_wait_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / ".a.txt.edgeclf-0.part")
+    files.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_threads_that_write_and_sweep_lose_nothing(tmp_path):
     """Nor do they change which rights files get: umask belongs to the process."""
 
