@@ -33,7 +33,8 @@ def extract(folder, items, **options):
 def reference(path):
     """Bottleneck, minima and maxima computed apart from the code under test."""
     pixels = np.asarray(
-        Image.open(path).convert("RGB").resize((32, 32), Image.BILINEAR), np.float32
+        Image.open(path).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR),
+        np.float32,
     )
     interpreter = create_interpreter(tiny.backbone_file())
     value = ((pixels - 127.5) / 127.5)[np.newaxis]

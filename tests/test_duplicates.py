@@ -13,7 +13,9 @@ def scene(seed):
     """A smooth random picture, uint8 (120, 160, 3): one that survives JPEG."""
     source = np.random.default_rng(seed)
     small = source.integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(small).resize((160, 120), Image.BICUBIC))
+    return np.asarray(
+        Image.fromarray(small).resize((160, 120), Image.Resampling.BICUBIC)
+    )
 
 
 def saved(pixels, size=(160, 120), **options):
