@@ -190,15 +190,25 @@ class _Watch:
         flushing = threading.Thread(target=_flush, daemon=True)
         flushing.start()
         flushing.join(FLUSH_S)
-        for pid in _descendants(os.getpid()):
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(_descendants(os.getpid()))
         os._exit(status)
 
 
 def _flush() -> None:
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
+
+
+def _kill(pids: list[int]) -> None:
+    """Have processes killed, by another one, which does not wait for this one.
+
+    A library may end this process, with a status of its own, when those are gone.
+    Not a fork: that would wait for the threads of a BLAS that is at work.
+    """
+    if pids:
+        words = ["sh", "-c", 'kill -9 "$@"', "sh", *map(str, pids)]
+        with suppress(OSError):
+            os.posix_spawn("/bin/sh", words, {})
 
 
 def _descendants(pid: int) -> list[int]:
