@@ -13,21 +13,38 @@ import pytest
 from PIL import Image
 from ray_cluster import RayCluster, ray_cluster
 
-# What the web app's tests import, besides the server itself: all or nothing.
-WEB = ("fastapi", "httpx", "jinja2", "python_multipart", "uvicorn")
-MISSING = [name for name in WEB if find_spec(name) is None]
-collect_ignore_glob = (
-    ["test_web_*.py", "test_teach*.py", "test_container.py"] if MISSING else []
-)
+# Extras, what the tests of each import, and which tests these are: all or nothing.
+EXTRAS = {
+    "web": (
+        ("fastapi", "httpx", "jinja2", "python_multipart", "uvicorn"),
+        ("test_web_*.py", "test_teach*.py", "test_container.py", "test_crash_teach.py"),
+    ),
+    "parquet": (
+        ("fsspec", "pyarrow"),
+        tuple(
+            f"test_label_{name}.py"
+            for name in ("command", "errors", "resume", "sources")
+        ),
+    ),
+}
+MISSING = {
+    extra: [name for name in packages if find_spec(name) is None]
+    for extra, (packages, _) in EXTRAS.items()
+}
+collect_ignore_glob = [
+    tests for extra, missing in MISSING.items() if missing for tests in EXTRAS[extra][1]
+]
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
-def pytest_report_header() -> str | None:
+def pytest_report_header() -> list[str]:
     """Say what is left out, and why."""
-    if not MISSING:
-        return None
-    return f"web app: not tested, as {', '.join(MISSING)} is missing: edgeclf[web]"
+    return [
+        f"edgeclf[{extra}]: not tested, as {', '.join(missing)} is missing"
+        for extra, missing in MISSING.items()
+        if missing
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ fi
 # Python, the NumPy of all tests, extras, and another NumPy for those of the runtime. Of
 # all else it is the newest, locked nowhere: what users get today. Python 3.10 is for
 # tests/lowest.sh.
-for row in "3.12 numpy==1.26.* [train] numpy==2.*" "3.13 numpy==2.* [train,camera]"; do
+for row in "3.12 numpy==1.26.* [train] numpy==2.*" "3.13 numpy==2.* [train,camera,parquet]"; do
     set -f
     # shellcheck disable=SC2086 # words are meant
     set -- $row
@@ -61,7 +61,8 @@ for row in "3.12 numpy==1.26.* [train] numpy==2.*" "3.13 numpy==2.* [train,camer
     }
     tests -m "not slow" \
         --ignore tests/test_scripts.py --ignore tests/test_imports.py \
-        --ignore tests/test_benchmarks.py --ignore tests/test_soak.py \
+        --ignore tests/test_benchmarks.py --ignore tests/test_scale_benchmark.py \
+        --ignore tests/test_soak.py \
         --ignore tests/test_zoo_convert.py --ignore tests/test_bundled_backbone.py \
         --deselect tests/test_prepare_data.py::test_shell_command
     if [ -n "$other" ]; then
