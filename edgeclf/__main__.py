@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from edgeclf import __version__
+from edgeclf import __version__, training_extra
 from edgeclf.errors import EdgeclfError
 
 NEEDED = ("numpy", "PIL")  # by every command but doctor
@@ -118,13 +118,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if error.name not in NEEDED:
+        if error.name in NEEDED:
+            mends = "`edgeclf doctor` prints the line that installs what is missing."
+        elif error.name in training_extra.PACKAGES:
+            mends = 'install it with: pip install "edgeclf[train]"'
+        else:
             raise
-        print(
-            f"error: Expected {error.name} to be installed; `edgeclf doctor` prints "
-            "the line that installs what is missing.",
-            file=sys.stderr,
-        )
+        print(f"error: Expected {error.name} to be installed; {mends}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: Interrupted.", file=sys.stderr)

@@ -49,3 +49,27 @@ def test_a_missing_package_is_named_and_doctor_recommended(tmp_path):
         "error: Expected numpy to be installed; `edgeclf doctor` prints the line that "
         "installs what is missing.\n"
     )
+
+
+EXTRAS = [
+    *("ai_edge_quantizer", "flatbuffers", "scipy", "threadpoolctl", "tqdm"),
+    *("tensorboardX", "tensorflow", "telegram", "fastapi", "uvicorn", "httpx"),
+    *("pyarrow", "fsspec", "ray", "ddgs", "cv2"),
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_without_its_extra_is_help_or_a_sentence(name):
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}));"
+        f"from edgeclf.__main__ import main; sys.exit(main([{name!r}, '--help']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert done.returncode == 1
+        assert "pip install" in done.stderr
+    else:
+        assert "usage: " in done.stdout

@@ -36,7 +36,7 @@ RUNTIME = {*PICTURES, *MODELS, *DRAWING, "labelling", "label_image", "embed"}
 INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "__init__": (RUNTIME, set()),
-    "__main__": ({"edgeclf", "errors"}, set()),
+    "__main__": ({"edgeclf", "errors", "training_extra"}, set()),
     "errors": (set(), set()),
     "results": ({"errors"}, set()),
     "files": ({"errors"}, set()),
