@@ -188,8 +188,9 @@ class _Watch:
                 )
         # The main thread may hold the lock of what was printed, or the pipe be full.
         flushing = threading.Thread(target=_flush, daemon=True)
-        flushing.start()
-        flushing.join(FLUSH_S)
+        with suppress(RuntimeError):  # Python is ending, and flushes by itself
+            flushing.start()
+            flushing.join(FLUSH_S)
         _kill(_descendants(os.getpid()))
         os._exit(status)
 

@@ -30,7 +30,7 @@ tests() {
 found=
 mkdir "$work/project"
 cp -r "$root/tests" "$root/scripts" "$root/setup.cfg" "$root/prepare_data.sh" \
-    "$root/examples" "$work/project"
+    "$root/examples" "$root/fuzz" "$work/project"
 if [ -d "$root/../shared" ]; then
     ln -s "$root/../shared" "$work/shared"
 fi

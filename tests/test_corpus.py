@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 CORPUS = Path(__file__).parent / "corpus"
-TARGETS = ("images", "metadata", "models", "tables", "uploads")
+TARGETS = ["images", "metadata", "models", "tables"]
+if find_spec("fastapi") and find_spec("python_multipart"):  # the extra [web]
+    TARGETS.append("uploads")
 LARGEST_BYTES = 8192
 
 

@@ -305,6 +305,8 @@ def _measured(path: Path) -> tuple[int, int]:
 
 def test_estimate_is_at_least_what_the_bundled_backbone_takes() -> None:
     path = Path(__file__).parents[1] / "models" / BUNDLED
+    if not path.is_file():
+        pytest.skip("no checkout around these tests")
     real, estimated = _measured(path)
     assert real <= estimated <= 2 * real
 

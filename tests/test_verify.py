@@ -76,7 +76,7 @@ def test_import_is_light(tmp_path: Path) -> None:
     seconds = [
         float(subprocess.check_output(command, env=environment)) for _ in range(5)
     ]
-    assert min(seconds) < 0.003  # 1.3 ms, with room for a busy machine
+    assert min(seconds) < 0.006  # 1.3 ms, with room for a busy machine
 
 
 def test_real_models_pass_and_fast(shared: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeclf.files import replacing
+from edgeclf.files import write_bytes
 from edgeclf.inputs.paths import IMAGE_ENDINGS
 
 LINE_FORMATS = ("json", "csv")
@@ -86,5 +87,7 @@ def write_arrays(path: str, names: Sequence[str], vectors: Sequence[Vector]) -> 
     Raises:
         OSError: The file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, embeddings=np.stack(vectors), images=np.array(names, np.str_))
+    # In memory first: what packs the file prints errors of a full disk by itself.
+    content = io.BytesIO()
+    np.savez(content, embeddings=np.stack(vectors), images=np.array(names, np.str_))
+    write_bytes(path, content.getvalue())
